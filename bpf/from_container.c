@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * tc ingress of a pod's lxc: everything the pod sends.
+ *
+ * Stages, in order: source check, gateway's ARP and NDP, [service translation:
+ * service.c], [egress policy: policy.c], local delivery, the node itself,
+ * [encapsulation: encap.c], forwarding. Those in brackets are not built yet; each
+ * joins as a file of its own at its place below.
+ */
+
+static __always_inline int from_container4(struct __sk_buff *skb, const struct source *pod)
+{
+	struct packet pkt = {};
+	struct endpoint *target;
+	int action;
+
+	if (!read_packet4(skb, &pkt))
+		return drop(PROGRAM_FROM_CONTAINER, DROP_MALFORMED);
+	if (pkt.src4 != pod->ip4)
+		return drop(PROGRAM_FROM_CONTAINER, DROP_SOURCE);
+	if (link_scope4(pkt.dst4) || has_options4(skb))
+		return to_stack(PROGRAM_FROM_CONTAINER);
+	/* service.c, then egress policy of policy.c */
+	target = endpoints4.lookup(&pkt.dst4);
+	if (target && target->flags & ENDPOINT_HOST)
+		return to_stack(PROGRAM_FROM_CONTAINER);
+	if (target)
+		action = deliver_local(skb, &pkt, target, PROGRAM_FROM_CONTAINER);
+	else	/* encap.c */
+		action = forward(skb, &pkt, PROGRAM_FROM_CONTAINER);
+	return action == TTL_EXPIRED ? time_exceeded(skb, &pkt, PROGRAM_FROM_CONTAINER) : action;
+}
+
+static __always_inline int from_container6(struct __sk_buff *skb, const struct source *pod)
+{
+	struct packet pkt = {};
+	struct endpoint *target;
+	int action;
+	bool own;
+
+	if (!read_packet6(skb, &pkt))
+		return drop(PROGRAM_FROM_CONTAINER, DROP_MALFORMED);
+	own = same_address6(&pkt.src6, &pod->ip6);
+	/* On its own link a pod may use link-local addresses, or none yet (DAD). */
+	if (!own && !(link_scope6(&pkt.dst6) &&
+		      (link_scope6(&pkt.src6) || unspecified6(&pkt.src6))))
+		return drop(PROGRAM_FROM_CONTAINER, DROP_SOURCE);
+	if (is_neighbour_discovery(skb, &pkt))
+		return answer_solicitation(skb, pod);
+	if (link_scope6(&pkt.dst6))
+		return to_stack(PROGRAM_FROM_CONTAINER);
+	/* service.c, then egress policy of policy.c */
+	target = endpoints6.lookup(&pkt.dst6);
+	if (target && target->flags & ENDPOINT_HOST)
+		return to_stack(PROGRAM_FROM_CONTAINER);
+	if (target)
+		action = deliver_local(skb, &pkt, target, PROGRAM_FROM_CONTAINER);
+	else	/* encap.c */
+		action = forward(skb, &pkt, PROGRAM_FROM_CONTAINER);
+	return action == TTL_EXPIRED ? time_exceeded(skb, &pkt, PROGRAM_FROM_CONTAINER) : action;
+}
+
+int from_container(struct __sk_buff *skb)
+{
+	u32 ifindex = skb->ifindex;
+	struct source *pod = sources.lookup(&ifindex);
+
+	if (!pod)
+		return drop(PROGRAM_FROM_CONTAINER, DROP_NO_ENDPOINT);
+	switch (bpf_ntohs(skb->protocol)) {
+	case ETH_P_IP:
+		return from_container4(skb, pod);
+	case ETH_P_IPV6:
+		return from_container6(skb, pod);
+	case ETH_P_ARP:
+		return answer_arp(skb, pod);
+	default:
+		return to_stack(PROGRAM_FROM_CONTAINER);
+	}
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * tc ingress of the NIC: what comes over the wire. Stages: [NodePort: service.c],
+ * [reverse masquerade: masquerade.c], local delivery; all else goes up the stack.
+ */
+
+static __always_inline int from_netdev4(struct __sk_buff *skb)
+{
+	struct packet pkt = {};
+	struct endpoint *target;
+	int action;
+
+	if (!read_packet4(skb, &pkt))
+		return drop(PROGRAM_FROM_NETDEV, DROP_MALFORMED);
+	/* service.c, then masquerade.c */
+	target = endpoints4.lookup(&pkt.dst4);
+	if (!target || target->flags & ENDPOINT_HOST || has_options4(skb))
+		return to_stack(PROGRAM_FROM_NETDEV);
+	action = deliver_local(skb, &pkt, target, PROGRAM_FROM_NETDEV);
+	return action == TTL_EXPIRED ? time_exceeded(skb, &pkt, PROGRAM_FROM_NETDEV) : action;
+}
+
+static __always_inline int from_netdev6(struct __sk_buff *skb)
+{
+	struct packet pkt = {};
+	struct endpoint *target;
+	int action;
+
+	if (!read_packet6(skb, &pkt))
+		return drop(PROGRAM_FROM_NETDEV, DROP_MALFORMED);
+	/* service.c, then masquerade.c */
+	target = endpoints6.lookup(&pkt.dst6);
+	if (!target || target->flags & ENDPOINT_HOST)
+		return to_stack(PROGRAM_FROM_NETDEV);
+	action = deliver_local(skb, &pkt, target, PROGRAM_FROM_NETDEV);
+	return action == TTL_EXPIRED ? time_exceeded(skb, &pkt, PROGRAM_FROM_NETDEV) : action;
+}
+
+int from_netdev(struct __sk_buff *skb)
+{
+	switch (bpf_ntohs(skb->protocol)) {
+	case ETH_P_IP:
+		return from_netdev4(skb);
+	case ETH_P_IPV6:
+		return from_netdev6(skb);
+	default:
+		return to_stack(PROGRAM_FROM_NETDEV);
+	}
+}

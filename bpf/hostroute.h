@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * What the programs and the harness agree on: numbers of programs, verdicts and
+ * drop reasons, and the layout of every map. harness/bpf/contract.py reads the
+ * enums and the structs of this file, so nothing is written down twice.
+ */
+#ifndef HOSTROUTE_H
+#define HOSTROUTE_H
+
+enum program {
+	PROGRAM_FROM_CONTAINER = 0,	/* tc ingress of a pod's lxc */
+	PROGRAM_FROM_NETDEV = 1,	/* tc ingress of the NIC */
+	PROGRAM_TO_NETDEV = 2,		/* tc egress of the NIC */
+	PROGRAMS = 3,
+};
+
+enum verdict {
+	VERDICT_STACK = 0,	/* left to the node's IP stack */
+	VERDICT_DROP = 1,	/* dropped; see enum drop_reason */
+	VERDICT_LOCAL = 2,	/* delivered to a pod of this node */
+	VERDICT_FORWARD = 3,	/* out of the device of the lookup, MACs rewritten */
+	VERDICT_NEIGH = 4,	/* out through bpf_redirect_neigh */
+	VERDICT_ANSWER = 5,	/* answered by the program: ARP, NS, ICMP error */
+	VERDICT_PASS = 6,	/* let go on its way (to_netdev) */
+	VERDICTS = 7,
+};
+
+enum drop_reason {
+	DROP_MALFORMED = 0,	/* headers shorter than their type needs */
+	DROP_NO_ENDPOINT = 1,	/* the lxc belongs to no known pod */
+	DROP_SOURCE = 2,	/* source address is not the pod's */
+	DROP_FIB = 3,		/* bpf_fib_lookup refused; see map fib_results */
+	DROP_TTL = 4,		/* TTL ran out and an ICMP error is not allowed */
+	DROP_REDIRECT = 5,	/* a redirect helper returned TC_ACT_SHOT */
+	DROP_REWRITE = 6,	/* the packet could not be written to */
+	DROP_REASONS = 7,
+};
+
+/* Return codes of bpf_fib_lookup, BPF_FIB_LKUP_RET_* (uapi/linux/bpf.h). */
+enum fib_result {
+	FIB_SUCCESS = 0,
+	FIB_BLACKHOLE = 1,
+	FIB_UNREACHABLE = 2,
+	FIB_PROHIBIT = 3,
+	FIB_NOT_FWDED = 4,
+	FIB_FWD_DISABLED = 5,
+	FIB_UNSUPP_LWT = 6,
+	FIB_NO_NEIGH = 7,
+	FIB_FRAG_NEEDED = 8,
+	FIB_NO_SRC_ADDR = 9,
+	FIB_VLAN_FAILURE = 10,
+	FIB_ERROR = 11,		/* the helper returned a negative error */
+	FIB_RESULTS = 12,
+};
+
+#define ENDPOINT_HOST	1	/* an address of the node itself, no pod */
+
+/* Addresses are in network byte order everywhere. */
+union address6 {
+	__u8 bytes[16];
+	__u32 words[4];
+};
+
+/* Where a destination address lives: a pod of this node, or the node. */
+struct endpoint {
+	__u32 ifindex;		/* the pod's lxc */
+	__u32 mtu;		/* of the pod's eth0 */
+	__u16 flags;		/* ENDPOINT_* */
+	__u8 mac[6];		/* the pod's eth0 */
+	__u8 lxc_mac[6];
+	__u8 pad[2];
+};
+
+/* Whom an lxc belongs to: key is the lxc's ifindex. */
+struct source {
+	__u32 ip4;
+	union address6 ip6;
+	__u8 lxc_mac[6];
+	__u8 pad[2];
+};
+
+struct node_config {
+	__u32 nic_ifindex;	/* 0: the node has no NIC */
+	__u32 nic_mtu;
+	__u32 gateway4;		/* answered for, by ARP */
+	__u32 node4;
+	union address6 gateway6;	/* answered for, by NDP */
+	union address6 node6;
+	__u32 mark;		/* set on delivered packets unless 0 */
+	__u32 pad;
+};
+
+#endif

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * ICMP errors a router owes its hosts, written by the program itself: the quoted
+ * packet stays where it is, room for the new headers is opened in front of it.
+ */
+
+#define QUOTE_MAX4	(576 - (int)sizeof(struct iphdr) - (int)sizeof(struct icmphdr))	/* RFC 1812, 4.3.2.3 */
+#define QUOTE_MAX6	(1280 - (int)sizeof(struct ipv6hdr) - (int)sizeof(struct icmp6hdr)) /* RFC 4443, 2.4(c) */
+#define CHUNK		64
+#define CHUNKS		((QUOTE_MAX6 + CHUNK - 1) / CHUNK)
+
+static __always_inline u16 fold(u64 sum)
+{
+	sum = (sum & 0xffff) + ((sum >> 16) & 0xffff) + ((sum >> 32) & 0xffff);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return ~sum;
+}
+
+/* Sum of length bytes from offset on, added to seed; the last chunk is padded with zeros. */
+static __always_inline s64 sum_bytes(struct __sk_buff *skb, u32 offset, u64 length, u32 seed)
+{
+	s64 sum = seed;
+
+	/* Without these the compiler drops or merges the bounds that the verifier needs. */
+	asm volatile("" : "+r"(length));
+	for (int i = 0; i < CHUNKS; i++) {
+		u8 chunk[CHUNK] = {};
+		u64 done = i * CHUNK, size;
+
+		if (done >= length)
+			break;
+		size = length - done;
+		if (size > CHUNK)
+			size = CHUNK;
+		asm volatile("" : "+r"(size));
+		if (size > CHUNK)
+			break;
+		asm volatile("" : "+r"(size));
+		if (size < 1)
+			break;
+		if (bpf_skb_load_bytes(skb, offset + done, chunk, size))
+			return -1;
+		sum = bpf_csum_diff(NULL, 0, (void *)chunk, CHUNK, sum);
+		if (sum < 0)
+			return sum;
+	}
+	return sum;
+}
+
+/* RFC 1122 3.2.2 and RFC 4443 2.4(e): never about an error, a later fragment or a group. */
+static __always_inline bool error_allowed(struct __sk_buff *skb, const struct packet *pkt,
+					  u32 l4_offset)
+{
+	u8 type;
+
+	if (skb->pkt_type != PACKET_HOST && skb->pkt_type != PACKET_OTHERHOST)
+		return false;
+	if (pkt->family == ADDRESS_FAMILY_INET) {
+		if (link_scope4(pkt->src4) || !pkt->src4)
+			return false;
+		if (pkt->protocol != IPPROTO_ICMP)
+			return true;
+		if (bpf_skb_load_bytes(skb, l4_offset, &type, 1))
+			return false;
+		return type == ICMP_ECHO || type == ICMP_ECHOREPLY || type == ICMP_TIMESTAMP;
+	}
+	if (pkt->src6.bytes[0] == 0xff || unspecified6(&pkt->src6))
+		return false;
+	if (pkt->protocol != IPPROTO_ICMPV6)
+		return true;
+	if (bpf_skb_load_bytes(skb, l4_offset, &type, 1))
+		return false;
+	return type & 0x80;	/* informational */
+}
+
+/* Cut the packet to its quote, open room for the new headers, send it back to its sender. */
+static __always_inline int open_room(struct __sk_buff *skb, u32 quote, u32 room)
+{
+	u8 destination[ETH_ALEN], source[ETH_ALEN];
+	struct cursor cur;
+
+	if (skb->len > L3_OFFSET + quote && bpf_skb_change_tail(skb, L3_OFFSET + quote, 0))
+		return -1;
+	if (bpf_skb_adjust_room(skb, room, BPF_ADJ_ROOM_MAC, 0))
+		return -1;
+	if (!cursor_at(&cur, skb, sizeof(struct iphdr)))
+		return -1;
+	__builtin_memcpy(destination, cur.eth->h_source, ETH_ALEN);
+	__builtin_memcpy(source, cur.eth->h_dest, ETH_ALEN);
+	return write_macs(skb, destination, source);
+}
+
+static __always_inline int error4(struct __sk_buff *skb, const struct packet *pkt, u32 from,
+				  u8 type, u8 code)
+{
+	struct {
+		struct iphdr ip;
+		struct icmphdr icmp;
+	} head = {};
+	u32 quote = skb->len - L3_OFFSET;
+	s64 sum;
+
+	if (quote > QUOTE_MAX4)
+		quote = QUOTE_MAX4;
+	if (open_room(skb, quote, sizeof(head)))
+		return -1;
+	head.icmp.type = type;
+	head.icmp.code = code;
+	sum = bpf_csum_diff(NULL, 0, (void *)&head.icmp, sizeof(head.icmp), 0);
+	sum = sum_bytes(skb, L3_OFFSET + sizeof(head), quote, sum);
+	if (sum < 0)
+		return -1;
+	head.icmp.checksum = fold(sum);
+	head.ip.version = 4;
+	head.ip.ihl = 5;
+	head.ip.tos = 0xc0;	/* internetwork control, as icmp_send() */
+	head.ip.tot_len = bpf_htons(sizeof(head) + quote);
+	head.ip.ttl = 64;
+	head.ip.protocol = IPPROTO_ICMP;
+	head.ip.saddr = from;
+	head.ip.daddr = pkt->src4;
+	head.ip.check = fold(bpf_csum_diff(NULL, 0, (void *)&head.ip, sizeof(head.ip), 0));
+	return bpf_skb_store_bytes(skb, L3_OFFSET, &head, sizeof(head), 0);
+}
+
+struct pseudo6 {
+	union address6 source, destination;
+	__be32 length;
+	__be32 next_header;
+};
+
+static __always_inline int error6(struct __sk_buff *skb, const struct packet *pkt,
+				  const union address6 *from, u8 type, u8 code)
+{
+	struct {
+		struct ipv6hdr ip;
+		struct icmp6hdr icmp;
+	} head = {};
+	struct pseudo6 pseudo = {};
+	u32 quote = skb->len - L3_OFFSET;
+	s64 sum;
+
+	if (quote > QUOTE_MAX6)
+		quote = QUOTE_MAX6;
+	if (open_room(skb, quote, sizeof(head)))
+		return -1;
+	head.icmp.icmp6_type = type;
+	head.icmp.icmp6_code = code;
+	pseudo.source = *from;
+	pseudo.destination = pkt->src6;
+	pseudo.length = bpf_htonl(sizeof(head.icmp) + quote);
+	pseudo.next_header = bpf_htonl(IPPROTO_ICMPV6);
+	sum = bpf_csum_diff(NULL, 0, (void *)&pseudo, sizeof(pseudo), 0);
+	sum = bpf_csum_diff(NULL, 0, (void *)&head.icmp, sizeof(head.icmp), sum);
+	sum = sum_bytes(skb, L3_OFFSET + sizeof(head), quote, sum);
+	if (sum < 0)
+		return -1;
+	head.icmp.icmp6_cksum = fold(sum);
+	head.ip.version = 6;
+	head.ip.payload_len = bpf_htons(sizeof(head.icmp) + quote);
+	head.ip.nexthdr = IPPROTO_ICMPV6;
+	head.ip.hop_limit = 64;
+	__builtin_memcpy(&head.ip.saddr, from, sizeof(*from));
+	__builtin_memcpy(&head.ip.daddr, &pkt->src6, sizeof(pkt->src6));
+	return bpf_skb_store_bytes(skb, L3_OFFSET, &head, sizeof(head), 0);
+}
+
+/* TTL or hop limit has run out on the way (ICMP time exceeded in transit, code 0). */
+static __always_inline int time_exceeded(struct __sk_buff *skb, const struct packet *pkt,
+					 u32 program)
+{
+	u32 l4_offset = L3_OFFSET + (pkt->family == ADDRESS_FAMILY_INET ? sizeof(struct iphdr) :
+									    sizeof(struct ipv6hdr));
+	bool from_pod = program == PROGRAM_FROM_CONTAINER;
+	struct node_config *node;
+	u32 zero = 0;
+	int failed;
+
+	node = config.lookup(&zero);
+	if (!node || !error_allowed(skb, pkt, l4_offset))
+		return drop(program, DROP_TTL);
+	if (pkt->family == ADDRESS_FAMILY_INET) {
+		failed = error4(skb, pkt, from_pod ? node->gateway4 : node->node4,
+				ICMP_TIME_EXCEEDED, ICMP_EXC_TTL);
+	} else {
+		union address6 from = from_pod ? node->gateway6 : node->node6;
+
+		failed = error6(skb, pkt, &from, ICMPV6_TIME_EXCEED, ICMPV6_EXC_HOPLIMIT);
+	}
+	if (failed)
+		return drop(program, DROP_REWRITE);
+	return redirected(program, VERDICT_ANSWER, bpf_redirect(skb->ifindex, 0));
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Delivery to a pod of this node, from either side. LOCAL_REDIRECT builds the
+ * variant for kernels without bpf_redirect_peer.
+ */
+
+static __always_inline int deliver_local(struct __sk_buff *skb, const struct packet *pkt,
+					 const struct endpoint *pod, u32 program)
+{
+	struct node_config *node;
+	u32 zero = 0;
+
+	if (pkt->ttl <= 1)
+		return TTL_EXPIRED;
+	/* redirect_peer checks no MTU: whom to fragment for, and whom to tell, the stack knows. */
+	if (pkt->l3_size > pod->mtu)
+		return to_stack(program);
+	if (decrement_ttl(skb, pkt) || write_macs(skb, pod->mac, pod->lxc_mac))
+		return drop(program, DROP_REWRITE);
+	/* Before c43272299488 ("bpf: Scrub packet on bpf_redirect_peer") a frame not
+	 * addressed to the NIC stays PACKET_OTHERHOST and ip_rcv() drops it in the pod. */
+	if (skb->pkt_type != PACKET_HOST)
+		bpf_skb_change_type(skb, PACKET_HOST);
+	node = config.lookup(&zero);
+	if (node && node->mark)
+		skb->mark = node->mark;
+	/* Ingress policy (policy.c) joins here: the redirect bypasses the pod's lxc. */
+#ifdef LOCAL_REDIRECT
+	return redirected(program, VERDICT_LOCAL, bpf_redirect(pod->ifindex, 0));
+#else
+	return redirected(program, VERDICT_LOCAL, redirect_peer(pod->ifindex, 0));
+#endif
+}

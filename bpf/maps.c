@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* Every map of the datapath. Counters are per CPU: no atomics on the fast path. */
+
+BPF_HASH(endpoints4, u32, struct endpoint, 4096);
+BPF_HASH(endpoints6, union address6, struct endpoint, 4096);
+BPF_HASH(sources, u32, struct source, 4096);
+BPF_ARRAY(config, struct node_config, 1);
+
+BPF_PERCPU_ARRAY(hits, u64, PROGRAMS * VERDICTS);
+BPF_PERCPU_ARRAY(drops, u64, DROP_REASONS);
+BPF_PERCPU_ARRAY(fib_results, u64, FIB_RESULTS);
+
+/* When a next hop was last sent to through the neighbour layer, in jiffies. */
+BPF_PERCPU_ARRAY(neighbour_used, u64, 256);

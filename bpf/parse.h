@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* One cursor over the packet; every header is parsed through it, bounds first. */
+#ifndef PARSE_H
+#define PARSE_H
+
+#include "hostroute.h"
+
+#define L3_OFFSET	ETH_HLEN
+
+struct cursor {
+	struct ethhdr *eth;
+	void *l3;
+	void *end;
+};
+
+/*
+ * The verifier forbids arithmetic on the context pointer, and the compiler shares
+ * `skb + offset` between two loads; written as one instruction it cannot.
+ */
+#define LOAD_POINTER(field, skb)						\
+({										\
+	void *pointer;								\
+	asm volatile("%0 = *(u32 *)(%1 + %2)"					\
+		     : "=r"(pointer)						\
+		     : "r"(skb), "i"(__builtin_offsetof(struct __sk_buff, field)));	\
+	pointer;								\
+})
+
+/*
+ * Point the cursor at a packet whose first bytes (Ethernet and bytes of layer 3)
+ * are linear; pull them in when a driver left them in a fragment.
+ */
+static __always_inline bool cursor_at(struct cursor *cur, struct __sk_buff *skb, u32 bytes)
+{
+	void *data = LOAD_POINTER(data, skb);
+
+	cur->end = LOAD_POINTER(data_end, skb);
+	if (data + L3_OFFSET + bytes > cur->end) {
+		if (bpf_skb_pull_data(skb, L3_OFFSET + bytes))
+			return false;
+		data = LOAD_POINTER(data, skb);
+		cur->end = LOAD_POINTER(data_end, skb);
+		if (data + L3_OFFSET + bytes > cur->end)
+			return false;
+	}
+	cur->eth = data;
+	cur->l3 = data + L3_OFFSET;
+	return true;
+}
+
+/* What forwarding needs to know of a packet, of either family, read once. */
+struct packet {
+	u8 family;		/* ADDRESS_FAMILY_* */
+	u8 ttl;			/* or hop limit */
+	u8 protocol;		/* or next header */
+	u8 tos;
+	bool has_ports;
+	u16 sport, dport;
+	u32 l3_size;		/* of one segment, if the packet is GSO */
+	__be32 flowinfo;
+	u32 src4, dst4;
+	union address6 src6, dst6;
+};
+
+/* Ports, for rules and multipath; and the size a GSO segment has on the wire. */
+static __always_inline void parse_l4(struct packet *pkt, struct __sk_buff *skb, u32 l3_length)
+{
+	u32 l4_offset = L3_OFFSET + l3_length, l4_length = sizeof(struct udphdr);
+	struct tcphdr tcp;
+
+	if (pkt->protocol == IPPROTO_TCP) {
+		if (bpf_skb_load_bytes(skb, l4_offset, &tcp, sizeof(tcp)) == 0) {
+			pkt->has_ports = true;
+			pkt->sport = tcp.source;
+			pkt->dport = tcp.dest;
+			l4_length = tcp.doff * 4;
+		}
+	} else if (pkt->protocol == IPPROTO_UDP) {
+		struct udphdr udp;
+
+		if (bpf_skb_load_bytes(skb, l4_offset, &udp, sizeof(udp)) == 0) {
+			pkt->has_ports = true;
+			pkt->sport = udp.source;
+			pkt->dport = udp.dest;
+		}
+	}
+	if (skb->gso_size)
+		pkt->l3_size = l3_length + l4_length + skb->gso_size;
+	else
+		pkt->l3_size = skb->len - L3_OFFSET;
+}
+
+static __always_inline bool same_address6(const union address6 *a, const union address6 *b)
+{
+	return a->words[0] == b->words[0] && a->words[1] == b->words[1] &&
+	       a->words[2] == b->words[2] && a->words[3] == b->words[3];
+}
+
+static __always_inline bool unspecified6(const union address6 *a)
+{
+	return !(a->words[0] | a->words[1] | a->words[2] | a->words[3]);
+}
+
+/* Multicast (ff00::/8) and link-local (fe80::/10) never leave their link (RFC 4291). */
+static __always_inline bool link_scope6(const union address6 *a)
+{
+	return a->bytes[0] == 0xff || (a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80);
+}
+
+/* Multicast, limited broadcast and 169.254.0.0/16 (RFC 3927) likewise. */
+static __always_inline bool link_scope4(u32 address)
+{
+	u8 first = address & 0xff, second = (address >> 8) & 0xff;
+
+	return first >= 224 || (first == 169 && second == 254);
+}
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* From bytes to struct packet; false: too short for its type. */
+
+static __always_inline bool read_packet4(struct __sk_buff *skb, struct packet *pkt)
+{
+	struct cursor cur;
+	struct iphdr *ip;
+
+	if (!cursor_at(&cur, skb, sizeof(*ip)))
+		return false;
+	ip = cur.l3;
+	if (ip->version != 4 || ip->ihl < 5)
+		return false;
+	pkt->family = ADDRESS_FAMILY_INET;
+	pkt->ttl = ip->ttl;
+	pkt->protocol = ip->protocol;
+	pkt->tos = ip->tos;
+	pkt->src4 = ip->saddr;
+	pkt->dst4 = ip->daddr;
+	pkt->l3_size = skb->len - L3_OFFSET;
+	if (!(ip->frag_off & bpf_htons(IP4_FRAGMENT_OFFSET | IP4_MORE_FRAGMENTS)))
+		parse_l4(pkt, skb, sizeof(*ip));
+	return true;
+}
+
+/* Options (router alert, source route) are for the stack to understand. */
+static __always_inline bool has_options4(struct __sk_buff *skb)
+{
+	struct cursor cur;
+
+	return cursor_at(&cur, skb, sizeof(struct iphdr)) && ((struct iphdr *)cur.l3)->ihl > 5;
+}
+
+static __always_inline bool read_packet6(struct __sk_buff *skb, struct packet *pkt)
+{
+	struct cursor cur;
+	struct ipv6hdr *ip;
+
+	if (!cursor_at(&cur, skb, sizeof(*ip)))
+		return false;
+	ip = cur.l3;
+	if (ip->version != 6)
+		return false;
+	pkt->family = ADDRESS_FAMILY_INET6;
+	pkt->ttl = ip->hop_limit;
+	pkt->protocol = ip->nexthdr;
+	pkt->flowinfo = *(__be32 *)ip & bpf_htonl(0x0fffffff);
+	__builtin_memcpy(&pkt->src6, &ip->saddr, sizeof(pkt->src6));
+	__builtin_memcpy(&pkt->dst6, &ip->daddr, sizeof(pkt->dst6));
+	parse_l4(pkt, skb, sizeof(*ip));
+	return true;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* What a router does to a packet it forwards: TTL - 1 and new MAC addresses. */
+
+static __always_inline int decrement_ttl(struct __sk_buff *skb, const struct packet *pkt)
+{
+	if (pkt->family == ADDRESS_FAMILY_INET) {
+		struct cursor cur;
+		struct iphdr *ip;
+		u32 check;
+
+		if (!cursor_at(&cur, skb, sizeof(*ip)))
+			return -1;
+		ip = cur.l3;
+		check = ip->check;
+		check += bpf_htons(0x0100);	/* RFC 1624; as ip_decrease_ttl() */
+		ip->check = check + (check >= 0xffff);
+		ip->ttl -= 1;
+	} else {
+		u8 hop_limit = pkt->ttl - 1;
+
+		/* IPv6 has no header checksum to balance the change, so a NIC's sum over
+		 * the whole packet (CHECKSUM_COMPLETE) must be told of it. */
+		if (bpf_skb_store_bytes(skb, L3_OFFSET + __builtin_offsetof(struct ipv6hdr, hop_limit),
+					&hop_limit, 1, BPF_F_RECOMPUTE_CSUM))
+			return -1;
+	}
+	return 0;
+}
+
+static __always_inline int write_macs(struct __sk_buff *skb, const u8 *destination,
+				      const u8 *source)
+{
+	struct cursor cur;
+
+	if (!cursor_at(&cur, skb, sizeof(struct iphdr)))
+		return -1;
+	__builtin_memcpy(cur.eth->h_dest, destination, ETH_ALEN);
+	__builtin_memcpy(cur.eth->h_source, source, ETH_ALEN);
+	return 0;
+}

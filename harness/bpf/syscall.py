@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The few commands of bpf(2) that BCC does not offer, or hides behind stderr. Floor 1."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import platform
+import struct
+from dataclasses import dataclass
+
+_NR_BPF = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "s390x": 351, "ppc64le": 361}
+_libc = ctypes.CDLL(None, use_errno=True)
+
+# enum bpf_cmd and enum bpf_prog_type, uapi/linux/bpf.h.
+_PROG_LOAD, _PROG_TEST_RUN, _OBJ_GET_INFO_BY_FD, _RAW_TRACEPOINT_OPEN = 5, 10, 15, 17
+PROG_TYPE_SCHED_CLS = 3
+PROG_TYPE_RAW_TRACEPOINT = 17
+
+# Opcodes of the few instructions that probes are made of (instruction-set.rst).
+MOV64_IMM, CALL, EXIT = 0xB7, 0x85, 0x95
+MOV64_REG, ADD64_IMM, ST_DW = 0xBF, 0x07, 0x7A
+
+
+def _bpf(command: int, attr: bytes) -> tuple[int, bytes]:
+    """Issue bpf(2); returns its result and the attribute block as the kernel left it.
+
+    Raises:
+        OSError: With the kernel's errno.
+    """
+    number = _NR_BPF.get(platform.machine())
+    if number is None:
+        raise OSError(errno.ENOSYS, f"bpf(2) has no known number on {platform.machine()}")
+    block = ctypes.create_string_buffer(attr, len(attr))
+    result = _libc.syscall(number, command, block, len(attr))
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return int(result), block.raw
+
+
+def instruction(opcode: int, dst: int = 0, src: int = 0, off: int = 0, imm: int = 0) -> bytes:
+    """One BPF instruction, 8 bytes."""
+    return struct.pack("=BBhi", opcode, (src << 4) | dst, off, imm)
+
+
+def load_program(kind: int, code: bytes, log_size: int = 1 << 16) -> int:
+    """Load instructions as a program and return its descriptor.
+
+    Raises:
+        OSError: The kernel refused; `filename` holds the verifier's log.
+    """
+    log = ctypes.create_string_buffer(log_size)
+    instructions = ctypes.create_string_buffer(code, len(code))
+    name = ctypes.create_string_buffer(b"GPL")
+    attr = struct.pack(
+        "=IIQQIIQII16s", kind, len(code) // 8, ctypes.addressof(instructions),
+        ctypes.addressof(name), 1, log_size, ctypes.addressof(log), 0, 0, b"hostroute_probe",
+    )  # fmt: skip
+    try:
+        return _bpf(_PROG_LOAD, attr)[0]
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, log.value.decode(errors="replace")) from None
+
+
+@dataclass(frozen=True)
+class TestRun:
+    """What BPF_PROG_TEST_RUN returned.
+
+    Attributes:
+        action: The program's return value, a TC_ACT_* for tc programs.
+        packet: The packet after the program, from its Ethernet header on.
+        nanoseconds: Mean run time over the repetitions.
+    """
+
+    __test__ = False  # not a test, whatever pytest thinks of the name
+
+    action: int
+    packet: bytes
+    nanoseconds: int
+
+
+def test_run(fd: int, packet: bytes, repeat: int = 1, ifindex: int = 0) -> TestRun:
+    """Run a tc program on a packet; nothing is transmitted whatever it returns.
+
+    Args:
+        fd: The program's descriptor.
+        packet: A frame of at least 14 bytes.
+        repeat: How often; the run time is the mean.
+        ifindex: The device the program sees, in the caller's namespace; 0 is `lo`.
+
+    Raises:
+        OSError: The kernel refused the packet or the context.
+    """
+    # struct __sk_buff: len, pkt_type, mark, queue_mapping, protocol, vlan_present, vlan_tci,
+    # vlan_proto, priority, ingress_ifindex, ifindex, … 192 bytes in all; others stay 0.
+    context = bytearray(192)
+    struct.pack_into("=I", context, 40, ifindex)
+    before = ctypes.create_string_buffer(packet, len(packet))
+    after = ctypes.create_string_buffer(len(packet) + 512)
+    ctx = ctypes.create_string_buffer(bytes(context), len(context))
+    attr = struct.pack(
+        "=IIIIQQIIIIQQ", fd, 0, len(packet), len(after), ctypes.addressof(before),
+        ctypes.addressof(after), repeat, 0, len(context) if ifindex else 0, 0,
+        ctypes.addressof(ctx) if ifindex else 0, 0,
+    )  # fmt: skip
+    _, raw = _bpf(_PROG_TEST_RUN, attr)
+    _, action, _, size, _, _, _, duration = struct.unpack_from("=IIIIQQII", raw)
+    return TestRun(action, after.raw[:size], duration)
+
+
+test_run.__test__ = False  # type: ignore[attr-defined]
+
+
+def program_tag(fd: int) -> str:
+    """A program's tag, from struct bpf_prog_info."""
+    info = ctypes.create_string_buffer(256)
+    _bpf(_OBJ_GET_INFO_BY_FD, struct.pack("=IIQ", fd, len(info), ctypes.addressof(info)))
+    return info.raw[8:16].hex()
+
+
+def program_id(fd: int) -> int:
+    """A program's id, from struct bpf_prog_info."""
+    info = ctypes.create_string_buffer(256)
+    _bpf(_OBJ_GET_INFO_BY_FD, struct.pack("=IIQ", fd, len(info), ctypes.addressof(info)))
+    return int.from_bytes(info.raw[4:8], "little" if _little_endian() else "big")
+
+
+def _little_endian() -> bool:
+    return struct.pack("=H", 1)[0] == 1
+
+
+def raw_tracepoint_open(tracepoint: str, fd: int) -> int:
+    """Attach a program to a raw tracepoint; closing the descriptor detaches it."""
+    name = ctypes.create_string_buffer(tracepoint.encode())
+    return _bpf(_RAW_TRACEPOINT_OPEN, struct.pack("=QII", ctypes.addressof(name), fd, 0))[0]

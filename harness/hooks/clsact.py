@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tc programs through the clsact qdisc, direct action. Floor 1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyroute2.netlink.exceptions import NetlinkError
+
+from harness.errors import KernelError
+from harness.netns import NetNS
+
+# TC_H_CLSACT with TC_H_MIN_INGRESS and TC_H_MIN_EGRESS, uapi/linux/pkt_sched.h.
+INGRESS, EGRESS = 0xFFFFFFF2, 0xFFFFFFF3
+_DIRECTIONS = {INGRESS: "ingress", EGRESS: "egress"}
+_EEXIST = 17
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A program on a hook, as the kernel lists it.
+
+    Attributes:
+        interface: The device's name.
+        direction: `ingress` or `egress`.
+        program: The filter's name, which is the program's.
+        tag: The program's tag as hexadecimal digits, if the kernel says it.
+    """
+
+    interface: str
+    direction: str
+    program: str
+    tag: str
+
+
+def attach(
+    ns: NetNS, ifindex: int, direction: int, fd: int, name: str, priority: int = 1
+) -> None:
+    """Attach a program to a device's clsact hook; it goes when the device goes.
+
+    Args:
+        ns: The device's namespace.
+        ifindex: The device.
+        direction: `INGRESS` or `EGRESS`.
+        fd: The program.
+        name: What the filter is called in listings.
+        priority: Lower runs first.
+
+    Raises:
+        KernelError: The kernel has no clsact or refuses the filter.
+    """
+    try:
+        ns.netlink.tc("add", "clsact", ifindex)
+    except NetlinkError as error:
+        if error.code != _EEXIST:
+            raise KernelError(
+                f"the kernel has no clsact qdisc ({error})", "enable CONFIG_NET_SCH_INGRESS"
+            ) from None
+    try:
+        ns.netlink.tc(
+            "add-filter", "bpf", ifindex, ":1", fd=fd, name=name, parent=direction,
+            prio=priority, direct_action=True,
+        )  # fmt: skip
+    except NetlinkError as error:
+        raise KernelError(
+            f"cannot attach {name} to ifindex {ifindex} of {ns.name} ({error})",
+            "enable CONFIG_NET_CLS_BPF",
+        ) from None
+
+
+def attachments(ns: NetNS, interfaces: dict[str, int]) -> list[Attachment]:
+    """What the kernel says is attached to each interface's clsact hooks.
+
+    Args:
+        ns: The interfaces' namespace.
+        interfaces: Name → ifindex.
+    """
+    found = []
+    for interface, ifindex in interfaces.items():
+        for parent, direction in _DIRECTIONS.items():
+            for entry in ns.netlink.get_filters(index=ifindex, parent=parent):
+                options = entry.get_attr("TCA_OPTIONS")
+                name = options.get_attr("TCA_BPF_NAME") if options else None
+                if name:
+                    tag = options.get_attr("TCA_BPF_TAG") or b""
+                    tag = tag.hex() if isinstance(tag, bytes) else str(tag).replace(":", "")
+                    found.append(Attachment(interface, direction, str(name), tag))
+    return found

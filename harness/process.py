@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one runner of child processes. Floor 1.
+
+Every child dies with us, also after SIGKILL: `setpriv --pdeathsig` asks the kernel for it
+(prctl(2), PR_SET_PDEATHSIG). A `preexec_fn` would do the same but forbids vfork, which is what
+makes a start cheap, and is unsafe with threads.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from typing import IO, Any
+
+from harness.errors import CommandError, MissingToolError
+
+#: Programs the harness starts, and the Debian and Ubuntu package that holds each.
+TOOLS: dict[str, str] = {
+    "tcpdump": "tcpdump",
+    "iptables-restore": "iptables",
+    "ip6tables-restore": "iptables",
+    "iptables-save": "iptables",
+    "ip6tables-save": "iptables",
+    "nft": "nftables",
+    "setpriv": "util-linux",
+}
+
+_SBIN = os.pathsep.join(("/usr/local/sbin", "/usr/sbin", "/sbin"))
+
+
+def find_tool(name: str) -> str:
+    """Return the path of a program.
+
+    Raises:
+        MissingToolError: It is on neither PATH nor the sbin directories.
+    """
+    path = shutil.which(name) or shutil.which(name, path=_SBIN)
+    if path is None:
+        package = TOOLS.get(name, name)
+        raise MissingToolError(f"{name} is not installed", f"run `apt-get install {package}`")
+    return path
+
+
+def spawn(argv: list[str], **popen: Any) -> subprocess.Popen[bytes]:
+    """Start a child in the caller's network namespace; it is killed when the caller's thread ends.
+
+    Args:
+        argv: The program's name and its arguments.
+        **popen: Passed to `subprocess.Popen`.
+    """
+    bound = [find_tool("setpriv"), "--pdeathsig", "KILL", "--", find_tool(argv[0]), *argv[1:]]
+    popen.setdefault("stdin", subprocess.DEVNULL)
+    return subprocess.Popen(bound, **popen)
+
+
+def run(argv: list[str], stdin: str | None = None, timeout: float = 30.0) -> str:
+    """Run a child to its end in the caller's network namespace and return its stdout.
+
+    Raises:
+        CommandError: It ended with a status other than 0, or overran `timeout` seconds.
+    """
+    kind: int | IO[bytes] = subprocess.PIPE if stdin is not None else subprocess.DEVNULL
+    with spawn(argv, stdin=kind, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        try:
+            out, err = child.communicate(stdin.encode() if stdin is not None else None, timeout)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            out, err = child.communicate()
+            raise CommandError(
+                argv, f"no end within {timeout:g} s", out.decode(), err.decode()
+            ) from None
+    if child.returncode:
+        raise CommandError(
+            argv, child.returncode, out.decode(errors="replace"), err.decode(errors="replace")
+        )
+    return out.decode(errors="replace")

@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Describe a topology, and build it out of namespaces and veth pairs. Floor 2."""
+
+from harness.topology.addressing import Addresses, Family
+from harness.topology.build import Host, Network, Node, Pod
+from harness.topology.description import Topology
+
+__all__ = ["Addresses", "Family", "Host", "Network", "Node", "Pod", "Topology"]

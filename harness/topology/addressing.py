@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The address plan: every address and MAC follows from a node's and a pod's number. Floor 2.
+
+Node n (from 1) owns 10.0.n.0/24 and fd00:10:0:n::/64; its gateway is the first address, its pods
+follow from .10 on. The wire is 192.168.56.0/24 and fd00:56::/64. The world behind it owns
+198.51.100.1 (TEST-NET-2, RFC 5737) and 2001:db8:100::1 (RFC 3849).
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from enum import IntEnum
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+MAX_NODES = 99
+MAX_PODS_PER_NODE = 240
+
+
+class Family(IntEnum):
+    """An address family; the value is the IP version, the name goes into test ids."""
+
+    ipv4 = 4
+    ipv6 = 6
+
+    @property
+    def af(self) -> int:
+        """AF_INET or AF_INET6."""
+        return socket.AF_INET if self is Family.ipv4 else socket.AF_INET6
+
+    @property
+    def host_prefix(self) -> int:
+        """The prefix length of one address."""
+        return 32 if self is Family.ipv4 else 128
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """One host's address in each family."""
+
+    ipv4: str
+    ipv6: str
+
+    def __getitem__(self, family: Family) -> str:
+        return self.ipv4 if family is Family.ipv4 else self.ipv6
+
+
+WIRE4, WIRE6 = IPv4Network("192.168.56.0/24"), IPv6Network("fd00:56::/64")
+PODS = Addresses("10.0.0.0/16", "fd00:10::/48")  # every pod of the cluster
+WORLD = Addresses("198.51.100.1", "2001:db8:100::1")
+WORLD_NIC = Addresses("192.168.56.200", "fd00:56::200")
+
+
+def pod_networks(node: int) -> dict[Family, IPv4Network | IPv6Network]:
+    """The networks that node `node` (from 1) gives to its pods."""
+    return {
+        Family.ipv4: ip_network(f"10.0.{node}.0/24"),
+        Family.ipv6: ip_network(f"fd00:10:0:{node:x}::/64"),
+    }
+
+
+def gateway(node: int) -> Addresses:
+    """The gateway of node `node`'s pods."""
+    nets = pod_networks(node)
+    return Addresses(str(nets[Family.ipv4][1]), str(nets[Family.ipv6][1]))
+
+
+def pod(node: int, number: int) -> Addresses:
+    """The address of the pod that is `number`-th (from 1) on node `node`."""
+    nets = pod_networks(node)
+    return Addresses(str(nets[Family.ipv4][9 + number]), str(nets[Family.ipv6][9 + number]))
+
+
+def node_nic(node: int) -> Addresses:
+    """The address of node `node` on the wire."""
+    return Addresses(str(WIRE4[10 + node]), str(WIRE6[0x10 + node]))
+
+
+def mac(role: str, number: int) -> str:
+    """A locally administered MAC that tells its role: `nic`, `lxc`, `pod`, `world`.
+
+    Its third byte is the role, its last two the number.
+    """
+    roles = {"nic": 0x01, "lxc": 0x02, "pod": 0x03, "world": 0x04, "switch": 0x05}
+    return f"02:00:{roles[role]:02x}:00:{number >> 8:02x}:{number & 0xFF:02x}"
+
+
+def mac_bytes(text: str) -> bytes:
+    """Six bytes of a MAC's text."""
+    return bytes.fromhex(text.replace(":", ""))

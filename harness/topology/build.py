@@ -1,0 +1,387 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Build a topology: namespaces, veth pairs, addresses, routes, neighbours. Floor 2.
+
+pyroute2 only; everything lives in namespaces that no name holds, so that it vanishes with us.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack, closing
+from types import TracebackType
+from typing import Any
+
+from pyroute2.ethtool.ioctl import IoctlEthtool
+
+from harness.errors import KernelError
+from harness.netns import NetNS
+from harness.topology import addressing as plan
+from harness.topology.addressing import Addresses, Family
+from harness.topology.description import Topology
+
+NIC = "enp0s8"
+POD_IF = "eth0"
+BRIDGE = "br0"
+_CARRIER_SECONDS = 5
+_PERMANENT = 0x80  # NUD_PERMANENT, uapi/linux/neighbour.h
+_ONLINK = 4  # RTNH_F_ONLINK, uapi/linux/rtnetlink.h
+_NODAD = 0x02  # IFA_F_NODAD, uapi/linux/if_addr.h
+_OFFLOADS = ("tx-checksum-ip-generic", "tx-tcp-segmentation", "tx-tcp6-segmentation",
+             "tx-generic-segmentation", "tx-scatter-gather")  # fmt: skip
+_LINK, _HOST = 253, 254  # RT_SCOPE_LINK, RT_SCOPE_HOST
+
+#: Sysctls of every namespace, before its devices exist (they copy `default`). IPv4's come from
+#: the machine otherwise (devconf_inherit_init_net), so each that matters is set.
+#: Quiet means: no DAD, no RS, no link-local address, and MLDv1, whose reports leave at once when
+#: a group is joined and then only after the interval, instead of MLDv2's delayed ones.
+_SYSCTLS: dict[str, int | str] = {
+    f"{family}/conf/{device}/{key}": value
+    for device in ("all", "default")
+    for family, key, value in (
+        ("ipv4", "rp_filter", 0),
+        ("ipv4", "forwarding", 0),
+        ("ipv4", "accept_local", 0),
+        ("ipv4", "arp_ignore", 0),
+        ("ipv4", "arp_announce", 0),
+        ("ipv4", "arp_notify", 0),
+        ("ipv4", "send_redirects", 0),
+        ("ipv6", "accept_dad", 0),
+        ("ipv6", "accept_ra", 0),
+        ("ipv6", "router_solicitations", 0),
+        ("ipv6", "force_mld_version", 1),
+        ("ipv6", "mldv1_unsolicited_report_interval", 86_400_000),
+        ("ipv6", "forwarding", 0),
+    )
+} | {
+    "ipv6/conf/default/addr_gen_mode": 1,  # no link-local address; `all` would be refused
+    "ipv4/ping_group_range": "0 2147483647",
+    "ipv4/icmp_ratelimit": 0,  # an ICMP error that is rate-limited looks like a lost one
+    "ipv6/icmp/ratelimit": 0,
+}
+#: A node forwards, as every Kubernetes node does.
+_NODE_SYSCTLS: dict[str, int | str] = {
+    "ipv4/conf/all/forwarding": 1,
+    "ipv4/conf/default/forwarding": 1,
+    "ipv6/conf/all/forwarding": 1,
+    "ipv6/conf/default/forwarding": 1,
+}
+
+
+class Host:
+    """A namespace with its interfaces.
+
+    Attributes:
+        name: `master`, `pod1`, `world`, `switch`.
+        ns: The namespace.
+        addresses: Its main address in each family.
+        links: Interface name → ifindex.
+        macs: Interface name → MAC.
+    """
+
+    def __init__(self, name: str, addresses: Addresses) -> None:
+        self.name = name
+        self.addresses = addresses
+        self.ns = NetNS(name)
+        self.links: dict[str, int] = {}
+        self.macs: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def ifindex(self, ifname: str) -> int:
+        """The index of an interface, asked of the kernel once."""
+        if ifname not in self.links:
+            self.links[ifname] = self.ns.netlink.link_lookup(ifname=ifname)[0]
+        return self.links[ifname]
+
+    def up(self, ifname: str) -> None:
+        """Set an interface up."""
+        self.ns.netlink.link("set", index=self.ifindex(ifname), state="up")
+
+    def down(self, ifname: str) -> None:
+        """Set an interface down."""
+        self.ns.netlink.link("set", index=self.ifindex(ifname), state="down")
+
+    def add_address(self, ifname: str, address: str, prefix: int) -> None:
+        """Add an address, usable at once (no DAD)."""
+        flags = {"IFA_FLAGS": _NODAD} if ":" in address else {}
+        self.ns.netlink.addr(
+            "add", index=self.ifindex(ifname), address=address, prefixlen=prefix, **flags
+        )
+
+    def add_route(self, destination: str, **spec: Any) -> None:
+        """Add a route; `dev` names an interface, the rest is pyroute2's."""
+        self._route("add", destination, spec)
+
+    def delete_route(self, destination: str, **spec: Any) -> None:
+        """Delete a route."""
+        self._route("del", destination, spec)
+
+    def _route(self, command: str, destination: str, spec: dict[str, Any]) -> None:
+        if "dev" in spec:
+            spec["oif"] = self.ifindex(spec.pop("dev"))
+        family = Family.ipv6 if ":" in f"{destination}{spec.get('gateway', '')}" else Family.ipv4
+        self.ns.netlink.route(command, dst=destination, family=family.af, **spec)
+
+    def add_neighbour(self, ifname: str, address: str, mac: str) -> None:
+        """Add, or overwrite, a neighbour that is never resolved nor forgotten."""
+        self.ns.netlink.neigh(
+            "replace", dst=address, lladdr=mac, ifindex=self.ifindex(ifname), state=_PERMANENT,
+            family=Family.ipv6.af if ":" in address else Family.ipv4.af,
+        )  # fmt: skip
+
+    def delete_neighbour(self, ifname: str, address: str) -> None:
+        """Forget a neighbour, so that the next packet must resolve it."""
+        self.ns.netlink.neigh(
+            "del", dst=address, ifindex=self.ifindex(ifname),
+            family=Family.ipv6.af if ":" in address else Family.ipv4.af,
+        )  # fmt: skip
+
+    def neighbours(self, family: Family) -> dict[str, str]:
+        """Address → MAC of every neighbour whose MAC is known."""
+        table = {}
+        for entry in self.ns.netlink.get_neighbours(family=family.af):
+            mac = entry.get_attr("NDA_LLADDR")
+            if mac:
+                table[entry.get_attr("NDA_DST")] = mac
+        return table
+
+    def offloads_off(self, ifname: str) -> None:
+        """Switch segmentation and checksum offloads off, as `ethtool -K … tso off gso off tx off`."""
+        with self.ns, closing(IoctlEthtool(ifname)) as ethtool:
+            features = ethtool.get_features()
+            for name in _OFFLOADS:
+                if name in features:
+                    features[name] = False
+            ethtool.set_features(features)
+
+    def close(self) -> None:
+        """Let the namespace go."""
+        self.ns.close()
+
+
+class Pod(Host):
+    """A pod: one interface, `eth0`; the other end is `lxcN` in its node.
+
+    Attributes:
+        node: The node it runs on.
+        number: N of its `lxcN`.
+    """
+
+    def __init__(self, number: int, node: Node, addresses: Addresses) -> None:
+        super().__init__(f"pod{number}", addresses)
+        self.node = node
+        self.number = number
+        self.lxc = f"lxc{number}"
+        self.macs[POD_IF] = plan.mac("pod", number)
+
+    @property
+    def mac(self) -> str:
+        """The MAC of its eth0."""
+        return self.macs[POD_IF]
+
+    @property
+    def lxc_mac(self) -> str:
+        """The MAC of its lxc."""
+        return self.node.macs[self.lxc]
+
+
+class Node(Host):
+    """A node.
+
+    Attributes:
+        number: From 1.
+        pods: The pods it runs.
+        gateway: The address its pods send everything to.
+    """
+
+    def __init__(self, number: int, name: str) -> None:
+        super().__init__(name, plan.node_nic(number))
+        self.number = number
+        self.pods: list[Pod] = []
+        self.gateway = plan.gateway(number)
+
+    @property
+    def has_nic(self) -> bool:
+        """Whether it hangs on a wire."""
+        return NIC in self.macs
+
+
+class Network:
+    """A built topology; leaving the context (or `close`) lets every namespace go.
+
+    Attributes:
+        topology: What was built.
+        nodes: In order.
+        pods: In order of their number.
+        world: The host outside the cluster, if any.
+        switch: The namespace of the wire's bridge, if any.
+    """
+
+    def __init__(self, topology: Topology) -> None:
+        self.topology = topology
+        self.nodes: list[Node] = []
+        self.pods: list[Pod] = []
+        self.world: Host | None = None
+        self.switch: Host | None = None
+        self._closing = ExitStack()
+        try:
+            self._build()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Network:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def hosts(self) -> list[Host]:
+        """Every namespace of the testbed."""
+        extra = [host for host in (self.world, self.switch) if host is not None]
+        return [*self.nodes, *self.pods, *extra]
+
+    def host(self, name: str) -> Host:
+        """The host of that name.
+
+        Raises:
+            KeyError: There is none.
+        """
+        return {host.name: host for host in self.hosts}[name]
+
+    def interfaces(self) -> list[tuple[Host, str]]:
+        """Every interface but `lo` and the bridge itself, in the order a packet would pass them."""
+        return [(host, ifname) for host in self.hosts for ifname in host.macs]
+
+    def close(self) -> None:
+        """Let every namespace go."""
+        self._closing.close()
+
+    def _await_carrier(self) -> None:
+        """Wait until every link is operational: a veth end that came up before its peer gets its
+        queue from the kernel's linkwatch worker, and until then drops what it is given."""
+        deadline = time.monotonic() + _CARRIER_SECONDS
+        waiting = [host for host in self.hosts if host.macs]
+        while waiting:
+            waiting = [
+                host
+                for host in waiting
+                if any(
+                    link.get_attr("IFLA_OPERSTATE") != "UP"
+                    for link in host.ns.netlink.get_links()
+                    if link.get_attr("IFLA_IFNAME") in host.macs
+                )
+            ]
+            if waiting and time.monotonic() > deadline:
+                raise KernelError(
+                    f"a link of {waiting[0].name} has no carrier after {_CARRIER_SECONDS} s",
+                    "look at the kernel's log",
+                )
+
+    def _adopt(self, host: Host, sysctls: dict[str, int | str]) -> None:
+        self._closing.callback(host.close)
+        host.ns.sysctls(sysctls)
+        host.links["lo"] = 1  # LOOPBACK_IFINDEX
+        host.up("lo")
+
+    def _build(self) -> None:
+        top = self.topology
+        for number in range(1, top.nodes + 1):
+            node = Node(number, top.node_name(number))
+            self.nodes.append(node)
+            self._adopt(node, _SYSCTLS | _NODE_SYSCTLS)
+            for _ in range(top.pods_per_node):
+                self._add_pod(node)
+        if top.has_wire:
+            self._lay_wire()
+        else:
+            for family in Family:
+                self.nodes[0].add_address(
+                    "lo", self.nodes[0].addresses[family], family.host_prefix
+                )
+        self._await_carrier()
+
+    def _add_pod(self, node: Node) -> None:
+        number = len(self.pods) + 1
+        pod = Pod(number, node, plan.pod(node.number, len(node.pods) + 1))
+        self._adopt(pod, _SYSCTLS)
+        node.pods.append(pod)
+        self.pods.append(pod)
+        node.macs[pod.lxc] = plan.mac("lxc", number)
+        self._veth(node, pod.lxc, pod, POD_IF, self.topology.pod_mtu)
+        for family in Family:
+            prefix, gateway = family.host_prefix, node.gateway[family]
+            pod.add_address(POD_IF, pod.addresses[family], prefix)
+            pod.add_route("default", dev=POD_IF, gateway=gateway, flags=_ONLINK)
+            node.add_route(f"{pod.addresses[family]}/{prefix}", dev=pod.lxc, scope=_LINK)
+            if self.topology.quiet:
+                pod.add_neighbour(POD_IF, gateway, pod.lxc_mac)
+                node.add_neighbour(pod.lxc, pod.addresses[family], pod.mac)
+
+    def _veth(self, left: Host, left_if: str, right: Host, right_if: str, mtu: int) -> None:
+        """One message makes both ends, placed, named and addressed."""
+        left.ns.netlink.link(
+            "add", kind="veth", ifname=left_if, address=left.macs[left_if], mtu=mtu,
+            peer={"ifname": right_if, "net_ns_fd": right.ns.fileno(),
+                  "address": right.macs[right_if], "mtu": mtu},
+        )  # fmt: skip
+        for host, ifname in ((left, left_if), (right, right_if)):
+            if not self.topology.offloads:
+                host.offloads_off(ifname)
+            host.up(ifname)
+
+    def _lay_wire(self) -> None:
+        top = self.topology
+        for node in self.nodes:
+            node.macs[NIC] = plan.mac("nic", node.number)
+        ends: list[tuple[Host, str]] = [(node, NIC) for node in self.nodes]
+        if top.world:
+            self.world = world = Host("world", plan.WORLD)
+            self._adopt(world, _SYSCTLS)
+            world.macs[POD_IF] = plan.mac("world", 1)
+            ends.append((world, POD_IF))
+        if top.has_switch:
+            self._switch_wire(ends)
+        else:
+            self._veth(self.nodes[0], NIC, self.nodes[1], NIC, top.wire_mtu)
+        nics = {host: plan.WORLD_NIC if host is self.world else host.addresses for host, _ in ends}
+        for host, ifname in ends:
+            host.add_address(ifname, nics[host].ipv4, plan.WIRE4.prefixlen)
+            host.add_address(ifname, nics[host].ipv6, plan.WIRE6.prefixlen)
+            for other, other_if in ends:
+                if other is not host and top.quiet:
+                    for family in Family:
+                        host.add_neighbour(ifname, nics[other][family], other.macs[other_if])
+        self._route_over_wire(ends)
+
+    def _route_over_wire(self, ends: list[tuple[Host, str]]) -> None:
+        for host, ifname in ends:
+            for node in self.nodes:
+                if node is not host:
+                    for family, network in plan.pod_networks(node.number).items():
+                        host.add_route(str(network), dev=ifname, gateway=node.addresses[family])
+        if self.world is None:
+            return
+        for family in Family:
+            self.world.add_address("lo", plan.WORLD[family], family.host_prefix)
+            for node in self.nodes:
+                node.add_route("default", dev=NIC, gateway=plan.WORLD_NIC[family])
+
+    def _switch_wire(self, ends: list[tuple[Host, str]]) -> None:
+        """A bridge that floods nothing of its own: no STP, no snooping, no IPv6 of its own."""
+        self.switch = switch = Host("switch", Addresses("", ""))
+        self._adopt(switch, {"ipv6/conf/all/disable_ipv6": 1, "ipv6/conf/default/disable_ipv6": 1})
+        switch.ns.netlink.link("add", kind="bridge", ifname=BRIDGE, br_mcast_snooping=0)
+        bridge = switch.ifindex(BRIDGE)
+        for number, (host, ifname) in enumerate(ends, start=1):
+            switch.macs[host.name] = plan.mac("switch", number)
+            self._veth(switch, host.name, host, ifname, self.topology.wire_mtu)
+            switch.ns.netlink.link("set", index=switch.ifindex(host.name), master=bridge)
+        switch.up(BRIDGE)

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a testbed is made of, before anything is built. Floor 2."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.errors import UnknownNameError
+from harness.topology.addressing import MAX_NODES, MAX_PODS_PER_NODE
+
+
+@dataclass(frozen=True)
+class Topology:
+    """Nodes with pods, perhaps a wire, perhaps a world behind it.
+
+    Attributes:
+        nodes: How many nodes; the first is `master`, then `node1`, `node2`, …
+        pods_per_node: How many pods each has; pods are numbered through: `pod1`, `pod2`, …
+        world: Whether a host outside the cluster hangs on the wire. With it, or with more than
+            two nodes, the wire is a bridge in a namespace of its own, `switch`; two nodes alone
+            are joined by one veth pair.
+        wire_mtu: MTU of every interface on the wire, bytes.
+        pod_mtu: MTU of every pod's veth pair, bytes.
+        offloads: Whether the interfaces keep the kernel's segmentation and checksum offloads.
+        quiet: Whether every neighbour is known beforehand, so that nothing is resolved.
+    """
+
+    nodes: int = 1
+    pods_per_node: int = 1
+    world: bool = False
+    wire_mtu: int = 1500
+    pod_mtu: int = 1500
+    offloads: bool = True
+    quiet: bool = True
+
+    def __post_init__(self) -> None:
+        bounds = (
+            ("nodes", self.nodes, 1, MAX_NODES),
+            ("pods_per_node", self.pods_per_node, 1, MAX_PODS_PER_NODE),
+            ("wire_mtu", self.wire_mtu, 1280, 65535),
+            ("pod_mtu", self.pod_mtu, 1280, 65535),
+        )
+        for name, value, low, high in bounds:
+            if not low <= value <= high:
+                raise UnknownNameError(f"topology: {name}={value} is not between {low} and {high}")
+
+    @property
+    def has_wire(self) -> bool:
+        """Whether the nodes have a NIC."""
+        return self.nodes > 1 or self.world
+
+    @property
+    def has_switch(self) -> bool:
+        """Whether the wire is a bridge instead of one veth pair."""
+        return self.nodes > 2 or self.world
+
+    def node_name(self, node: int) -> str:
+        """The name of node number `node`, from 1."""
+        return "master" if node == 1 else f"node{node - 1}"
