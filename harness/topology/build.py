@@ -327,8 +327,10 @@ class Network:
 
     def _veth(self, left: Host, left_if: str, right: Host, right_if: str, mtu: int) -> None:
         """One message makes both ends, placed, named and addressed."""
+        left.links[left_if] = plan.next_ifindex()
         left.ns.netlink.link(
             "add", kind="veth", ifname=left_if, address=left.macs[left_if], mtu=mtu,
+            index=left.links[left_if],
             peer={"ifname": right_if, "net_ns_fd": right.ns.fileno(),
                   "address": right.macs[right_if], "mtu": mtu},
         )  # fmt: skip

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Datapaths: what forwards a node's pod traffic. Floor 3; one file per kind, registered here."""
+
+from __future__ import annotations
+
+from harness.datapath import probes
+from harness.datapath.base import Counters, Datapath, Installed, NodeDatapath
+from harness.datapath.bpf import HostRouting
+from harness.datapath.legacy import Legacy
+from harness.datapath.probes import Features
+from harness.datapath.requirements import Check, Decision, decide
+from harness.datapath.settings import NodeSettings
+from harness.errors import UnknownNameError
+from harness.topology import Node
+
+DATAPATHS: dict[str, Datapath] = {
+    datapath.name: datapath
+    for datapath in (
+        Legacy(),
+        HostRouting("bpf", frozenset({"redirect_peer", "redirect_neigh", "fib_lookup"})),
+        HostRouting(
+            "bpf-redirect", frozenset({"redirect_neigh", "fib_lookup"}), ("LOCAL_REDIRECT",)
+        ),
+        HostRouting("bpf-skip-fib", frozenset({"redirect_peer", "redirect_neigh"}), ("SKIP_FIB",)),
+    )
+}
+
+
+def find(name: str) -> Datapath:
+    """The datapath of that name.
+
+    Raises:
+        UnknownNameError: There is none; the message lists those there are.
+    """
+    if name not in DATAPATHS:
+        raise UnknownNameError(f"datapath {name!r} is unknown", f"use {', '.join(DATAPATHS)}")
+    return DATAPATHS[name]
+
+
+def install(
+    datapath: Datapath,
+    node: Node,
+    settings: NodeSettings | None = None,
+    features: Features | None = None,
+) -> NodeDatapath:
+    """Put a datapath on a node, or legacy where a requirement of it is unmet.
+
+    Args:
+        datapath: What is asked for.
+        node: Where.
+        settings: The node's; the default asks for nothing these programs lack.
+        features: Probe results; the running kernel's by default.
+    """
+    settings = settings or NodeSettings()
+    if not datapath.host_routing:
+        return NodeDatapath(node, datapath.name, None, datapath.install(node, settings))
+    decision = decide(datapath.needs, settings, features or probes.running_kernel())
+    chosen = datapath if decision.bpf else DATAPATHS["legacy"]
+    return NodeDatapath(node, datapath.name, decision, chosen.install(node, settings))
+
+
+__all__ = ["DATAPATHS", "Check", "Counters", "Datapath", "Decision", "Features", "HostRouting",
+           "Installed", "Legacy", "NodeDatapath", "NodeSettings", "decide", "find",
+           "install"]  # fmt: skip

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a datapath is, and what it is once installed on a node. Floor 3."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from harness.datapath.requirements import Decision
+from harness.datapath.settings import NodeSettings
+from harness.hooks import Attachment
+from harness.topology import Node
+
+
+@dataclass(frozen=True)
+class Counters:
+    """What a node's programs counted; sums over CPUs.
+
+    Attributes:
+        hits: (program, verdict) → packets.
+        drops: Reason → packets.
+        fib: Lookup result → lookups.
+    """
+
+    hits: dict[tuple[str, str], int] = field(default_factory=dict)
+    drops: dict[str, int] = field(default_factory=dict)
+    fib: dict[str, int] = field(default_factory=dict)
+
+    def __sub__(self, before: Counters) -> Counters:
+        """What was counted since `before`; keys that did not move are left out."""
+        return Counters(
+            {k: v - before.hits.get(k, 0) for k, v in self.hits.items() if v != before.hits.get(k, 0)},
+            {k: v - before.drops.get(k, 0) for k, v in self.drops.items() if v != before.drops.get(k, 0)},
+            {k: v - before.fib.get(k, 0) for k, v in self.fib.items() if v != before.fib.get(k, 0)},
+        )  # fmt: skip
+
+    def __str__(self) -> str:
+        parts = [f"{program} {verdict} {n}" for (program, verdict), n in sorted(self.hits.items())]
+        parts += [f"drop {reason} {n}" for reason, n in sorted(self.drops.items())]
+        parts += [f"fib {result} {n}" for result, n in sorted(self.fib.items())]
+        return ", ".join(parts) or "nothing counted"
+
+
+class Installed(Protocol):
+    """A datapath on a node."""
+
+    @property
+    def name(self) -> str:
+        """The datapath that runs, which may not be the one asked for."""
+        ...
+
+    def counters(self) -> Counters:
+        """What its programs counted since it was installed."""
+        ...
+
+    def attachments(self) -> list[Attachment]:
+        """Its programs on the node's hooks, as the kernel lists them."""
+        ...
+
+    def sync(self) -> None:
+        """Tell the programs of addresses and links that changed since."""
+        ...
+
+    def describe(self) -> str:
+        """The whole name for a report: rules or program tags included."""
+        ...
+
+    def remove(self) -> None:
+        """Give back what does not die with the namespace."""
+        ...
+
+
+class Datapath(Protocol):
+    """A kind of datapath, registered in `harness.datapath.DATAPATHS`."""
+
+    @property
+    def name(self) -> str:
+        """As in `--datapath`."""
+        ...
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Helpers it calls (`probes.HELPERS`)."""
+        ...
+
+    @property
+    def host_routing(self) -> bool:
+        """Whether it bypasses the node's stack; if not, no requirement applies to it."""
+        ...
+
+    def install(self, node: Node, settings: NodeSettings) -> Installed:
+        """Put it on a node."""
+        ...
+
+
+@dataclass(frozen=True)
+class NodeDatapath:
+    """What was asked of a node and what it runs.
+
+    Attributes:
+        node: The node.
+        asked: The datapath asked for.
+        decision: Why it runs what it runs; None where no requirement applies (`legacy`).
+        installed: What runs.
+    """
+
+    node: Node
+    asked: str
+    decision: Decision | None
+    installed: Installed
+
+    @property
+    def degraded(self) -> bool:
+        """Whether host routing was asked for and legacy runs."""
+        return self.decision is not None and not self.decision.bpf
+
+    def status(self) -> str:
+        """One line for reports; says what is attached, not what was asked for."""
+        attached = self.installed.attachments()
+        tail = f"{len(attached)} programs attached" if attached else "no program attached"
+        head = self.decision if self.decision is not None else "Host Routing: Legacy (asked for)"
+        return f"{self.node.name}: {head}; {self.installed.describe()}; {tail}"

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rules a Kubernetes node has, in kube-proxy's shape, as iptables-restore reads them. Floor 3.
+
+Shape: pkg/proxy/iptables/proxier.go (KUBE-SERVICES, KUBE-SVC-*, KUBE-SEP-*, KUBE-MARK-MASQ,
+KUBE-POSTROUTING, KUBE-FORWARD), two endpoints a service; and a CNI's masquerading of pod → world.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from harness.topology.addressing import PODS, Family
+
+_SERVICE_BASE = {
+    Family.ipv4: int(ip_address("172.16.0.1")),
+    Family.ipv6: int(ip_address("fd00:5e::1")),
+}
+_ENDPOINTS = 2
+
+
+@dataclass(frozen=True)
+class RuleSet:
+    """Rules for one family.
+
+    Attributes:
+        family: The family.
+        text: What iptables-restore (ip6tables-restore) is given.
+    """
+
+    family: Family
+    text: str
+
+    @property
+    def rules(self) -> int:
+        """How many rules it holds."""
+        return sum(line.startswith("-A ") for line in self.text.splitlines())
+
+    @property
+    def sha256(self) -> str:
+        """First 12 hexadecimal digits of the text's digest."""
+        return hashlib.sha256(self.text.encode()).hexdigest()[:12]
+
+
+def _service_chain(kind: str, *parts: object) -> str:
+    """A chain's name as kube-proxy makes it: a prefix and 16 characters of a hash."""
+    digest = hashlib.sha256(":".join(map(str, parts)).encode()).hexdigest()[:16].upper()
+    return f"KUBE-{kind}-{digest}"
+
+
+def _service(number: int, family: Family) -> tuple[list[str], list[str]]:
+    """Chains and rules of one ClusterIP service with two endpoints."""
+    address = ip_address(_SERVICE_BASE[family] + number)
+    host = f"{address}/{family.host_prefix}"
+    comment = f'-m comment --comment "default/service-{number} cluster IP"'
+    service = _service_chain("SVC", number, family)
+    chains, rules = [service], [
+        f"-A KUBE-SERVICES -d {host} -p tcp {comment} -m tcp --dport 80 -j {service}",
+        f"-A {service} ! -s {PODS[family]} -d {host} -p tcp {comment} -m tcp --dport 80"
+        " -j KUBE-MARK-MASQ",
+    ]  # fmt: skip
+    base = int(ip_address("10.0.200.1" if family is Family.ipv4 else "fd00:10:0:200::1"))
+    for index in range(_ENDPOINTS):
+        endpoint = ip_address(base + number % 250 + index)
+        target = f"{endpoint}:8080" if family is Family.ipv4 else f"[{endpoint}]:8080"
+        chain = _service_chain("SEP", number, index, family)
+        share = "" if index == _ENDPOINTS - 1 else (
+            f" -m statistic --mode random --probability {1 / (_ENDPOINTS - index):.10f}"
+        )  # fmt: skip
+        chains.append(chain)
+        rules += [
+            f"-A {service} {comment}{share} -j {chain}",
+            f"-A {chain} -s {endpoint}/{family.host_prefix} {comment} -j KUBE-MARK-MASQ",
+            f"-A {chain} -p tcp {comment} -m tcp -j DNAT --to-destination {target}",
+        ]
+    return chains, rules
+
+
+def node_rules(family: Family, services: int, masquerade: bool = True) -> RuleSet:
+    """Every rule of a node: conntrack, FORWARD, masquerading, and `services` services."""
+    chains = ["KUBE-SERVICES", "KUBE-MARK-MASQ", "KUBE-POSTROUTING", "CNI-MASQUERADE"]
+    nat = [
+        '-A PREROUTING -m comment --comment "kubernetes service portals" -j KUBE-SERVICES',
+        '-A OUTPUT -m comment --comment "kubernetes service portals" -j KUBE-SERVICES',
+        '-A POSTROUTING -m comment --comment "kubernetes postrouting rules" -j KUBE-POSTROUTING',
+        "-A KUBE-MARK-MASQ -j MARK --or-mark 0x4000",
+        "-A KUBE-POSTROUTING -m mark ! --mark 0x4000/0x4000 -j RETURN",
+        "-A KUBE-POSTROUTING -j MARK --xor-mark 0x4000",
+        "-A KUBE-POSTROUTING -j MASQUERADE",
+    ]
+    if masquerade:
+        nat += [
+            '-A POSTROUTING -m comment --comment "cni: pod to world" -j CNI-MASQUERADE',
+            f"-A CNI-MASQUERADE -s {PODS[family]} ! -d {PODS[family]} -o enp0s8 -j MASQUERADE",
+        ]
+    for number in range(services):
+        more, rules = _service(number, family)
+        chains += more
+        nat += rules
+    lines = ["*filter", ":FORWARD ACCEPT [0:0]", ":KUBE-FORWARD - [0:0]",
+             '-A FORWARD -m comment --comment "kubernetes forwarding rules" -j KUBE-FORWARD',
+             "-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP",
+             "-A KUBE-FORWARD -m mark --mark 0x4000/0x4000 -j ACCEPT",
+             "-A KUBE-FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+             "COMMIT", "*nat"]  # fmt: skip
+    lines += [f":{chain} - [0:0]" for chain in chains] + nat + ["COMMIT", ""]
+    return RuleSet(family, "\n".join(lines))

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The legacy path: the node's own stack forwards, through netfilter as a node has it. Floor 3."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.datapath.base import Counters
+from harness.datapath.kube_proxy import RuleSet, node_rules
+from harness.datapath.settings import NodeSettings
+from harness.hooks import Attachment
+from harness.topology import Family, Node
+
+_RESTORE = {Family.ipv4: "iptables-restore", Family.ipv6: "ip6tables-restore"}
+
+
+@dataclass(frozen=True)
+class Legacy:
+    """Kernel forwarding with conntrack, a FORWARD chain, masquerading and kube-proxy's rules."""
+
+    name: str = "legacy"
+    needs: frozenset[str] = frozenset()
+    host_routing: bool = False
+
+    def install(self, node: Node, settings: NodeSettings) -> InstalledLegacy:
+        """Load the rules, and give the pods' gateway to every lxc."""
+        rules = [
+            node_rules(family, settings.legacy_services, settings.masquerade != "none")
+            for family in Family
+        ]
+        for ruleset in rules:
+            node.ns.run([_RESTORE[ruleset.family]], stdin=ruleset.text)
+        for pod in node.pods:
+            for family in Family:
+                node.add_address(pod.lxc, node.gateway[family], family.host_prefix)
+        return InstalledLegacy(node, settings.legacy_services, rules)
+
+
+class InstalledLegacy:
+    """The legacy path on a node.
+
+    Attributes:
+        node: The node.
+        services: How many services its rules carry.
+        rules: The rules, per family.
+    """
+
+    name = "legacy"
+
+    def __init__(self, node: Node, services: int, rules: list[RuleSet]) -> None:
+        self.node = node
+        self.services = services
+        self.rules = rules
+
+    def counters(self) -> Counters:
+        """Nothing: it has no programs."""
+        return Counters()
+
+    def attachments(self) -> list[Attachment]:
+        """What is on the hooks all the same: nothing, unless something is wrong."""
+        from harness.hooks import attachments
+
+        return attachments(
+            self.node.ns, {name: self.node.ifindex(name) for name in self.node.macs}
+        )
+
+    def sync(self) -> None:
+        """The stack knows its own addresses."""
+
+    def describe(self) -> str:
+        """Name, services, rules and their digests."""
+        sets = ", ".join(f"{r.family.name} {r.rules} rules {r.sha256}" for r in self.rules)
+        return f"legacy (conntrack, FORWARD, {self.services} services: {sets})"
+
+    def remove(self) -> None:
+        """The rules die with the namespace."""

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an operator asked of a node. Floor 3."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from harness.errors import UnknownNameError
+
+_CHOICES: dict[str, tuple[object, ...]] = {
+    "host_routing": (True, False),
+    "routing": ("direct", "tunnel", "none"),
+    "services": ("none", "bpf", "iptables"),
+    "masquerade": ("none", "bpf", "iptables"),
+}
+
+
+@dataclass(frozen=True)
+class NodeSettings:
+    """A node's configuration, as far as it decides between BPF and Legacy.
+
+    Attributes:
+        host_routing: False: the operator switched BPF host routing off.
+        routing: How pods of other nodes are reached.
+        services: Who translates services: nobody, BPF, or kube-proxy's iptables rules.
+        masquerade: Who masquerades pod → world: nobody, BPF, or iptables.
+        legacy_services: How many services' worth of kube-proxy rules the legacy path carries.
+    """
+
+    host_routing: bool = True
+    routing: Literal["direct", "tunnel", "none"] = "direct"
+    services: Literal["none", "bpf", "iptables"] = "none"
+    masquerade: Literal["none", "bpf", "iptables"] = "none"
+    legacy_services: int = 100
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name in _CHOICES and value not in _CHOICES[field.name]:
+                known = ", ".join(str(choice) for choice in _CHOICES[field.name])
+                raise UnknownNameError(f"setting {field.name}={value!r} is unknown", f"use {known}")
+        if not 0 <= self.legacy_services <= 20_000:
+            raise UnknownNameError(
+                f"setting legacy_services={self.legacy_services} is not between 0 and 20000"
+            )
