@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was seen on every interface: tcpdump, proven complete, parsed with scapy. Floor 5."""
+
+from harness.capture.frame import Frame
+from harness.capture.session import Capture
+
+__all__ = ["Capture", "Frame"]

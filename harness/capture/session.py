@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Capture on every interface of a testbed at once. Floor 5."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.capture.frame import Frame, read_pcap
+from harness.capture.tcpdump import FILTERS, Tcpdump
+from harness.topology import Network
+
+SNAPLEN = 2048
+
+
+class Capture:
+    """Two tcpdumps an interface, one for each direction, all started at once.
+
+    Attributes:
+        directory: Where the pcap files are: `pod1:eth0.in.pcap` and so on.
+    """
+
+    def __init__(self, network: Network, directory: Path, snaplen: int = SNAPLEN) -> None:
+        """Start capturing; returns when every tcpdump listens.
+
+        Raises:
+            CaptureError: One did not start.
+        """
+        self.directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+        self._dumps: list[Tcpdump] = []
+        try:
+            for host, ifname in network.interfaces():
+                for direction in FILTERS:
+                    path = directory / f"{host.name}:{ifname}.{direction}.pcap"
+                    self._dumps.append(Tcpdump(host.ns, ifname, direction, path, snaplen))
+            for dump in self._dumps:
+                dump.await_ready()
+        except BaseException:
+            self.close()
+            raise
+
+    def finish(self) -> list[Frame]:
+        """Prove every file complete, stop, and return all frames in the order of their times.
+
+        Call it when the traffic has ended.
+
+        Raises:
+            CaptureError: A capture is not complete.
+        """
+        try:
+            held = {dump: dump.flush() for dump in self._dumps}
+        finally:
+            for dump in self._dumps:
+                dump.stop()
+        frames: list[Frame] = []
+        for dump, count in held.items():
+            found = list(read_pcap(dump.path, dump.interface, dump.direction)) if count else []
+            assert len(found) == count, f"{dump.path} holds {len(found)} of {count} frames"
+            frames += found
+        return sorted(frames, key=lambda frame: frame.time)
+
+    def close(self) -> None:
+        """Stop what still runs and wait for its end."""
+        for dump in self._dumps:
+            dump.stop()
+        for dump in self._dumps:
+            dump.reap()
+        self._dumps.clear()

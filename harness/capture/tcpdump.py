@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One tcpdump on one interface, for one direction, that proves it is complete. Floor 5.
+
+Two processes watch an interface, with the filters `inbound` and `outbound`: the direction is then
+the kernel's word (the packet type, evaluated in the socket filter), never a guess from MAC
+addresses, which are what a wrong datapath gets wrong. `-Q` would do it in userspace and spoil the
+proof below.
+
+The proof: on SIGUSR1 tcpdump prints how many packets it captured, how many the kernel's filter
+let through, and how many were dropped. Captured = received and dropped = 0 means that the file
+holds all. A short capture without `--immediate-mode` would be silently empty.
+"""
+
+from __future__ import annotations
+
+import re
+import select
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from harness.errors import CaptureError
+from harness.netns import NetNS
+from harness.process import spawn
+
+_DEADLINE = 10.0  # seconds, for the start and for each proof
+_COUNTS = re.compile(
+    rb"(\d+) packets? captured, (\d+) packets? received by filter, (\d+) packets? dropped by kernel"
+)
+FILTERS = {"in": "inbound", "out": "outbound"}
+
+
+class Tcpdump:
+    """A running tcpdump.
+
+    Attributes:
+        interface: `pod1:eth0`.
+        direction: `in` or `out`.
+        path: The pcap file.
+    """
+
+    def __init__(self, ns: NetNS, ifname: str, direction: str, path: Path, snaplen: int) -> None:
+        """Start it; call `await_ready` before the first packet.
+
+        Args:
+            ns: The interface's namespace.
+            ifname: The interface.
+            direction: `in` or `out`.
+            path: The pcap file to write.
+            snaplen: Bytes kept of a frame; with --immediate-mode the ring has a slot of that size
+                for each of 2 MiB, at full size only 8 of them.
+        """
+        self.interface, self.direction, self.path = f"{ns.name}:{ifname}", direction, path
+        argv = ["tcpdump", "-i", ifname, "-n", "-p", "-U", "--immediate-mode", "-Z", "root",
+                "-s", str(snaplen), "-B", "2048", "--time-stamp-precision=nano",
+                "-w", str(path), FILTERS[direction]]  # fmt: skip
+        with ns:
+            self._process = spawn(argv, stderr=subprocess.PIPE, bufsize=0)
+        self._text = b""
+
+    def _read_until(self, pattern: re.Pattern[bytes], what: str) -> re.Match[bytes]:
+        """Read stderr until it matches; consumes what matched."""
+        assert self._process.stderr is not None
+        end = time.monotonic() + _DEADLINE
+        while not (match := pattern.search(self._text)):
+            ready, _, _ = select.select([self._process.stderr], [], [], end - time.monotonic())
+            chunk = self._process.stderr.read(4096) if ready else b""
+            if not chunk:
+                reason = "ended" if ready else f"did not do so within {_DEADLINE:g} s"
+                said = self._text.decode(errors="replace").strip() or "nothing"
+                raise CaptureError(f"tcpdump on {self.interface} {reason}: {what}; it said: {said}")
+            self._text += chunk
+        self._text = self._text[match.end() :]
+        return match
+
+    def await_ready(self) -> None:
+        """Return when it listens.
+
+        Raises:
+            CaptureError: It ended, or did not start in time.
+        """
+        self._read_until(re.compile(rb"listening on [^\n]*\n"), "it should listen")
+
+    def flush(self) -> int:
+        """Return how many packets the file holds, once that is all there were.
+
+        Call it when the traffic has ended.
+
+        Raises:
+            CaptureError: Packets were dropped, or the counts do not meet.
+        """
+        end = time.monotonic() + _DEADLINE
+        while True:
+            self._process.send_signal(signal.SIGUSR1)
+            counts = self._read_until(_COUNTS, "it should print its counts")
+            captured, received, dropped = (int(n) for n in counts.groups())
+            if dropped:
+                raise CaptureError(
+                    f"tcpdump on {self.interface} lost {dropped} of {received} packets",
+                    "the capture proves nothing; capture fewer bytes or send fewer packets",
+                )
+            if captured == received:
+                return captured
+            if time.monotonic() > end:
+                raise CaptureError(
+                    f"tcpdump on {self.interface} wrote {captured} of {received} packets"
+                )
+
+    def stop(self) -> None:
+        """End it; `reap` later, as it takes an RCU grace period to close its socket."""
+        if self._process.poll() is None:
+            self._process.kill()
+
+    def reap(self) -> None:
+        """Wait for its end."""
+        self._process.wait(_DEADLINE)
+        if self._process.stderr is not None:
+            self._process.stderr.close()

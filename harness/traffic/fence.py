@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Know, without waiting for a timeout, that a packet which has not arrived never will. Floor 4.
+
+veth delivers through the per-CPU backlog (netif_rx, net/core/dev.c), a FIFO that softirq drains,
+usually before the send returns, at times by ksoftirqd. A packet that crosses hops enters the same
+queue once per hop. So does a datagram through `lo`: when n of those, sent one after the other
+from the same CPU, have come back, every packet sent before has had n turns of the queue.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from harness.errors import TrafficError
+from harness.netns import NetNS
+
+#: More turns than a round trip over two nodes and a switch takes (12), with an ARP exchange.
+TURNS = 32
+_DEADLINE = 10.0  # seconds; only a stuck machine overruns it
+_libc = ctypes.CDLL(None)
+
+
+@contextmanager
+def pinned() -> Iterator[int]:
+    """Keep the calling thread on the CPU it runs on; yields the CPU's number."""
+    before = os.sched_getaffinity(0)
+    cpu = _libc.sched_getcpu()
+    os.sched_setaffinity(0, {cpu} if cpu in before else {min(before)})
+    try:
+        yield cpu
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+class Fence:
+    """A datagram socket that talks to itself over `lo` inside a namespace."""
+
+    def __init__(self, ns: NetNS) -> None:
+        self._socket = ns.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self._socket.connect(self._socket.getsockname())
+        self._socket.settimeout(_DEADLINE)
+
+    def pass_(self) -> None:
+        """Return once everything this thread sent from its CPU has come to its end.
+
+        Raises:
+            TrafficError: The machine did not drain its backlog in ten seconds.
+        """
+        try:
+            for turn in range(TURNS):
+                self._socket.send(turn.to_bytes(2, "big"))
+                self._socket.recv(2)
+        except TimeoutError:
+            raise TrafficError(
+                f"the CPU's packet backlog was not drained in {_DEADLINE:g} s",
+                "is the machine overloaded?",
+            ) from None
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()

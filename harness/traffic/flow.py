@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What makes a packet part of a flow. Floor 4."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+from dataclasses import dataclass, field
+
+from harness.topology import Family
+
+ICMP_ECHO = {Family.ipv4: 8, Family.ipv6: 128}
+ICMP_ECHO_REPLY = {Family.ipv4: 0, Family.ipv6: 129}
+ICMP_PROTOCOL = {Family.ipv4: socket.IPPROTO_ICMP, Family.ipv6: socket.IPPROTO_ICMPV6}
+
+_identities = itertools.count()
+
+
+def next_identity() -> int:
+    """An ICMP id or port that no other flow of this process used lately: 20000 to 59999."""
+    return 20_000 + next(_identities) % 40_000
+
+
+@dataclass
+class Flow:
+    """Requests from a client to a server, and their replies.
+
+    Every packet carries its number: an echo's sequence, a datagram's first four payload bytes.
+
+    Attributes:
+        family: Address family.
+        protocol: IP protocol number: ICMP, ICMPv6, UDP or TCP.
+        client: Address that asks.
+        server: Address that answers.
+        client_port: Port, or the echo's id.
+        server_port: Port, or the echo's id.
+        sent: Numbers of the requests, in the order sent.
+    """
+
+    family: Family
+    protocol: int
+    client: str
+    server: str
+    client_port: int
+    server_port: int
+    sent: list[int] = field(default_factory=list)
+
+    @property
+    def is_icmp(self) -> bool:
+        """Whether it is a ping."""
+        return self.protocol == ICMP_PROTOCOL[self.family]
+
+    def __str__(self) -> str:
+        names = {socket.IPPROTO_UDP: "UDP", socket.IPPROTO_TCP: "TCP"}
+        name = names.get(self.protocol, "ping")
+        return f"{name} {self.client} → {self.server}, {len(self.sent)} sent"
