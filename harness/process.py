@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from typing import IO, Any
+from typing import Any
 
 from harness.errors import CommandError, MissingToolError
 
@@ -60,18 +60,42 @@ def run(argv: list[str], stdin: str | None = None, timeout: float = 30.0) -> str
     Raises:
         CommandError: It ended with a status other than 0, or overran `timeout` seconds.
     """
-    kind: int | IO[bytes] = subprocess.PIPE if stdin is not None else subprocess.DEVNULL
-    with spawn(argv, stdin=kind, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
-        try:
-            out, err = child.communicate(stdin.encode() if stdin is not None else None, timeout)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            out, err = child.communicate()
-            raise CommandError(
-                argv, f"no end within {timeout:g} s", out.decode(), err.decode()
-            ) from None
-    if child.returncode:
-        raise CommandError(
-            argv, child.returncode, out.decode(errors="replace"), err.decode(errors="replace")
+    return run_together([(argv, stdin)], timeout)[0]
+
+
+def run_together(jobs: list[tuple[list[str], str | None]], timeout: float = 30.0) -> list[str]:
+    """Run children at the same time, each to its end; as `run` for each.
+
+    Args:
+        jobs: Command and stdin of each.
+        timeout: Seconds for each.
+
+    Raises:
+        CommandError: The first, in the order of `jobs`, that failed; all have ended by then.
+    """
+    children = [
+        spawn(
+            argv,
+            stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
-    return out.decode(errors="replace")
+        for argv, stdin in jobs
+    ]
+    outputs, failures = [], []
+    for child, (argv, stdin) in zip(children, jobs, strict=True):
+        status: int | str
+        with child:
+            try:
+                out, err = child.communicate(stdin.encode() if stdin is not None else None, timeout)
+                status = child.returncode
+            except subprocess.TimeoutExpired:
+                child.kill()
+                out, err = child.communicate()
+                status = f"no end within {timeout:g} s"
+        outputs.append(out.decode(errors="replace"))
+        if status:
+            failures.append(CommandError(argv, status, outputs[-1], err.decode(errors="replace")))
+    if failures:
+        raise failures[0]
+    return outputs

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.capture.frame import Frame, read_pcap
-from harness.capture.tcpdump import FILTERS, Tcpdump
+from harness.capture.tcpdump import DIRECTIONS, Tcpdump, prove_complete
 from harness.topology import Network
 
 SNAPLEN = 2048
@@ -30,7 +30,7 @@ class Capture:
         self._dumps: list[Tcpdump] = []
         try:
             for host, ifname in network.interfaces():
-                for direction in FILTERS:
+                for direction in DIRECTIONS:
                     path = directory / f"{host.name}:{ifname}.{direction}.pcap"
                     self._dumps.append(Tcpdump(host.ns, ifname, direction, path, snaplen))
             for dump in self._dumps:
@@ -48,7 +48,9 @@ class Capture:
             CaptureError: A capture is not complete.
         """
         try:
-            held = {dump: dump.flush() for dump in self._dumps}
+            held: dict[Tcpdump, int] = {}
+            for pair in zip(self._dumps[::2], self._dumps[1::2], strict=True):
+                held |= dict(zip(pair, prove_complete(pair), strict=True))
         finally:
             for dump in self._dumps:
                 dump.stop()

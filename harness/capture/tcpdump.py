@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One tcpdump on one interface, for one direction, that proves it is complete. Floor 5.
+"""tcpdump on one interface, for both directions, that proves it is complete. Floor 5.
 
-Two processes watch an interface, with the filters `inbound` and `outbound`: the direction is then
-the kernel's word (the packet type, evaluated in the socket filter), never a guess from MAC
-addresses, which are what a wrong datapath gets wrong. `-Q` would do it in userspace and spoil the
-proof below.
+Two processes watch an interface, with `-Q in` and `-Q out`: the direction is then the kernel's
+word (the packet type), never a guess from MAC addresses, which are what a wrong datapath gets
+wrong. (The filters `inbound` and `outbound` would do, but libpcap evaluates the first packet's in
+userspace, where the packet type is not known, and loses it.)
 
-The proof: on SIGUSR1 tcpdump prints how many packets it captured, how many the kernel's filter
-let through, and how many were dropped. Captured = received and dropped = 0 means that the file
-holds all. A short capture without `--immediate-mode` would be silently empty.
+The proof: on SIGUSR1 tcpdump prints how many packets it wrote, how many its socket received (of
+both directions), and how many were dropped. The socket's count is the same for both processes; when
+what both wrote adds up to it, the two files hold all there was. A short capture without
+`--immediate-mode` would be silently empty.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import select
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from harness.errors import CaptureError
@@ -28,7 +30,7 @@ _DEADLINE = 10.0  # seconds, for the start and for each proof
 _COUNTS = re.compile(
     rb"(\d+) packets? captured, (\d+) packets? received by filter, (\d+) packets? dropped by kernel"
 )
-FILTERS = {"in": "inbound", "out": "outbound"}
+DIRECTIONS = ("in", "out")
 
 
 class Tcpdump:
@@ -54,7 +56,7 @@ class Tcpdump:
         self.interface, self.direction, self.path = f"{ns.name}:{ifname}", direction, path
         argv = ["tcpdump", "-i", ifname, "-n", "-p", "-U", "--immediate-mode", "-Z", "root",
                 "-s", str(snaplen), "-B", "2048", "--time-stamp-precision=nano",
-                "-w", str(path), FILTERS[direction]]  # fmt: skip
+                "-w", str(path), "-Q", direction]  # fmt: skip
         with ns:
             self._process = spawn(argv, stderr=subprocess.PIPE, bufsize=0)
         self._text = b""
@@ -82,30 +84,21 @@ class Tcpdump:
         """
         self._read_until(re.compile(rb"listening on [^\n]*\n"), "it should listen")
 
-    def flush(self) -> int:
-        """Return how many packets the file holds, once that is all there were.
-
-        Call it when the traffic has ended.
+    def counts(self) -> tuple[int, int]:
+        """Packets written so far, and packets the socket received so far.
 
         Raises:
-            CaptureError: Packets were dropped, or the counts do not meet.
+            CaptureError: Packets were dropped, or tcpdump does not answer.
         """
-        end = time.monotonic() + _DEADLINE
-        while True:
-            self._process.send_signal(signal.SIGUSR1)
-            counts = self._read_until(_COUNTS, "it should print its counts")
-            captured, received, dropped = (int(n) for n in counts.groups())
-            if dropped:
-                raise CaptureError(
-                    f"tcpdump on {self.interface} lost {dropped} of {received} packets",
-                    "the capture proves nothing; capture fewer bytes or send fewer packets",
-                )
-            if captured == received:
-                return captured
-            if time.monotonic() > end:
-                raise CaptureError(
-                    f"tcpdump on {self.interface} wrote {captured} of {received} packets"
-                )
+        self._process.send_signal(signal.SIGUSR1)
+        counts = self._read_until(_COUNTS, "it should print its counts")
+        written, received, dropped = (int(n) for n in counts.groups())
+        if dropped:
+            raise CaptureError(
+                f"tcpdump on {self.interface} lost {dropped} of {received} packets",
+                "the capture proves nothing; capture fewer bytes or send fewer packets",
+            )
+        return written, received
 
     def stop(self) -> None:
         """End it; `reap` later, as it takes an RCU grace period to close its socket."""
@@ -117,3 +110,27 @@ class Tcpdump:
         self._process.wait(_DEADLINE)
         if self._process.stderr is not None:
             self._process.stderr.close()
+
+
+def prove_complete(pair: Sequence[Tcpdump]) -> list[int]:
+    """How many packets each file of an interface holds, once that is all there were.
+
+    Call it when the traffic has ended.
+
+    Args:
+        pair: The two tcpdumps of one interface.
+
+    Raises:
+        CaptureError: Packets were dropped, or the counts do not meet within ten seconds.
+    """
+    end = time.monotonic() + _DEADLINE
+    while True:
+        counts = [dump.counts() for dump in pair]
+        written = [wrote for wrote, _ in counts]
+        if all(received == sum(written) for _, received in counts):
+            return written
+        if time.monotonic() > end:
+            received = max(count for _, count in counts)
+            raise CaptureError(
+                f"tcpdump on {pair[0].interface} wrote {sum(written)} of {received} packets"
+            )

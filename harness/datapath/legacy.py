@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from harness import process
 from harness.datapath.base import Counters
 from harness.datapath.kube_proxy import RuleSet, node_rules
 from harness.datapath.settings import NodeSettings
-from harness.hooks import Attachment
+from harness.hooks import Attachment, attachments
 from harness.topology import Family, Node
 
 _RESTORE = {Family.ipv4: "iptables-restore", Family.ipv6: "ip6tables-restore"}
@@ -28,8 +29,8 @@ class Legacy:
             node_rules(family, settings.legacy_services, settings.masquerade != "none")
             for family in Family
         ]
-        for ruleset in rules:
-            node.ns.run([_RESTORE[ruleset.family]], stdin=ruleset.text)
+        with node.ns:
+            process.run_together([([_RESTORE[r.family]], r.text) for r in rules])
         for pod in node.pods:
             for family in Family:
                 node.add_address(pod.lxc, node.gateway[family], family.host_prefix)
@@ -58,8 +59,6 @@ class InstalledLegacy:
 
     def attachments(self) -> list[Attachment]:
         """What is on the hooks all the same: nothing, unless something is wrong."""
-        from harness.hooks import attachments
-
         return attachments(
             self.node.ns, {name: self.node.ifindex(name) for name in self.node.macs}
         )

@@ -15,6 +15,7 @@ from harness.capture import Frame
 from harness.topology import Family
 from harness.traffic.flow import ICMP_ECHO, ICMP_ECHO_REPLY, ICMP_PROTOCOL, Flow
 
+_IPV6_FRAGMENT = 44
 REQUEST, REPLY, ERROR = "request", "reply", "error"
 _ND = {133: "router-solicitation", 134: "router-advertisement", 135: "solicitation",
        136: "advertisement", 137: "redirect"}  # fmt: skip
@@ -44,6 +45,8 @@ def _in_flow(packet: bytes, flow: Flow) -> tuple[str, int | None] | None:
     if parts is None:
         return None
     family, protocol, source, destination, rest = parts
+    if family is Family.ipv4 and _is_fragment4(packet):
+        return None
     if family is not flow.family or protocol != flow.protocol or len(rest) < 8:
         return None
     if protocol == ICMP_PROTOCOL[family]:
@@ -82,27 +85,38 @@ def _outside(frame: Frame) -> str:
     """A name for a frame that belongs to no flow."""
     if frame.ethertype == 0x0806:
         return {1: "who-has", 2: "is-at"}.get(int.from_bytes(frame.raw[20:22], "big"), "arp")
-    parts = _ip_parts(frame.raw[14:])
-    if parts and parts[1] == socket.IPPROTO_ICMPV6 and parts[4]:
-        return _ND.get(parts[4][0], "other")
+    packet = frame.raw[14:]
+    parts = _ip_parts(packet)
+    if parts is None:
+        return "other"
+    family, protocol, _, _, rest = parts
+    if protocol == _IPV6_FRAGMENT if family is Family.ipv6 else _is_fragment4(packet):
+        return "fragment"
+    if protocol == socket.IPPROTO_ICMPV6 and rest:
+        return _ND.get(rest[0], "other")
     return "other"
 
 
-def look(frame: Frame, flows: Sequence[Flow]) -> tuple[str, int | None]:
+def _is_fragment4(packet: bytes) -> bool:
+    """More fragments, or an offset."""
+    return bool(int.from_bytes(packet[6:8], "big") & 0x3FFF)
+
+
+#: What a frame is: its kind, and which packet of which flow it carries, answers or quotes.
+Sighting = tuple[str, tuple[int, int | None] | None]
+
+
+def look(frame: Frame, flows: Sequence[Flow]) -> Sighting:
+    """(kind, (index of the flow, number of its request)), or (kind, None) outside every flow."""
     packet = frame.raw[14:]
-    for flow in flows:
+    for index, flow in enumerate(flows):
         found = _in_flow(packet, flow) or _error_about(packet, flow)
         if found:
-            return found
+            return found[0], (index, found[1])
     return _outside(frame), None
 
 
 def classify(frame: Frame, flows: Sequence[Flow]) -> str:
-    """What the frame is: `request`, `reply`, `error`, `who-has`, `is-at`, `solicitation`,
-    `advertisement`, …, or `other`."""
+    """What the frame is: `request`, `reply`, `error`, `fragment`, `who-has`, `is-at`,
+    `solicitation`, `advertisement`, …, or `other`."""
     return look(frame, flows)[0]
-
-
-def number_of(frame: Frame, flows: Sequence[Flow]) -> int | None:
-    """The number of the request that the frame carries, answers or quotes."""
-    return look(frame, flows)[1]

@@ -12,6 +12,7 @@ from harness.traffic.flow import Flow
 
 ARROWS = {"in": "<", "out": ">"}
 Leg = tuple[str, str, str]  # interface, arrow, kind
+Packet = tuple[int, int | None]  # index of the flow, number of the request
 _FLOW_KINDS = (REQUEST, REPLY, ERROR)
 
 
@@ -21,7 +22,7 @@ class LegTable:
     Attributes:
         legs: (interface, `<` or `>`, kind) → remark. An empty remark: exactly once for each packet
             of the flow, in order (for frames outside the flow: exactly once). Anything else is
-            said, as in `3 of 10` or `10 twice`.
+            said, as in `3 of 10` or `2 more than once`.
     """
 
     def __init__(self, legs: dict[Leg, str], order: Sequence[str] = ()) -> None:
@@ -110,21 +111,22 @@ def _cell_order(item: tuple[Leg, str]) -> tuple[int, str]:
     return (_FLOW_KINDS.index(kind) if kind in _FLOW_KINDS else len(_FLOW_KINDS), kind)
 
 
-def _remark(kind: str, numbers: list[int | None], sent: list[int]) -> str:
+def _remark(sightings: list[Packet | None], sent: list[Packet]) -> str:
     """What is not as it should be about a leg's sightings; empty: nothing."""
-    if kind not in _FLOW_KINDS:
-        return "" if len(numbers) == 1 else f"{len(numbers)} times"
-    if numbers == sent:
+    packets = [packet for packet in sightings if packet is not None]
+    if not packets:  # frames outside every flow
+        return "" if len(sightings) == 1 else f"{len(sightings)} times"
+    if packets == sent:
         return ""
-    if None in numbers:  # TCP has no numbers: that it was seen is all the table says
-        return "" if all(number is None for number in numbers) else f"{len(numbers)} times"
-    missing = len(set(sent) - set(numbers))
-    twice = len(numbers) - len(set(numbers))
+    if all(number is None for _, number in packets):
+        return ""  # TCP carries no numbers: that the leg was seen is all the table says
+    missing = len(set(sent) - set(packets))
+    again = len(packets) - len(set(packets))
     parts = []
     if missing:
         parts.append(f"{len(sent) - missing} of {len(sent)}")
-    if twice:
-        parts.append(f"{twice} twice")
+    if again:
+        parts.append(f"{again} more than once")
     return ", ".join(parts) or "out of order"
 
 
@@ -138,10 +140,10 @@ def legs_of(
         flows: The flows that ran; every frame outside them is a leg of its own kind.
         interfaces: The order of the rows.
     """
-    seen: dict[Leg, list[int | None]] = defaultdict(list)
+    seen: dict[Leg, list[Packet | None]] = defaultdict(list)
     for frame in frames:
-        kind, number = look(frame, flows)
-        seen[frame.interface, ARROWS[frame.direction], kind].append(number)
-    sent = [number for flow in flows for number in flow.sent]
-    legs = {leg: _remark(leg[2], numbers, sent) for leg, numbers in seen.items()}
+        kind, packet = look(frame, flows)
+        seen[frame.interface, ARROWS[frame.direction], kind].append(packet)
+    sent: list[Packet] = [(i, number) for i, flow in enumerate(flows) for number in flow.sent]
+    legs = {leg: _remark(sightings, sent) for leg, sightings in seen.items()}
     return LegTable(legs, interfaces)

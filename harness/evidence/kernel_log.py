@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kernel splats: WARN, BUG, Oops, lockdep in the log since a moment. Floor 5.
+
+A log that cannot be read is a failure of the check, never a pass.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from harness.errors import PrivilegeError
+
+KMSG = "/dev/kmsg"
+#: First words of every report that include/asm-generic/bug.h, lib/dump_stack.c and
+#: kernel/locking/lockdep.c print.
+_SPLAT = re.compile(
+    r"WARNING: |BUG: |kernel BUG at|Oops: |general protection fault|Call Trace:|"
+    r"possible recursive locking|circular locking|inconsistent lock state|suspicious RCU usage|"
+    r"refcount_t: |UBSAN: |KASAN: |unregister_netdevice: waiting for|"
+    r"skb_over_panic|hw csum failure|rcu: INFO: .*stall|watchdog: BUG"
+)
+
+
+def find_splats(lines: list[str]) -> list[str]:
+    """The lines that begin a splat."""
+    return [line for line in lines if _SPLAT.search(line)]
+
+
+class KernelLog:
+    """The kernel's log from now on."""
+
+    def __init__(self, path: str = KMSG) -> None:
+        """Open the log at its end.
+
+        Raises:
+            PrivilegeError: It cannot be read.
+        """
+        try:
+            self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            os.lseek(self._fd, 0, os.SEEK_END)
+        except OSError as error:
+            raise PrivilegeError(
+                f"the kernel's log cannot be read ({path}: {error.strerror})",
+                "run as root with SYSLOG, or pass /dev/kmsg into the container",
+            ) from None
+
+    def read(self) -> list[str]:
+        """The lines since the last call, or since opening.
+
+        Raises:
+            PrivilegeError: Lines were overwritten before they were read: nothing is proven.
+        """
+        lines = []
+        while True:
+            try:
+                record = os.read(self._fd, 8192)
+            except BlockingIOError:
+                return lines
+            except BrokenPipeError:
+                raise PrivilegeError(
+                    "the kernel's log was overwritten before it was read",
+                    "boot with a larger log_buf_len",
+                ) from None
+            if not record:
+                return lines
+            text = record.decode(errors="replace")
+            lines.append(text.split(";", 1)[-1].split("\n", 1)[0])
+
+    def splats(self) -> list[str]:
+        """Splats since the last call, or since opening."""
+        return find_splats(self.read())
+
+    def close(self) -> None:
+        """Close the log."""
+        os.close(self._fd)

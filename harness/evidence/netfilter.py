@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Named nftables counters on the hooks of a node's stack. Floor 5.
+
+The same table goes on every node, whatever its datapath: its `ct state` rule also makes conntrack
+track in this namespace, so that "no conntrack entry" means something on a BPF node.
+"""
+
+from __future__ import annotations
+
+import json
+
+from harness.netns import NetNS
+
+HOOKS = ("prerouting", "forward", "postrouting")
+_TABLE = "hostroute_evidence"
+# Priority -300 is before conntrack's and every rule that could drop (uapi netfilter_ipv4.h).
+_RULES = f"""\
+table inet {_TABLE} {{
+    counter prerouting {{}}
+    counter forward {{}}
+    counter postrouting {{}}
+    counter tracked {{}}
+    chain prerouting {{ type filter hook prerouting priority -300; counter name prerouting; }}
+    chain forward {{ type filter hook forward priority -300; counter name forward; }}
+    chain postrouting {{ type filter hook postrouting priority -300; counter name postrouting; }}
+    chain tracking {{ type filter hook prerouting priority 300; ct state new counter name tracked; }}
+}}
+"""
+
+
+def install(ns: NetNS) -> None:
+    """Put the counters on a node's hooks, at 0; they die with its namespace."""
+    ns.run(["nft", "-f", "-"], stdin=_RULES)
+
+
+def parse_counters(text: str) -> dict[str, int]:
+    """Name → packets, from `nft -j list counters`."""
+    items = [item["counter"] for item in json.loads(text)["nftables"] if "counter" in item]
+    return {item["name"]: int(item["packets"]) for item in items}
+
+
+def read(ns: NetNS) -> dict[str, int]:
+    """Hook → packets since `install`."""
+    counters = parse_counters(ns.run(["nft", "-j", "list", "counters", "table", "inet", _TABLE]))
+    return {hook: counters[hook] for hook in HOOKS}

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Evidence of a whole testbed, before and after. Floor 5."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from harness.datapath import Counters, NodeDatapath
+from harness.evidence import conntrack, links, netfilter, snmp
+from harness.topology import Host, Network
+
+
+@dataclass
+class NodeEvidence:
+    """What a node's counters did between two moments.
+
+    Attributes:
+        hooks: Netfilter hook → packets.
+        snmp: Counter of the IP stack → packets; those that did not move are left out.
+        conntrack: Entries that are new.
+        programs: What the datapath's programs counted.
+    """
+
+    hooks: dict[str, int] = field(default_factory=dict)
+    snmp: dict[str, int] = field(default_factory=dict)
+    conntrack: list[conntrack.Entry] = field(default_factory=list)
+    programs: Counters = field(default_factory=Counters)
+
+
+@dataclass
+class _Reading:
+    hooks: dict[str, int]
+    snmp: dict[str, int]
+    conntrack: list[conntrack.Entry]
+    programs: Counters
+
+
+class Evidence:
+    """Readings of every node, and of every interface, before and after the traffic.
+
+    Attributes:
+        nodes: Node name → what its counters did; filled by `finish`.
+        links: (`pod1:eth0`, counter) → by how much it rose; filled by `finish`.
+    """
+
+    def __init__(self, network: Network, datapaths: Iterable[NodeDatapath]) -> None:
+        """Put counters on every node's hooks and take the first reading."""
+        self._network = network
+        self._datapaths = {datapath.node.name: datapath for datapath in datapaths}
+        self.nodes: dict[str, NodeEvidence] = {}
+        self.links: dict[tuple[str, str], int] = {}
+        self._before = {}
+        for node in network.nodes:
+            netfilter.install(node.ns)
+            self._before[node.name] = self._read(node, dict.fromkeys(netfilter.HOOKS, 0))
+        self._links_before = self._read_links()
+
+    def _read(self, node: Host, hooks: dict[str, int]) -> _Reading:
+        return _Reading(
+            hooks,
+            snmp.read(node.ns),
+            conntrack.read(node.ns),
+            self._datapaths[node.name].installed.counters(),
+        )
+
+    def _read_links(self) -> dict[tuple[str, str], int]:
+        return {
+            (f"{host.name}:{interface}", counter): value
+            for host in self._network.hosts
+            for interface, counters in links.read(host).items()
+            for counter, value in counters.items()
+        }
+
+    def finish(self) -> None:
+        """Take the second reading; call it when the traffic has ended."""
+        links_after = self._read_links()
+        self.links = {key: value - self._links_before[key] for key, value in links_after.items()}
+        for node in self._network.nodes:
+            before = self._before[node.name]
+            after = self._read(node, netfilter.read(node.ns))
+            known = list(before.conntrack)
+            new = [entry for entry in after.conntrack if not _take(known, entry)]
+            self.nodes[node.name] = NodeEvidence(
+                {hook: after.hooks[hook] - before.hooks[hook] for hook in after.hooks},
+                {
+                    key: value - before.snmp.get(key, 0)
+                    for key, value in after.snmp.items()
+                    if value != before.snmp.get(key, 0)
+                },
+                new,
+                after.programs - before.programs,
+            )
+
+
+def _take(entries: list[conntrack.Entry], entry: conntrack.Entry) -> bool:
+    """Remove one equal entry; whether there was one."""
+    if entry in entries:
+        entries.remove(entry)
+        return True
+    return False

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the machine must have, asked in the order in which one misses it. Floor 6."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+
+from pyroute2.netlink.exceptions import NetlinkError
+
+from harness import __version__
+from harness import datapath as datapaths
+from harness.bpf.bcc_import import bcc
+from harness.bpf.headers import kernel_source
+from harness.datapath import NodeSettings, decide, probes
+from harness.errors import KernelError, PrivilegeError
+from harness.evidence import KernelLog
+from harness.process import TOOLS, find_tool
+from harness.topology import Network, Topology
+
+# capability.h: what building, attaching and capturing takes.
+_CAPABILITIES = {"NET_ADMIN": 12, "NET_RAW": 13, "SYS_ADMIN": 21}
+
+
+def check_privileges() -> None:
+    """Root, with the capabilities that namespaces, BPF and captures take.
+
+    Raises:
+        PrivilegeError: What is missing.
+    """
+    if os.geteuid() != 0:
+        raise PrivilegeError(
+            f"not root (uid {os.geteuid()})", "network namespaces and BPF need it: use sudo"
+        )
+    with open("/proc/self/status", encoding="ascii") as status:
+        held = next(int(line.split()[1], 16) for line in status if line.startswith("CapEff"))
+    missing = [name for name, bit in _CAPABILITIES.items() if not held >> bit & 1]
+    if missing:
+        raise PrivilegeError(
+            f"capability {', '.join(missing)} is missing", "run the container with --privileged"
+        )
+
+
+def check_machine() -> None:
+    """Everything a testbed needs.
+
+    Raises:
+        HarnessError: The first thing that is missing, and what to do.
+    """
+    check_privileges()
+    for tool in TOOLS:
+        find_tool(tool)
+    bcc()
+    kernel_source()
+    probes.running_kernel()
+    KernelLog().close()
+    with Network(Topology(pods_per_node=1)) as network:
+        check_clsact(network)
+
+
+def check_clsact(network: Network) -> None:
+    """The qdisc every program hangs on.
+
+    Raises:
+        KernelError: The kernel has none.
+    """
+    node = network.nodes[0]
+    try:
+        node.ns.netlink.tc("add", "clsact", node.ifindex(node.pods[0].lxc))
+    except NetlinkError as error:
+        raise KernelError(
+            f"the kernel has no clsact qdisc ({error})", "enable CONFIG_NET_SCH_INGRESS"
+        ) from None
+
+
+def describe_machine() -> str:
+    """Version of the harness, the kernel, the CPUs."""
+    return (
+        f"hostroute {__version__}, kernel {platform.release()}, {os.cpu_count()} CPUs,"
+        f" Python {sys.version.split()[0]}"
+    )
+
+
+def host_routing_status(settings: NodeSettings | None = None) -> list[str]:
+    """`bpf: Host Routing: BPF`, a line for each datapath that bypasses the stack.
+
+    Raises:
+        PrivilegeError: The kernel lets us ask nothing.
+    """
+    check_privileges()
+    features = probes.running_kernel()
+    return [
+        f"{name}: {decide(datapath.needs, settings or NodeSettings(), features)}"
+        for name, datapath in datapaths.DATAPATHS.items()
+        if datapath.host_routing
+    ]

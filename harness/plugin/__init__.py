@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pytest plugin: options, fixtures, reports. Floor 8, and thin.
+
+A project with datapaths of its own loads it with `pytest_plugins = ["harness.plugin"]`.
+"""
+
+pytest_plugins = [
+    "harness.plugin.options",
+    "harness.plugin.machine",
+    "harness.plugin.parameters",
+    "harness.plugin.fixtures",
+    "harness.plugin.failures",
+    "harness.plugin.matrix",
+]

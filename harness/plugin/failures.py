@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a person sees when a test fails, and the legs with -v when it passes. Floor 8."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.legs import LegTable
+from harness.plugin.fixtures import TESTBEDS_KEY
+from harness.testbed import Testbed
+
+PCAPS = Path("results") / "pcaps"
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """Wrong legs: both tables side by side, with what is missing and what is extra."""
+    seen, expected = (left, right) if isinstance(left, LegTable) else (right, left)
+    if op != "==" or not isinstance(seen, LegTable) or not isinstance(expected, str | LegTable):
+        return None
+    return ["the legs seen are not the legs expected", *seen.explain(expected)]
+
+
+def _keep(testbed: Testbed, item: pytest.Item) -> list[Path]:
+    """Copy a testbed's captures to results/pcaps, and say where they are."""
+    name = re.sub(r"[^\w.\[\]-]", "_", item.name)
+    kept = []
+    for seen in testbed.captures:
+        target = item.config.rootpath / PCAPS / name / seen.directory.parent.name / seen.directory.name
+        target.mkdir(parents=True, exist_ok=True)
+        for pcap in sorted(seen.directory.glob("*.pcap")):
+            kept.append(Path(shutil.copy(pcap, target)))
+    return kept
+
+
+def _sections(testbed: Testbed, pcaps: list[Path]) -> Generator[tuple[str, str]]:
+    counters = [
+        f"{entry.node.name}: {entry.installed.counters()}" for entry in testbed.datapaths
+    ]
+    yield "datapath counters", "\n".join(counters)
+    for seen in testbed.captures:
+        if seen.complete:
+            yield "legs seen", str(seen.legs())
+            others = [str(frame) for frame in seen.frames if not seen.flows]
+            if others:
+                yield "frames", "\n".join(others[:40])
+    if pcaps:
+        yield "pcap files", "\n".join(str(path) for path in pcaps)
+
+
+def _how_to_enter(testbed: Testbed) -> str:
+    import os
+
+    lines = [
+        f"  {host.name:<8} nsenter --net=/proc/{os.getpid()}/fd/{host.ns.fileno()}"
+        for host in testbed.network.hosts
+    ]
+    return "\n".join(lines)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, Any, None]:
+    """Add counters, legs and pcaps to a failed test's report, and legs to a passed one's."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.when != "call":
+        return
+    for testbed in item.stash.get(TESTBEDS_KEY, []):
+        for entry in testbed.datapaths:
+            if entry.degraded:
+                item.user_properties.append(("degraded", entry.status()))
+        failed = report.failed
+        keep = failed or item.config.getoption("--keep-pcaps")
+        pcaps = _keep(testbed, item) if keep else []
+        if failed:
+            report.sections += list(_sections(testbed, pcaps))
+            if item.config.getoption("--pause"):
+                print(f"\n{item.nodeid} failed; its testbed:\n{_how_to_enter(testbed)}")  # noqa: T201
+                input("Enter to go on: ")
+        for seen in testbed.captures:
+            if seen.complete:
+                item.user_properties.append(("legs", str(seen.legs())))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """With -v, print the legs a passed test saw."""
+    if report.when == "call" and report.passed and _terminal is not None and _terminal.verbosity > 0:
+        for key, value in report.user_properties:
+            if key in ("legs", "degraded"):
+                _terminal.ensure_newline()
+                for line in str(value).splitlines():
+                    _terminal.write_line(f"      {line}")
+
+
+_terminal: Any = None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Remember the terminal."""
+    global _terminal  # noqa: PLW0603 - pytest_runtest_logreport gets no config
+    _terminal = config.pluginmanager.get_plugin("terminalreporter")

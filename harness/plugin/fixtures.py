@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Testbeds as fixtures, fresh for each test. Floor 8."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import datapath as datapaths
+from harness.datapath import DATAPATHS, Datapath, Features, NodeSettings
+from harness.datapath.bpf import unload_idle
+from harness.datapath.probes import HELPERS
+from harness.errors import BuildError, HarnessError
+from harness.plugin.options import settings as chosen_settings
+from harness.testbed import Testbed
+from harness.topology import Family
+from testbeds import TESTBEDS, find
+
+BuildTestbed = Callable[..., Testbed]
+TESTBEDS_KEY = pytest.StashKey[list[Testbed]]()
+_RUN_PREFIX = "hostroute-run-"
+
+
+def _reap_leftovers() -> None:
+    """Remove the directories of runs that were killed; namespaces and programs died with them."""
+    for path in Path(tempfile.gettempdir()).glob(f"{_RUN_PREFIX}*"):
+        owner = path.name.removeprefix(_RUN_PREFIX).split("-")[0]
+        if owner.isdigit() and not Path(f"/proc/{owner}").exists():
+            shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def run_directory() -> Iterator[Path]:
+    """Where captures go while the run lasts."""
+    _reap_leftovers()
+    path = Path(tempfile.mkdtemp(prefix=f"{_RUN_PREFIX}{os.getpid()}-"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def loaded_programs() -> Iterator[None]:
+    """Unloads what the tests left loaded for each other."""
+    yield
+    unload_idle()
+
+
+def _release() -> tuple[int, int]:
+    major, minor = re.findall(r"\d+", platform.release())[:2]
+    return int(major), int(minor)
+
+
+def require_bpf(testbed: Testbed) -> None:
+    """Skip if this kernel lacks a helper; fail if it is new enough to have it, or for any other
+    reason that a node asked for host routing runs legacy."""
+    for entry in testbed.datapaths:
+        if not entry.degraded or entry.decision is None:
+            continue
+        for check in entry.decision.checks:
+            if check.met:
+                continue
+            helper = HELPERS.get(check.requirement)
+            since = tuple(int(part) for part in helper.since.split(".")) if helper else None
+            if since is None or _release() >= since:
+                pytest.fail(f"{entry.node.name} runs legacy: {check.detail}", pytrace=False)
+            pytest.skip(f"{entry.status()}")
+
+
+@pytest.fixture
+def build_testbed(
+    request: pytest.FixtureRequest, machine: None, run_directory: Path, loaded_programs: None
+) -> Iterator[BuildTestbed]:
+    """A function that builds testbeds: `build_testbed("one_node", datapath, family, …)`.
+
+    Further arguments: `topology` (changes, a dict), `settings`, `features`.
+    """
+    built: list[Testbed] = []
+    request.node.stash[TESTBEDS_KEY] = built
+    directory = run_directory / re.sub(r"[^\w.\[\]-]", "_", request.node.name)
+
+    def build(
+        name: str,
+        datapath: Datapath,
+        family: Family,
+        topology: dict[str, object] | None = None,
+        settings: NodeSettings | None = None,
+        features: Features | None = None,
+    ) -> Testbed:
+        described = dataclasses.replace(find(name), **(topology or {}))  # type: ignore[arg-type]
+        settings = settings or chosen_settings(request.config)
+        try:
+            testbed = Testbed(
+                described, datapath, family, directory / str(len(built)), settings, features
+            )
+        except BuildError as error:
+            pytest.fail(f"{error}\n{error.log[-4000:]}", pytrace=False)
+        except HarnessError as error:
+            pytest.fail(str(error), pytrace=False)
+        built.append(testbed)
+        lines = "\n".join(testbed.status())
+        request.node.add_report_section("setup", "host routing", lines)
+        return testbed
+
+    yield build
+    for testbed in built:
+        testbed.close()
+
+
+def _testbed_fixture(name: str) -> Callable[..., Testbed]:
+    def fixture(request: pytest.FixtureRequest, build_testbed: BuildTestbed) -> Testbed:
+        parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+        marks = {
+            key: dict(marker.kwargs) if (marker := request.node.get_closest_marker(key)) else {}
+            for key in ("topology", "settings")
+        }
+        settings = dataclasses.replace(chosen_settings(request.config), **marks["settings"])
+        testbed = build_testbed(
+            name,
+            parameters.get("datapath", DATAPATHS["bpf"]),
+            parameters.get("family", Family.ipv4),
+            marks["topology"],
+            settings,
+        )
+        require_bpf(testbed)
+        return testbed
+
+    fixture.__doc__ = f"The testbed {name}, with the test's datapath on every node."
+    return pytest.fixture(name=name)(fixture)
+
+
+for _name in TESTBEDS:
+    globals()[f"_{_name}"] = _testbed_fixture(_name)
+
+
+@pytest.fixture
+def bypass() -> frozenset[str]:
+    """Names of the datapaths that bypass the node's stack."""
+    return frozenset(name for name, entry in datapaths.DATAPATHS.items() if entry.host_routing)

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the machine must have before the first testbed is built; the status in the header. Floor 8."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.errors import HarnessError
+from harness.machine import check_machine, describe_machine, host_routing_status
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """The kernel, and whether host routing is BPF or Legacy on it."""
+    lines = [f"host routing: {describe_machine()}"]
+    try:
+        lines += [f"host routing: {line}" for line in host_routing_status()]
+    except HarnessError as error:
+        lines.append(f"host routing: not known ({error})")
+    return lines
+
+
+@pytest.fixture(scope="session")
+def machine() -> None:
+    """Ends the run with one line and an exit code if the machine cannot hold a testbed."""
+    try:
+        check_machine()
+    except HarnessError as error:
+        pytest.exit(f"hostroute: {error}", returncode=error.exit_code)

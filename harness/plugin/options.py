@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Command-line options, checked before anything runs. Floor 8."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness import datapath as datapaths
+from harness.datapath import NodeSettings
+from harness.errors import HarnessError
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the group `host routing`."""
+    group = parser.getgroup("host routing")
+    group.addoption(
+        "--datapath", action="append", default=[], metavar="NAME[,NAME]",
+        help=f"run only on these datapaths: {', '.join(datapaths.DATAPATHS)}",
+    )  # fmt: skip
+    group.addoption(
+        "--legacy-services", type=int, default=100, metavar="N",
+        help="services' worth of kube-proxy rules on the legacy path (default %(default)s)",
+    )  # fmt: skip
+    group.addoption(
+        "--keep-pcaps", action="store_true",
+        help="keep every test's captures under results/pcaps, not only a failed test's",
+    )  # fmt: skip
+    group.addoption(
+        "--pause", action="store_true",
+        help="when a test fails, keep its testbed until Enter is pressed, and say how to enter it",
+    )  # fmt: skip
+
+
+def chosen_datapaths(config: pytest.Config) -> list[str]:
+    """The datapaths asked for; all of them if none was named."""
+    named = [name for entry in config.getoption("--datapath") for name in entry.split(",") if name]
+    return [datapaths.find(name).name for name in named] or list(datapaths.DATAPATHS)
+
+
+def settings(config: pytest.Config) -> NodeSettings:
+    """What every node is asked for."""
+    return NodeSettings(legacy_services=config.getoption("--legacy-services"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse options that name what does not exist; one line, a documented exit code."""
+    try:
+        chosen_datapaths(config)
+        settings(config)
+        if config.getoption("--pause") and config.getoption("capture") != "no":
+            raise pytest.UsageError("--pause needs the terminal: add -s")
+    except HarnessError as error:
+        pytest.exit(f"hostroute: {error}", returncode=error.exit_code)

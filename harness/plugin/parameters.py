@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every test once for each datapath and family it asks for; ids and markers from names. Floor 8."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from harness import datapath as datapaths
+from harness.plugin.options import chosen_datapaths
+from harness.topology import Family
+
+_ID = re.compile(r"_hr(\d\d)_")
+
+
+def catalogue_id(name: str) -> str | None:
+    """`HR-07` of `test_hr07_legs_same_node`."""
+    match = _ID.search(name)
+    return f"HR-{match[1]}" if match else None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the markers that parametrize."""
+    for line in (
+        "datapaths(*names): the datapaths the test applies to; all of them without it",
+        "settings(**changes): what the nodes' operator asked for",
+    ):
+        config.addinivalue_line("markers", line)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Parametrize `datapath` and `family` over all values; `--datapath` deselects later."""
+    if "datapath" in metafunc.fixturenames:
+        marker = metafunc.definition.get_closest_marker("datapaths")
+        names = list(marker.args) if marker else list(datapaths.DATAPATHS)
+        metafunc.parametrize("datapath", [datapaths.find(name) for name in names], ids=names)
+    if "family" in metafunc.fixturenames:
+        metafunc.parametrize("family", list(Family), ids=[family.name for family in Family])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark by name and place, and drop datapaths that were not asked for."""
+    chosen = chosen_datapaths(config)
+    kept, dropped = [], []
+    for item in items:
+        identity = catalogue_id(item.name)
+        if identity:
+            item.add_marker(pytest.mark.hr(identity))
+            item.user_properties.append(("hr", identity))
+            if item.get_closest_marker("control") is None:
+                item.add_marker(pytest.mark.conformance)
+        parameters = getattr(item, "callspec", None)
+        datapath = parameters.params.get("datapath") if parameters else None
+        if datapath is not None:
+            item.user_properties.append(("datapath", datapath.name))
+        (kept if datapath is None or datapath.name in chosen else dropped).append(item)
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = kept

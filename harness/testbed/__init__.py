@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A testbed in use: topology, datapaths, traffic and captures under one roof. Floor 6."""
+
+from harness.testbed.actor import Actor
+from harness.testbed.seen import Seen
+from harness.testbed.testbed import Testbed
+
+__all__ = ["Actor", "Seen", "Testbed"]

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a capture saw of the flows that ran while it was open. Floor 6."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.capture import Frame
+from harness.legs import LegTable, classify, legs_of
+from harness.traffic import Flow
+
+
+class Seen:
+    """Filled when the capture's context ends.
+
+    Attributes:
+        flows: Flows that ran meanwhile.
+        frames: Every frame of every interface, in the order of their times.
+        directory: Where the pcap files are.
+    """
+
+    def __init__(self, directory: Path, interfaces: Sequence[str]) -> None:
+        self.directory = directory
+        self.flows: list[Flow] = []
+        self.frames: list[Frame] = []
+        self._interfaces = list(interfaces)
+        self.complete = False
+
+    def legs(self) -> LegTable:
+        """The legs seen; compare with a table by ==."""
+        self._check()
+        return legs_of(self.frames, self.flows, self._interfaces)
+
+    def at(self, interface: str, kind: str, direction: str = "") -> list[Frame]:
+        """Frames of one kind at an interface.
+
+        Args:
+            interface: `pod1:eth0`.
+            kind: `request`, `reply`, `error`, `who-has`, … (see `legs.classify`).
+            direction: `in`, `out`, or both.
+        """
+        self._check()
+        return [
+            frame
+            for frame in self.frames
+            if frame.interface == interface
+            and (not direction or frame.direction == direction)
+            and classify(frame, self.flows) == kind
+        ]
+
+    def _check(self) -> None:
+        if not self.complete:
+            raise RuntimeError("the capture is still open: leave its `with` block first")

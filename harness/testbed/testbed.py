@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The testbed: what a test holds in its hands. Floor 6."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness import datapath as datapaths
+from harness.capture import Capture
+from harness.datapath import Datapath, Features, NodeDatapath, NodeSettings
+from harness.evidence import Evidence
+from harness.testbed.actor import Actor
+from harness.testbed.seen import Seen
+from harness.topology import Family, Host, Network, Topology
+from harness.traffic import Flow
+
+
+class Testbed:
+    """A built topology with a datapath on every node.
+
+    Its hosts are attributes: `testbed.pod1`, `testbed.master`, `testbed.world`.
+
+    Attributes:
+        network: The namespaces.
+        family: Address family of the traffic its hosts send by default.
+        datapaths: What each node runs, in the order of the nodes.
+        captures: Every capture taken, the last one last.
+        directory: Where captures go.
+    """
+
+    __test__ = False  # not a test class, whatever pytest thinks of the name
+
+    def __init__(
+        self,
+        topology: Topology,
+        datapath: Datapath,
+        family: Family,
+        directory: Path,
+        settings: NodeSettings | None = None,
+        features: Features | None = None,
+    ) -> None:
+        """Build it.
+
+        Args:
+            topology: What to build.
+            datapath: What every node is asked to run.
+            family: Address family of the traffic.
+            directory: Where captures go; made when the first is taken.
+            settings: What the operator asked of each node.
+            features: Probe results to decide by; the running kernel's by default.
+        """
+        self.family = family
+        self.directory = directory
+        self.captures: list[Seen] = []
+        self.datapaths: list[NodeDatapath] = []
+        self._open: list[Seen] = []
+        self._captures: list[Capture] = []
+        self.network = Network(topology)
+        try:
+            for node in self.network.nodes:
+                self.datapaths.append(datapaths.install(datapath, node, settings, features))
+        except BaseException:
+            self.close()
+            raise
+
+    def __getattr__(self, name: str) -> Actor:
+        if name.startswith("_") or "network" not in self.__dict__:
+            raise AttributeError(name)
+        try:
+            host = self.network.host(name)
+        except KeyError:
+            hosts = ", ".join(host.name for host in self.network.hosts)
+            raise AttributeError(f"the testbed has no host {name!r}; it has {hosts}") from None
+        return Actor(host, self.family, self._record)
+
+    def _record(self, flow: Flow) -> None:
+        for seen in self._open:
+            seen.flows.append(flow)
+
+    def datapath_of(self, node: str) -> NodeDatapath:
+        """What a node runs."""
+        return {entry.node.name: entry for entry in self.datapaths}[node]
+
+    @contextmanager
+    def capture(self) -> Iterator[Seen]:
+        """Capture on every interface; the frames are there when the context has ended.
+
+        Raises:
+            CaptureError: A capture could not be started or proven complete.
+        """
+        directory = self.directory / f"capture{len(self.captures) + 1}"
+        names = [f"{host.name}:{ifname}" for host, ifname in self._rows()]
+        seen = Seen(directory, names)
+        capture = Capture(self.network, directory)
+        self._captures.append(capture)
+        self.captures.append(seen)
+        self._open.append(seen)
+        try:
+            yield seen
+            seen.frames = capture.finish()
+            seen.complete = True
+        finally:
+            self._open.remove(seen)
+
+    def _rows(self) -> Sequence[tuple[Host, str]]:
+        """Interfaces in the order in which a packet from the first pod would pass them."""
+        rows = self.network.interfaces()
+        return sorted(rows, key=lambda row: row[0].name not in ("pod1",))
+
+    @contextmanager
+    def evidence(self) -> Iterator[Evidence]:
+        """Read every node's counters before and after the block."""
+        evidence = Evidence(self.network, self.datapaths)
+        yield evidence
+        evidence.finish()
+
+    def status(self) -> list[str]:
+        """One line a node: what runs there, and why."""
+        return [entry.status() for entry in self.datapaths]
+
+    def close(self) -> None:
+        """Stop captures, give programs back, let the namespaces go."""
+        for capture in self._captures:
+            capture.close()
+        for entry in self.datapaths:
+            entry.installed.remove()
+        self.network.close()

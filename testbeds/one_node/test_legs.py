@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who sees what, on one node."""
+
+import pytest
+
+from testbeds.one_node.legs import OWN_NODE, SAME_NODE
+
+
+def test_hr07_ping_between_pods_same_node(one_node, datapath, family):
+    with one_node.capture() as seen:
+        one_node.pod1.ping(one_node.pod2)
+    assert seen.legs() == SAME_NODE[datapath.name]
+
+
+def test_hr07_datagram_between_pods_same_node(one_node, datapath, family):
+    with one_node.capture() as seen:
+        one_node.pod1.datagrams(one_node.pod2)
+    assert seen.legs() == SAME_NODE[datapath.name]
+
+
+def test_hr10_pod_and_its_own_node(one_node, datapath, family):
+    with one_node.capture() as seen:
+        one_node.pod1.ping(one_node.master)
+    assert seen.legs() == OWN_NODE
+
+
+@pytest.mark.parametrize("count", [1, 1000])
+def test_hr12_every_leg_once_same_node(one_node, datapath, family, count):
+    with one_node.capture() as seen:
+        one_node.pod1.ping(one_node.pod2, count)
+    assert seen.legs() == SAME_NODE[datapath.name]
