@@ -86,8 +86,6 @@ struct node_config {
 	__u32 node4;
 	union address6 gateway6;	/* answered for, by NDP */
 	union address6 node6;
-	__u32 mark;		/* set on delivered packets unless 0 */
-	__u32 pad;
 };
 
 #endif

@@ -7,9 +7,6 @@
 static __always_inline int deliver_local(struct __sk_buff *skb, const struct packet *pkt,
 					 const struct endpoint *pod, u32 program)
 {
-	struct node_config *node;
-	u32 zero = 0;
-
 	if (pkt->ttl <= 1)
 		return TTL_EXPIRED;
 	/* redirect_peer checks no MTU: whom to fragment for, and whom to tell, the stack knows. */
@@ -21,9 +18,6 @@ static __always_inline int deliver_local(struct __sk_buff *skb, const struct pac
 	 * addressed to the NIC stays PACKET_OTHERHOST and ip_rcv() drops it in the pod. */
 	if (skb->pkt_type != PACKET_HOST)
 		bpf_skb_change_type(skb, PACKET_HOST);
-	node = config.lookup(&zero);
-	if (node && node->mark)
-		skb->mark = node->mark;
 	/* Ingress policy (policy.c) joins here: the redirect bypasses the pod's lxc. */
 #ifdef LOCAL_REDIRECT
 	return redirected(program, VERDICT_LOCAL, bpf_redirect(pod->ifindex, 0));

@@ -90,6 +90,10 @@ class TrafficError(HarnessError):
     exit_code = 18
 
 
+# Answers of the command line that are no errors.
+LEGACY = 20
+NOT_PROVEN = 21
+
 EXIT_CODES: dict[int, str] = {
     10: "not root, a capability missing, or a namespace refused",
     11: "a program, library or header is not installed",
@@ -101,4 +105,6 @@ EXIT_CODES: dict[int, str] = {
     17: "a result file cannot be read, is not ours, or cannot be written",
     18: "a traffic tool failed or overran its deadline",
     19: "any other error of the harness",
+    LEGACY: "BPF was required and host routing is Legacy (`hostroute status --require bpf`)",
+    NOT_PROVEN: "BPF was claimed and not proven (`hostroute status --verify`)",
 }

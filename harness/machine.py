@@ -16,6 +16,7 @@ from harness.bpf.headers import kernel_source
 from harness.datapath import NodeSettings, decide, probes
 from harness.errors import KernelError, PrivilegeError
 from harness.evidence import KernelLog
+from harness.netns import NetNS
 from harness.process import TOOLS, find_tool
 from harness.topology import Network, Topology
 
@@ -49,6 +50,7 @@ def check_machine() -> None:
         HarnessError: The first thing that is missing, and what to do.
     """
     check_privileges()
+    NetNS("a first try").close()
     for tool in TOOLS:
         find_tool(tool)
     bcc()

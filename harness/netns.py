@@ -8,6 +8,7 @@ socket that refers to it is gone, which also happens after SIGKILL (network_name
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import socket
 import threading
@@ -22,6 +23,14 @@ from harness.errors import PrivilegeError
 _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 _entered = threading.local()
+#: What to do about each errno of unshare(2).
+_REFUSED = {
+    errno.EPERM: "run as root with SYS_ADMIN; a container's seccomp profile may forbid it as well:"
+    " run the container with --privileged",
+    errno.ENOSPC: "the limit of namespaces is reached: raise the sysctl user.max_net_namespaces",
+    errno.EINVAL: "the kernel has none: enable CONFIG_NET_NS",
+    errno.ENOMEM: "free some memory",
+}
 
 
 def _setns(fd: int) -> None:
@@ -57,7 +66,7 @@ class NetNS:
                 code = ctypes.get_errno()
                 raise PrivilegeError(
                     f"cannot create the network namespace of {name} ({os.strerror(code)})",
-                    "run as root with SYS_ADMIN, and look at the sysctl user.max_net_namespaces",
+                    _REFUSED.get(code, "look at unshare(2) for this error"),
                 )
             try:
                 self._fd = _current()

@@ -17,6 +17,7 @@ from harness.errors import MissingToolError
 
 DIST_PACKAGES = Path("/usr/lib/python3/dist-packages")
 _TODO = "run `apt-get install python3-bpfcc`"
+_IMPOSTOR = "PyPI's bcc is about crystal lattices: `pip uninstall bcc`"
 
 
 def load_from(package: Path) -> ModuleType:
@@ -27,7 +28,9 @@ def load_from(package: Path) -> ModuleType:
     """
     init = package / "__init__.py"
     if not init.is_file():
-        raise MissingToolError(f"BCC's Python module is not installed (no {init})", _TODO)
+        found = importlib.util.find_spec("bcc")
+        todo = f"{_TODO}; {_IMPOSTOR}" if found else _TODO
+        raise MissingToolError(f"BCC's Python module is not installed (no {init})", todo)
     spec = importlib.util.spec_from_file_location(
         "bcc", init, submodule_search_locations=[str(package)]
     )
@@ -39,6 +42,10 @@ def load_from(package: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except OSError as error:
         raise MissingToolError(f"BCC's library cannot be loaded ({error})", _TODO) from None
+    except (ImportError, SyntaxError, AttributeError) as error:
+        raise MissingToolError(
+            f"{package} cannot be imported ({error})", f"{_TODO}; {_IMPOSTOR}"
+        ) from None
     finally:
         if not hasattr(module, "BPF"):
             sys.modules.pop("bcc")
@@ -47,7 +54,7 @@ def load_from(package: Path) -> ModuleType:
     if not hasattr(module, "BPF"):
         raise MissingToolError(
             f"{package} is not BCC but another package of that name",
-            f"{_TODO}, and `pip uninstall bcc`: PyPI's bcc is about crystal lattices",
+            f"{_TODO}; {_IMPOSTOR}",
         )
     return module
 

@@ -8,15 +8,13 @@ in for the tree; a compile then takes 0.3 s instead of 3 s, and no header packag
 
 from __future__ import annotations
 
-import atexit
 import os
 import platform
-import shutil
 import sysconfig
-import tempfile
 from functools import lru_cache
 from pathlib import Path
 
+from harness import scratch
 from harness.errors import MissingToolError
 
 _TYPES = """\
@@ -39,9 +37,7 @@ _FILES: dict[str, str] = {
     "include/linux/types.h": _TYPES,
     "include/linux/log2.h": "",
     "include/asm/page.h": "#define PAGE_SIZE 4096\n",
-    "include/sys/socket.h": (
-        "struct sockaddr { unsigned short sa_family; char sa_data[14]; };\n"
-    ),
+    "include/sys/socket.h": ("struct sockaddr { unsigned short sa_family; char sa_data[14]; };\n"),
 }
 
 #: The kernel's name of the architecture, by platform.machine().
@@ -83,8 +79,6 @@ def build_tree(root: Path, include: Path = Path("/usr/include")) -> Path:
 @lru_cache(maxsize=1)
 def kernel_source() -> Path:
     """The tree of this process, made at first use and named to BCC; removed at exit."""
-    root = Path(tempfile.mkdtemp(prefix="hostroute-headers-"))
-    atexit.register(shutil.rmtree, root, ignore_errors=True)
-    build_tree(root)
+    root = build_tree(scratch.make("headers"))
     os.environ["BCC_KERNEL_SOURCE"] = str(root)
     return root

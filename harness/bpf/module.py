@@ -23,7 +23,9 @@ from harness.errors import BuildError
 #: Two compilations at once crash the process (LLVM's state in libbcc is global).
 _compiling = threading.Lock()
 _LOG_SIZE = 1 << 20
-_ERROR_LINE = re.compile(r"^(?P<file>[^\s:]+\.[ch]):(?P<line>\d+):\d+: (?:fatal )?error: (.*)$", re.M)
+_ERROR_LINE = re.compile(
+    r"^(?P<file>[^\s:]+\.[ch]):(?P<line>\d+):\d+: (?:fatal )?error: (.*)$", re.M
+)
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def _compile(source: Source) -> Any:
     with _compiling, _captured_output() as output:
         try:
             return api.BPF(text=text.encode(), cflags=flags)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - BCC raises bare Exception
             log = output()
             reason = str(error)
     where = _ERROR_LINE.search(log)

@@ -79,9 +79,9 @@ class Frame:
             if checksum(header):
                 faults.append("IPv4 header")
         fault = self._l4_fault()
-        return faults + [fault] if fault else faults
+        return [*faults, fault] if fault else faults
 
-    def _l4_fault(self) -> str | None:
+    def _l4_fault(self) -> str | None:  # noqa: PLR0911 - one return a kind of frame
         ipv4 = self.ethertype == 0x0800
         if ipv4:
             offset = 14 + (self.raw[14] & 0x0F) * 4
@@ -100,7 +100,11 @@ class Frame:
         if protocol not in names:
             return None
         segment = self.raw[offset : offset + size]
-        pseudo = b"" if protocol == 1 else addresses + size.to_bytes(4, "big") + bytes((0, 0, 0, protocol))
+        pseudo = (
+            b""
+            if protocol == 1
+            else addresses + size.to_bytes(4, "big") + bytes((0, 0, 0, protocol))
+        )
         where = {1: 2, 58: 2, 6: 16, 17: 6}[protocol]
         held = int.from_bytes(segment[where : where + 2], "big")
         if checksum(pseudo + segment) == 0 or (protocol == 17 and ipv4 and held == 0):

@@ -4,12 +4,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from harness.datapath.requirements import Decision
 from harness.datapath.settings import NodeSettings
 from harness.hooks import Attachment
 from harness.topology import Node
+
+_Key = TypeVar("_Key")
+
+
+def _moved(after: dict[_Key, int], before: dict[_Key, int]) -> dict[_Key, int]:
+    changes = {key: value - before.get(key, 0) for key, value in after.items()}
+    return {key: change for key, change in changes.items() if change}
 
 
 @dataclass(frozen=True)
@@ -29,10 +36,10 @@ class Counters:
     def __sub__(self, before: Counters) -> Counters:
         """What was counted since `before`; keys that did not move are left out."""
         return Counters(
-            {k: v - before.hits.get(k, 0) for k, v in self.hits.items() if v != before.hits.get(k, 0)},
-            {k: v - before.drops.get(k, 0) for k, v in self.drops.items() if v != before.drops.get(k, 0)},
-            {k: v - before.fib.get(k, 0) for k, v in self.fib.items() if v != before.fib.get(k, 0)},
-        )  # fmt: skip
+            _moved(self.hits, before.hits),
+            _moved(self.drops, before.drops),
+            _moved(self.fib, before.fib),
+        )
 
     def __str__(self) -> str:
         parts = [f"{program} {verdict} {n}" for (program, verdict), n in sorted(self.hits.items())]

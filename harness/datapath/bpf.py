@@ -69,7 +69,11 @@ class _ModulePool:
 
     def take(self, source: Source) -> Module:
         idle = self._idle.get(source)
-        return idle.pop() if idle else Module(source, dict.fromkeys(PROGRAMS, syscall.PROG_TYPE_SCHED_CLS))
+        return (
+            idle.pop()
+            if idle
+            else Module(source, dict.fromkeys(PROGRAMS, syscall.PROG_TYPE_SCHED_CLS))
+        )
 
     def give_back(self, module: Module) -> None:
         if module.source.patches:  # a mutated program serves one test
@@ -113,7 +117,6 @@ class InstalledBpf:
         self.name = name
         self.node = node
         self.module = module
-        self._mark = 0
         self._empty_maps()
         self.sync()
         for pod in node.pods:
@@ -134,11 +137,6 @@ class InstalledBpf:
             for key in range(len(table)):
                 table[ctypes.c_int(key)] = zero
 
-    def set_mark(self, mark: int) -> None:
-        """Have delivered packets carry this skb mark; 0: leave it."""
-        self._mark = mark
-        self.sync()
-
     def sync(self) -> None:
         """Write pods, node addresses and links into the maps, as an agent would."""
         self._write_config()
@@ -155,12 +153,13 @@ class InstalledBpf:
         node = self.node
         if node.has_nic:
             leaf.nic_ifindex = node.ifindex(NIC)
-            leaf.nic_mtu = node.ns.netlink.link("get", index=leaf.nic_ifindex)[0].get_attr("IFLA_MTU")
+            leaf.nic_mtu = node.ns.netlink.link("get", index=leaf.nic_ifindex)[0].get_attr(
+                "IFLA_MTU"
+            )
         leaf.gateway4, leaf.node4 = (_network_order(a.ipv4) for a in (node.gateway, node.addresses))
         for field, addresses in (("gateway6", node.gateway), ("node6", node.addresses)):
             packed = socket.inet_pton(socket.AF_INET6, addresses.ipv6)
             ctypes.memmove(ctypes.byref(getattr(leaf, field)), packed, 16)
-        leaf.mark = self._mark
         table[ctypes.c_int(0)] = leaf
 
     def _write_pod(self, pod: Any) -> None:

@@ -59,9 +59,7 @@ class InstalledLegacy:
 
     def attachments(self) -> list[Attachment]:
         """What is on the hooks all the same: nothing, unless something is wrong."""
-        return attachments(
-            self.node.ns, {name: self.node.ifindex(name) for name in self.node.macs}
-        )
+        return attachments(self.node.ns, {name: self.node.ifindex(name) for name in self.node.macs})
 
     def sync(self) -> None:
         """The stack knows its own addresses."""

@@ -100,7 +100,7 @@ def probe_helper(helper: Helper) -> Probe:
 
 def _last_line(error: OSError) -> str:
     lines = [line for line in str(error.filename or "").splitlines() if "processed" not in line]
-    return lines[-1] if lines else error.strerror
+    return lines[-1] if lines else str(error.strerror)
 
 
 @lru_cache(maxsize=1)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import threading
 from types import TracebackType
 
 from harness.bpf import syscall
@@ -21,18 +20,26 @@ _SOURCE = Source(("backlog.c",))
 
 
 class BacklogCounter:
-    """Counts the enqueues that happen on the calling thread's time, while the context is open.
+    """Counts the packets that enter one CPU's backlog while the context is open.
 
-    A send runs its whole path in the softirq that ends it, on the sender's time: so the sender's
-    thread id tells this test's packets from all others of the machine.
+    Whose packets they are the tracepoint does not say: traffic of others on that CPU can only add.
+    The smallest of several rounds on a pinned CPU is therefore the path's own.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, cpu: int) -> None:
+        """Load the program.
+
+        Args:
+            cpu: The CPU whose backlog counts.
+
+        Raises:
+            BuildError: The kernel refuses raw tracepoint programs.
+        """
+        self._cpu = cpu
         self._module = Module(_SOURCE, {"count_enqueue": syscall.PROG_TYPE_RAW_TRACEPOINT})
         self._link = -1
 
     def __enter__(self) -> BacklogCounter:
-        self._module.table("thread")[ctypes.c_int(0)] = ctypes.c_uint32(threading.get_native_id())
         self._link = self._module.attach_raw_tracepoint("count_enqueue", "netif_rx")
         return self
 
@@ -47,4 +54,4 @@ class BacklogCounter:
 
     def read(self) -> int:
         """Enqueues since the context was entered."""
-        return int(sum(self._module.table("enqueues")[ctypes.c_int(0)]))
+        return int(self._module.table("enqueues")[ctypes.c_int(0)][self._cpu])

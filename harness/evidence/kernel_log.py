@@ -51,7 +51,7 @@ class KernelLog:
         Raises:
             PrivilegeError: Lines were overwritten before they were read: nothing is proven.
         """
-        lines = []
+        lines: list[str] = []
         while True:
             try:
                 record = os.read(self._fd, 8192)

@@ -7,7 +7,7 @@ from harness.topology import Host
 
 
 def read(host: Host) -> dict[str, dict[str, int]]:
-    """Interface → `rx_packets`, `tx_packets`, `rx_bytes`, `tx_bytes`, `rx_dropped`, `tx_dropped`."""
+    """Interface → counter → count: `rx_` and `tx_`, each of `packets`, `bytes`, `dropped`."""
     keys = ("rx_packets", "tx_packets", "rx_bytes", "tx_bytes", "rx_dropped", "tx_dropped")
     counters = {}
     for link in host.ns.netlink.get_links():

@@ -23,7 +23,9 @@ table inet {_TABLE} {{
     chain prerouting {{ type filter hook prerouting priority -300; counter name prerouting; }}
     chain forward {{ type filter hook forward priority -300; counter name forward; }}
     chain postrouting {{ type filter hook postrouting priority -300; counter name postrouting; }}
-    chain tracking {{ type filter hook prerouting priority 300; ct state new counter name tracked; }}
+    chain tracking {{
+        type filter hook prerouting priority 300; ct state new counter name tracked;
+    }}
 }}
 """
 

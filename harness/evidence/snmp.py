@@ -19,9 +19,7 @@ def parse_snmp(text: str) -> dict[str, int]:
         other, *numbers = values.split()
         if group != other:
             raise ValueError(f"/proc/net/snmp: {group} is followed by {other}")
-        counters |= {
-            group.rstrip(":") + key: int(n) for key, n in zip(keys, numbers, strict=True)
-        }
+        counters |= {group.rstrip(":") + key: int(n) for key, n in zip(keys, numbers, strict=True)}
     return counters
 
 

@@ -6,14 +6,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pyroute2.netlink.exceptions import NetlinkError
+from pyroute2.netlink.rtnl.tcmsg import sched_bpf
 
 from harness.errors import KernelError
 from harness.netns import NetNS
+
+# pyroute2 0.9 knows cls_bpf's attributes up to the flags; the tag, which tells whose program it is,
+# comes later (enum in uapi/linux/pkt_cls.h).
+_KNOWN = [name for name, _ in sched_bpf.options.nla_map]
+if "TCA_BPF_TAG" not in _KNOWN:
+    sched_bpf.options.nla_map += (
+        ("TCA_BPF_FLAGS_GEN", "uint32"),
+        ("TCA_BPF_TAG", "cdata"),
+        ("TCA_BPF_ID", "uint32"),
+    )
 
 # TC_H_CLSACT with TC_H_MIN_INGRESS and TC_H_MIN_EGRESS, uapi/linux/pkt_sched.h.
 INGRESS, EGRESS = 0xFFFFFFF2, 0xFFFFFFF3
 _DIRECTIONS = {INGRESS: "ingress", EGRESS: "egress"}
 _EEXIST = 17
+#: A datapath's; probes that a test puts before it take a lower one.
+PRIORITY = 10
 
 
 @dataclass(frozen=True)
@@ -24,7 +37,7 @@ class Attachment:
         interface: The device's name.
         direction: `ingress` or `egress`.
         program: The filter's name, which is the program's.
-        tag: The program's tag as hexadecimal digits, if the kernel says it.
+        tag: The program's tag, 16 hexadecimal digits.
     """
 
     interface: str
@@ -34,7 +47,7 @@ class Attachment:
 
 
 def attach(
-    ns: NetNS, ifindex: int, direction: int, fd: int, name: str, priority: int = 1
+    ns: NetNS, ifindex: int, direction: int, fd: int, name: str, priority: int = PRIORITY
 ) -> None:
     """Attach a program to a device's clsact hook; it goes when the device goes.
 
@@ -82,7 +95,6 @@ def attachments(ns: NetNS, interfaces: dict[str, int]) -> list[Attachment]:
                 options = entry.get_attr("TCA_OPTIONS")
                 name = options.get_attr("TCA_BPF_NAME") if options else None
                 if name:
-                    tag = options.get_attr("TCA_BPF_TAG") or b""
-                    tag = tag.hex() if isinstance(tag, bytes) else str(tag).replace(":", "")
+                    tag = bytes(options.get_attr("TCA_BPF_TAG") or b"").hex()
                     found.append(Attachment(interface, direction, str(name), tag))
     return found

@@ -36,7 +36,7 @@ def _ip_parts(packet: bytes) -> tuple[Family, int, str, str, bytes] | None:
     return None
 
 
-def _in_flow(packet: bytes, flow: Flow) -> tuple[str, int | None] | None:
+def _in_flow(packet: bytes, flow: Flow) -> tuple[str, int | None] | None:  # noqa: C901, PLR0911
     """(request or reply, number) of an IP packet that is the flow's, else None.
 
     The client's address is not looked at: on a masqueraded leg it is the node's.
@@ -117,6 +117,9 @@ def look(frame: Frame, flows: Sequence[Flow]) -> Sighting:
 
 
 def classify(frame: Frame, flows: Sequence[Flow]) -> str:
-    """What the frame is: `request`, `reply`, `error`, `fragment`, `who-has`, `is-at`,
-    `solicitation`, `advertisement`, …, or `other`."""
+    """What the frame is.
+
+    `request`, `reply`, `error`, `fragment`, `who-has`, `is-at`, `solicitation`, `advertisement`,
+    …, or `other`.
+    """
     return look(frame, flows)[0]

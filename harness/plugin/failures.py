@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from harness.errors import BuildError, HarnessError
 from harness.legs import LegTable
 from harness.plugin.fixtures import TESTBEDS_KEY
 from harness.testbed import Testbed
@@ -31,17 +32,16 @@ def _keep(testbed: Testbed, item: pytest.Item) -> list[Path]:
     name = re.sub(r"[^\w.\[\]-]", "_", item.name)
     kept = []
     for seen in testbed.captures:
-        target = item.config.rootpath / PCAPS / name / seen.directory.parent.name / seen.directory.name
+        target = (
+            item.config.rootpath / PCAPS / name / seen.directory.parent.name / seen.directory.name
+        )
         target.mkdir(parents=True, exist_ok=True)
-        for pcap in sorted(seen.directory.glob("*.pcap")):
-            kept.append(Path(shutil.copy(pcap, target)))
+        kept += [Path(shutil.copy(pcap, target)) for pcap in sorted(seen.directory.glob("*.pcap"))]
     return kept
 
 
 def _sections(testbed: Testbed, pcaps: list[Path]) -> Generator[tuple[str, str]]:
-    counters = [
-        f"{entry.node.name}: {entry.installed.counters()}" for entry in testbed.datapaths
-    ]
+    counters = [f"{entry.node.name}: {entry.installed.counters()}" for entry in testbed.datapaths]
     yield "datapath counters", "\n".join(counters)
     for seen in testbed.captures:
         if seen.complete:
@@ -63,6 +63,13 @@ def _how_to_enter(testbed: Testbed) -> str:
     return "\n".join(lines)
 
 
+def _say_in_one_line(item: pytest.Item, report: pytest.TestReport, error: BaseException) -> None:
+    """An error that a user can act on needs no traceback; a build's log follows it."""
+    if isinstance(error, HarnessError):
+        log = f"\n{error.log[-4000:]}" if isinstance(error, BuildError) else ""
+        report.longrepr = f"{item.location[0]}: {error}{log}"
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
@@ -70,6 +77,8 @@ def pytest_runtest_makereport(
     """Add counters, legs and pcaps to a failed test's report, and legs to a passed one's."""
     outcome = yield
     report = outcome.get_result()
+    if report.failed and call.excinfo is not None:
+        _say_in_one_line(item, report, call.excinfo.value)
     if report.when != "call":
         return
     for testbed in item.stash.get(TESTBEDS_KEY, []):
@@ -78,7 +87,11 @@ def pytest_runtest_makereport(
                 item.user_properties.append(("degraded", entry.status()))
         failed = report.failed
         keep = failed or item.config.getoption("--keep-pcaps")
-        pcaps = _keep(testbed, item) if keep else []
+        try:
+            pcaps = _keep(testbed, item) if keep else []
+        except OSError as error:
+            pcaps = []
+            report.sections.append(("pcap files", f"could not be kept: {error}"))
         if failed:
             report.sections += list(_sections(testbed, pcaps))
             if item.config.getoption("--pause"):
@@ -91,7 +104,12 @@ def pytest_runtest_makereport(
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """With -v, print the legs a passed test saw."""
-    if report.when == "call" and report.passed and _terminal is not None and _terminal.verbosity > 0:
+    if (
+        report.when == "call"
+        and report.passed
+        and _terminal is not None
+        and _terminal.verbosity > 0
+    ):
         for key, value in report.user_properties:
             if key in ("legs", "degraded"):
                 _terminal.ensure_newline()

@@ -4,21 +4,20 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import platform
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from harness import datapath as datapaths
+from harness import scratch
 from harness.datapath import DATAPATHS, Datapath, Features, NodeSettings
 from harness.datapath.bpf import unload_idle
 from harness.datapath.probes import HELPERS
 from harness.errors import BuildError, HarnessError
+from harness.evidence import KernelLog
 from harness.plugin.options import settings as chosen_settings
 from harness.testbed import Testbed
 from harness.topology import Family
@@ -26,24 +25,14 @@ from testbeds import TESTBEDS, find
 
 BuildTestbed = Callable[..., Testbed]
 TESTBEDS_KEY = pytest.StashKey[list[Testbed]]()
-_RUN_PREFIX = "hostroute-run-"
-
-
-def _reap_leftovers() -> None:
-    """Remove the directories of runs that were killed; namespaces and programs died with them."""
-    for path in Path(tempfile.gettempdir()).glob(f"{_RUN_PREFIX}*"):
-        owner = path.name.removeprefix(_RUN_PREFIX).split("-")[0]
-        if owner.isdigit() and not Path(f"/proc/{owner}").exists():
-            shutil.rmtree(path, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
 def run_directory() -> Iterator[Path]:
     """Where captures go while the run lasts."""
-    _reap_leftovers()
-    path = Path(tempfile.mkdtemp(prefix=f"{_RUN_PREFIX}{os.getpid()}-"))
+    path = scratch.make("run")
     yield path
-    shutil.rmtree(path, ignore_errors=True)
+    scratch.remove(path)
 
 
 @pytest.fixture(scope="session")
@@ -53,14 +42,18 @@ def loaded_programs() -> Iterator[None]:
     unload_idle()
 
 
-def _release() -> tuple[int, int]:
+def kernel_release() -> tuple[int, int]:
+    """The running kernel's release, as in (6, 18)."""
     major, minor = re.findall(r"\d+", platform.release())[:2]
     return int(major), int(minor)
 
 
 def require_bpf(testbed: Testbed) -> None:
-    """Skip if this kernel lacks a helper; fail if it is new enough to have it, or for any other
-    reason that a node asked for host routing runs legacy."""
+    """Skip if this kernel is too old for a helper.
+
+    Fail if it is new enough to have it, and for any other reason that a node which was asked for
+    host routing runs legacy.
+    """
     for entry in testbed.datapaths:
         if not entry.degraded or entry.decision is None:
             continue
@@ -69,14 +62,14 @@ def require_bpf(testbed: Testbed) -> None:
                 continue
             helper = HELPERS.get(check.requirement)
             since = tuple(int(part) for part in helper.since.split(".")) if helper else None
-            if since is None or _release() >= since:
+            if since is None or kernel_release() >= since:
                 pytest.fail(f"{entry.node.name} runs legacy: {check.detail}", pytrace=False)
             pytest.skip(f"{entry.status()}")
 
 
 @pytest.fixture
 def build_testbed(
-    request: pytest.FixtureRequest, machine: None, run_directory: Path, loaded_programs: None
+    request: pytest.FixtureRequest, run_log: KernelLog, run_directory: Path, loaded_programs: None
 ) -> Iterator[BuildTestbed]:
     """A function that builds testbeds: `build_testbed("one_node", datapath, family, …)`.
 
@@ -94,9 +87,9 @@ def build_testbed(
         settings: NodeSettings | None = None,
         features: Features | None = None,
     ) -> Testbed:
-        described = dataclasses.replace(find(name), **(topology or {}))  # type: ignore[arg-type]
         settings = settings or chosen_settings(request.config)
         try:
+            described = dataclasses.replace(find(name), **(topology or {}))  # type: ignore[arg-type]
             testbed = Testbed(
                 described, datapath, family, directory / str(len(built)), settings, features
             )

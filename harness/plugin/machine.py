@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the machine must have before the first testbed is built; the status in the header. Floor 8."""
+"""What the machine must have before a testbed is built; the status in the header. Floor 8."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import pytest
 
 from harness.errors import HarnessError
+from harness.evidence import KernelLog
 from harness.machine import check_machine, describe_machine, host_routing_status
 
 
@@ -26,3 +29,25 @@ def machine() -> None:
         check_machine()
     except HarnessError as error:
         pytest.exit(f"hostroute: {error}", returncode=error.exit_code)
+
+
+@pytest.fixture(scope="session")
+def run_log(machine: None) -> Iterator[KernelLog]:
+    """The kernel's log since the first testbed of the run."""
+    log = KernelLog()
+    yield log
+    log.close()
+
+
+@pytest.fixture
+def kernel_log(machine: None) -> Iterator[KernelLog]:
+    """The kernel's log since the test began."""
+    log = KernelLog()
+    yield log
+    log.close()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Judge the run's kernel log last, when there is something to judge."""
+    items.sort(key=lambda item: "run_log" in getattr(item, "fixturenames", ()))

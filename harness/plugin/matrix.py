@@ -15,9 +15,7 @@ _WORDS = {"passed": "ok", "failed": "FAILED", "skipped": "skipped", "error": "ER
 
 class _Matrix:
     def __init__(self) -> None:
-        self.outcomes: dict[tuple[str, str], dict[str, int]] = defaultdict(
-            lambda: defaultdict(int)
-        )
+        self.outcomes: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
 
     def add(self, report: pytest.TestReport) -> None:
         properties = dict(report.user_properties)

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from harness import datapath as datapaths
+from harness.errors import UnknownNameError
 from harness.plugin.options import chosen_datapaths
 from harness.topology import Family
 
@@ -34,7 +35,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "datapath" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("datapaths")
         names = list(marker.args) if marker else list(datapaths.DATAPATHS)
-        metafunc.parametrize("datapath", [datapaths.find(name) for name in names], ids=names)
+        try:
+            found = [datapaths.find(name) for name in names]
+        except UnknownNameError as error:
+            pytest.exit(f"hostroute: {metafunc.definition.nodeid}: {error}", error.exit_code)
+        metafunc.parametrize("datapath", found, ids=names)
     if "family" in metafunc.fixturenames:
         metafunc.parametrize("family", list(Family), ids=[family.name for family in Family])
 
@@ -42,7 +47,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark by name and place, and drop datapaths that were not asked for."""
     chosen = chosen_datapaths(config)
-    kept, dropped = [], []
+    kept: list[pytest.Item] = []
+    dropped: list[pytest.Item] = []
     for item in items:
         identity = catalogue_id(item.name)
         if identity:

@@ -107,7 +107,7 @@ class Testbed:
     def _rows(self) -> Sequence[tuple[Host, str]]:
         """Interfaces in the order in which a packet from the first pod would pass them."""
         rows = self.network.interfaces()
-        return sorted(rows, key=lambda row: row[0].name not in ("pod1",))
+        return sorted(rows, key=lambda row: row[0].name != "pod1")
 
     @contextmanager
     def evidence(self) -> Iterator[Evidence]:

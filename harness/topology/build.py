@@ -28,13 +28,13 @@ _ONLINK = 4  # RTNH_F_ONLINK, uapi/linux/rtnetlink.h
 _NODAD = 0x02  # IFA_F_NODAD, uapi/linux/if_addr.h
 _OFFLOADS = ("tx-checksum-ip-generic", "tx-tcp-segmentation", "tx-tcp6-segmentation",
              "tx-generic-segmentation", "tx-scatter-gather")  # fmt: skip
-_LINK, _HOST = 253, 254  # RT_SCOPE_LINK, RT_SCOPE_HOST
+_LINK, _ANY_SCOPE = 253, 255  # RT_SCOPE_LINK, RT_SCOPE_NOWHERE
 
 #: Sysctls of every namespace, before its devices exist (they copy `default`). IPv4's come from
 #: the machine otherwise (devconf_inherit_init_net), so each that matters is set.
 #: Quiet means: no DAD, no RS, no link-local address, and MLDv1, whose reports leave at once when
 #: a group is joined and then only after the interval, instead of MLDv2's delayed ones.
-_SYSCTLS: dict[str, int | str] = {
+_QUIET: dict[str, int | str] = {
     f"{family}/conf/{device}/{key}": value
     for device in ("all", "default")
     for family, key, value in (
@@ -52,7 +52,9 @@ _SYSCTLS: dict[str, int | str] = {
         ("ipv6", "mldv1_unsolicited_report_interval", 86_400_000),
         ("ipv6", "forwarding", 0),
     )
-} | {
+}
+_SYSCTLS: dict[str, int | str] = {
+    **_QUIET,
     "ipv6/conf/default/addr_gen_mode": 1,  # no link-local address; `all` would be refused
     "ipv4/ping_group_range": "0 2147483647",
     "ipv4/icmp_ratelimit": 0,  # an ICMP error that is rate-limited looks like a lost one
@@ -115,7 +117,7 @@ class Host:
 
     def delete_route(self, destination: str, **spec: Any) -> None:
         """Delete a route."""
-        self._route("del", destination, spec)
+        self._route("del", destination, {"scope": _ANY_SCOPE} | spec)
 
     def _route(self, command: str, destination: str, spec: dict[str, Any]) -> None:
         if "dev" in spec:
@@ -147,7 +149,7 @@ class Host:
         return table
 
     def offloads_off(self, ifname: str) -> None:
-        """Switch segmentation and checksum offloads off, as `ethtool -K … tso off gso off tx off`."""
+        """Switch segmentation and checksum offloads off: `ethtool -K … tso off gso off tx off`."""
         with self.ns, closing(IoctlEthtool(ifname)) as ethtool:
             features = ethtool.get_features()
             for name in _OFFLOADS:
@@ -265,8 +267,11 @@ class Network:
         self._closing.close()
 
     def _await_carrier(self) -> None:
-        """Wait until every link is operational: a veth end that came up before its peer gets its
-        queue from the kernel's linkwatch worker, and until then drops what it is given."""
+        """Wait until every link is operational.
+
+        A veth end that came up before its peer gets its queue from the kernel's linkwatch worker,
+        and until then drops what it is given.
+        """
         deadline = time.monotonic() + _CARRIER_SECONDS
         waiting = [host for host in self.hosts if host.macs]
         while waiting:
@@ -303,9 +308,7 @@ class Network:
             self._lay_wire()
         else:
             for family in Family:
-                self.nodes[0].add_address(
-                    "lo", self.nodes[0].addresses[family], family.host_prefix
-                )
+                self.nodes[0].add_address("lo", self.nodes[0].addresses[family], family.host_prefix)
         self._await_carrier()
 
     def _add_pod(self, node: Node) -> None:

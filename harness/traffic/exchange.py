@@ -82,7 +82,7 @@ def _checksum(data: bytes) -> int:
     """The Internet checksum (RFC 1071)."""
     if len(data) % 2:
         data += b"\0"
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
@@ -97,9 +97,7 @@ def _echo(family: Family, identity: int, number: int, size: int) -> bytes:
     return struct.pack("!BBHHH", ICMP_ECHO[family], 0, check, identity, number & 0xFFFF) + payload
 
 
-def _set_options(
-    sock: socket.socket, family: Family, ttl: int, df: bool, mark: int = 0
-) -> None:
+def _set_options(sock: socket.socket, family: Family, ttl: int, df: bool, mark: int = 0) -> None:
     sock.setblocking(False)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
     if mark:

@@ -25,6 +25,7 @@ def _setters(endpoint: Any, options: dict[str, Any]) -> None:
     for name, kind in (
         ("congestion_control", ctypes.c_char_p),
         ("connect_timeout", ctypes.c_int),  # ms; the client's control connection
+        ("socket_bufsize", ctypes.c_int),  # bytes; the client tells the server
     ):
         if name in options:
             setter = getattr(library, f"iperf_set_test_{name}")

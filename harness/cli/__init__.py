@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line, `hostroute`. Floor 8, and thin; one file per command, registered here."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from harness import __version__
+from harness.cli import datapaths, shell, status, testbeds
+from harness.errors import EXIT_CODES, HarnessError
+
+COMMANDS = {
+    command.name: command
+    for command in (status.COMMAND, testbeds.COMMAND, datapaths.COMMAND, shell.COMMAND)
+}
+USAGE, INTERRUPTED, PIPE_CLOSED = 2, 130, 141  # 128 + SIGINT, 128 + SIGPIPE: as a shell says it
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with an argument in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"hostroute: {message}: see `{self.prog} --help`\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    codes = {
+        0: "done", USAGE: "wrong usage", **EXIT_CODES, INTERRUPTED: "interrupted by Ctrl-C",
+    }  # fmt: skip
+    parser = _Parser(
+        prog="hostroute",
+        description="eBPF host routing: its status, its testbeds, its datapaths.",
+        epilog="exit codes:\n" + "\n".join(f"  {code:>3}  {text}" for code, text in codes.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"hostroute {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for command in COMMANDS.values():
+        command.arguments(
+            commands.add_parser(command.name, help=command.summary, description=command.summary)
+        )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        argv: The arguments; the process's own by default.
+
+    Returns:
+        The exit code; what can go wrong is a line on stderr, never a traceback.
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        code = COMMANDS[arguments.command].run(arguments)
+        sys.stdout.flush()
+    except HarnessError as error:
+        print(f"hostroute: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The interpreter flushes stdout once more at its end: give it somewhere to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    return code

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`hostroute datapaths`: what `--datapath` may name. Floor 8."""
+
+from __future__ import annotations
+
+import argparse
+
+from harness.cli.command import Command
+from harness.datapath import DATAPATHS
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    del parser  # takes none
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    del arguments
+    for name, datapath in DATAPATHS.items():
+        kind = "BPF host routing" if datapath.host_routing else "the node's own stack"
+        needs = ", ".join(f"bpf_{helper}" for helper in sorted(datapath.needs)) or "no helper"
+        print(f"{name:<14}{kind:<22}needs {needs}")
+    return 0
+
+
+COMMAND = Command("datapaths", "list the datapaths", _arguments, _run)

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether host routing does what it claims, seen on a testbed that is built for it. Floor 8.
+
+One ping a family crosses `one_node` with the datapath asked for, and once more with `legacy`:
+that the stack's counters stay at zero means something only where they would have moved.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import scratch
+from harness.datapath import DATAPATHS, Datapath, Features, NodeSettings
+from harness.datapath.bpf import unload_idle
+from harness.evidence import NodeEvidence
+from harness.hooks import Attachment
+from harness.testbed import Testbed
+from harness.topology import Family
+from testbeds import find
+
+TESTBED = "one_node"
+_ROUND_TRIP = 2  # packets: a request and a reply
+
+
+@dataclass(frozen=True)
+class Passage:
+    """What one ping through a node left behind.
+
+    Attributes:
+        family: Its address family.
+        answered: Whether the reply came.
+        runs: The whole name of what the node runs.
+        attached: Programs on the node's hooks, as the kernel lists them.
+        evidence: What the node's counters did.
+    """
+
+    family: Family
+    answered: bool
+    runs: str
+    attached: tuple[Attachment, ...]
+    evidence: NodeEvidence
+
+    def lines(self) -> list[str]:
+        """For the terminal."""
+        hooks = ", ".join(f"{hook} {count}" for hook, count in self.evidence.hooks.items())
+        return [
+            f"answered   {'yes' if self.answered else 'no'}",
+            f"runs       {self.runs}",
+            *(f"attached   {a.interface} {a.direction} {a.program} tag {a.tag}"
+              for a in self.attached),
+            *(["attached   nothing"] if not self.attached else []),
+            f"programs   {self.evidence.programs}",
+            f"netfilter  {hooks}",
+            f"conntrack  {len(self.evidence.conntrack)} new",
+        ]  # fmt: skip
+
+    def as_json(self) -> dict[str, object]:
+        """For machines."""
+        programs = self.evidence.programs
+        return {
+            "family": self.family.name,
+            "answered": self.answered,
+            "runs": self.runs,
+            "attached": [vars(attachment) for attachment in self.attached],
+            "hits": {f"{name} {verdict}": n for (name, verdict), n in programs.hits.items()},
+            "drops": programs.drops,
+            "fib": programs.fib,
+            "netfilter": self.evidence.hooks,
+            "conntrack": len(self.evidence.conntrack),
+        }
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Passages of the datapath and of the legacy control, and what speaks against the claim.
+
+    Attributes:
+        passages: One a family, with the datapath.
+        control: One a family, with `legacy`.
+        doubts: What was not as claimed; none: it is proven.
+    """
+
+    passages: tuple[Passage, ...]
+    control: tuple[Passage, ...]
+    doubts: tuple[str, ...]
+
+    @property
+    def proven(self) -> bool:
+        """Whether everything was as claimed."""
+        return not self.doubts
+
+
+def _pass(
+    datapath: Datapath, family: Family, directory: Path, settings: NodeSettings, features: Features
+) -> Passage:
+    testbed = Testbed(find(TESTBED), datapath, family, directory, settings, features)
+    try:
+        with testbed.evidence() as evidence:
+            exchange = testbed.pod1.ping(testbed.pod2)
+        node = testbed.datapaths[0]
+        return Passage(
+            family, not exchange.lost, node.installed.describe(),
+            tuple(sorted(node.installed.attachments(), key=str)), evidence.nodes[node.node.name],
+        )  # fmt: skip
+    finally:
+        testbed.close()
+
+
+def _doubts_of_bypass(passage: Passage) -> list[str]:
+    """What a passage shows that a bypass of the stack would not."""
+    doubts = []
+    evidence = passage.evidence
+    entered = [f"{hook} {count}" for hook, count in evidence.hooks.items() if count]
+    hits = sum(n for (_, verdict), n in evidence.programs.hits.items() if verdict == "local")
+    if not passage.attached:
+        doubts.append("no program is attached")
+    doubts += [
+        f"{a.interface} runs a program of another tag"
+        for a in passage.attached
+        if f"{a.program}={a.tag}" not in passage.runs
+    ]
+    if hits != _ROUND_TRIP:
+        doubts.append(f"the programs delivered {hits} of {_ROUND_TRIP} packets")
+    if entered:
+        doubts.append(f"netfilter saw packets ({', '.join(entered)})")
+    if evidence.conntrack:
+        doubts.append(f"conntrack has {len(evidence.conntrack)} new entries")
+    return doubts
+
+
+def _doubts_of_stack(passage: Passage) -> list[str]:
+    """What a passage lacks that one through the stack would show."""
+    silent = [hook for hook, count in passage.evidence.hooks.items() if not count]
+    doubts = []
+    if passage.attached:
+        doubts.append(f"{len(passage.attached)} programs are attached")
+    if silent:
+        doubts.append(f"netfilter saw nothing at {', '.join(silent)}")
+    if not passage.evidence.conntrack:
+        doubts.append("conntrack has no new entry")
+    return doubts
+
+
+def prove(datapath: Datapath, settings: NodeSettings, features: Features, claimed: bool) -> Proof:
+    """Build, ping, look.
+
+    Args:
+        datapath: What the node is asked for.
+        settings: The node's.
+        features: What the kernel can do.
+        claimed: Whether host routing is said to be BPF.
+    """
+    directory = scratch.make("status")
+    try:
+        passages, control = (
+            tuple(_pass(arm, family, directory, settings, features) for family in Family)
+            for arm in (datapath, DATAPATHS["legacy"])
+        )
+    finally:
+        unload_idle()
+        scratch.remove(directory)
+    doubts = []
+    for rows, label, judge in (
+        (passages, "", _doubts_of_bypass if claimed else _doubts_of_stack),
+        (control, "the legacy control: ", _doubts_of_stack),
+    ):
+        for passage in rows:
+            found = ([] if passage.answered else ["the ping was not answered"]) + judge(passage)
+            doubts += [f"{passage.family.name}: {label}{doubt}" for doubt in found]
+    return Proof(passages, control, tuple(doubts))

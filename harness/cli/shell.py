@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`hostroute shell`: a testbed to look around in, gone when the shell ends. Floor 8."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from harness import datapath as datapaths
+from harness import scratch
+from harness.cli.command import Command, add_settings, features, settings
+from harness.datapath.bpf import unload_idle
+from harness.errors import UnknownNameError
+from harness.machine import check_machine
+from harness.testbed import Testbed
+from harness.topology import Family, Host, Network
+from testbeds import find
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("testbed", metavar="TESTBED", help="see `hostroute testbeds`")
+    parser.add_argument("host", metavar="HOST", nargs="?", default="master",
+                        help="the host to be in (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--datapath", default="bpf", metavar="NAME",
+                        help="what the nodes run (default: %(default)s)")  # fmt: skip
+    add_settings(parser)
+
+
+def _find_host(network: Network, name: str) -> Host:
+    try:
+        return network.host(name)
+    except KeyError:
+        known = ", ".join(host.name for host in network.hosts)
+        raise UnknownNameError(f"host {name!r} is unknown", f"use {known}") from None
+
+
+def _introduce(testbed: Testbed) -> None:
+    print("\n".join(testbed.status()))
+    print("from another terminal:")
+    for host in testbed.network.hosts:
+        print(f"  {host.name:<8} nsenter --net=/proc/{os.getpid()}/fd/{host.ns.fileno()}")
+    print("the testbed is gone when this shell ends", flush=True)
+
+
+def _run_shell(host: Host) -> int:
+    """Run the user's shell in the host's namespace; returns its exit status."""
+    program = os.environ.get("SHELL", "/bin/sh")
+    child = host.ns.spawn([program], stdin=None, env={**os.environ, "HOSTROUTE_HOST": host.name})
+    # Ctrl-C is the shell's: it must not end us before the shell.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        status = int(child.wait())
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return status if status >= 0 else 128 - status
+
+
+def _end_inhabitants(network: Network) -> None:
+    """End what the user left running inside: a process keeps its namespace alive."""
+    inums = {host.ns.inum for host in network.hosts}
+    found = True
+    while found:
+        found = False
+        for entry in Path("/proc").glob("[0-9]*/ns/net"):
+            pid = int(entry.parts[2])
+            with suppress(OSError):
+                if pid != os.getpid() and entry.stat().st_ino in inums:
+                    os.kill(pid, signal.SIGKILL)
+                    found = True
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    topology, datapath = find(arguments.testbed), datapaths.find(arguments.datapath)
+    asked = settings(arguments)
+    check_machine()
+    directory = scratch.make("shell")
+    testbed = Testbed(topology, datapath, Family.ipv4, directory, asked, features(arguments))
+    try:
+        host = _find_host(testbed.network, arguments.host)
+        _introduce(testbed)
+        sys.stdout.flush()
+        return _run_shell(host)
+    finally:
+        _end_inhabitants(testbed.network)
+        testbed.close()
+        unload_idle()
+        scratch.remove(directory)
+
+
+COMMAND = Command("shell", "build a testbed and run a shell in one of its hosts", _arguments, _run)

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`hostroute status`: BPF or Legacy, why, and on request the proof. Floor 8."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+
+from harness import datapath as datapaths
+from harness.cli.command import Command, add_settings, features, settings
+from harness.cli.proof import TESTBED, Proof, prove
+from harness.datapath import Decision, decide
+from harness.errors import LEGACY, NOT_PROVEN, UnknownNameError
+from harness.machine import check_machine, check_privileges, describe_machine
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--datapath", default="bpf", metavar="NAME",
+                        help="the datapath asked for (default: %(default)s)")  # fmt: skip
+    add_settings(parser)
+    parser.add_argument("--json", action="store_true", help="for machines")
+    parser.add_argument("--require", metavar="bpf", help=f"exit {LEGACY} when it is Legacy")
+    parser.add_argument(
+        "--verify", action="store_true",
+        help=f"ping through a throw-away {TESTBED}, say what is attached and what the counters"
+        f" prove; exit {NOT_PROVEN} when BPF is claimed and not proven",
+    )  # fmt: skip
+
+
+def _headline(decision: Decision | None) -> str:
+    return "Host Routing: Legacy (asked for)" if decision is None else str(decision)
+
+
+def _requirement_lines(decision: Decision | None) -> list[str]:
+    checks = decision.checks if decision is not None else ()
+    return [
+        f"  {check.requirement:<16}{'met' if check.met else 'UNMET':<7}{check.detail}"
+        for check in checks
+    ]
+
+
+def _proof_lines(proof: Proof) -> list[str]:
+    lines = []
+    for label, passages in (("", proof.passages), (" through the legacy control", proof.control)):
+        for passage in passages:
+            lines += ["", f"one {passage.family.name} ping on {TESTBED}{label}"]
+            lines += [f"  {line}" for line in passage.lines()]
+    verdict = "proven" if proof.proven else f"not proven ({'; '.join(proof.doubts)})"
+    return [*lines, "", verdict]
+
+
+def _as_json(datapath: str, decision: Decision | None, proof: Proof | None) -> str:
+    document: dict[str, object] = {
+        "host_routing": "BPF" if decision is not None and decision.bpf else "Legacy",
+        "reasons": list(decision.reasons) if decision is not None else ["asked for"],
+        "datapath": datapath,
+        "machine": describe_machine(),
+        "requirements": [asdict(check) for check in decision.checks] if decision else [],
+    }
+    if proof is not None:
+        document["proof"] = {
+            "proven": proof.proven,
+            "doubts": list(proof.doubts),
+            "passages": [passage.as_json() for passage in proof.passages],
+            "control": [passage.as_json() for passage in proof.control],
+        }
+    return json.dumps(document, indent=2)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    datapath = datapaths.find(arguments.datapath)
+    asked = settings(arguments)
+    if arguments.require not in (None, "bpf"):
+        raise UnknownNameError(f"--require {arguments.require!r} is unknown", "use bpf")
+    check_privileges()
+    if arguments.verify:
+        check_machine()
+    kernel = features(arguments)
+    decision = decide(datapath.needs, asked, kernel) if datapath.host_routing else None
+    bpf = decision is not None and decision.bpf
+    proof = prove(datapath, asked, kernel, claimed=bpf) if arguments.verify else None
+    if arguments.json:
+        print(_as_json(datapath.name, decision, proof))
+    else:
+        print(_headline(decision))
+        print("\n".join([f"  {datapath.name} on {describe_machine()}",
+                         *_requirement_lines(decision)]))  # fmt: skip
+        if proof is not None:
+            print("\n".join(_proof_lines(proof)))
+    if bpf and proof is not None and not proof.proven:
+        return NOT_PROVEN
+    return LEGACY if arguments.require and not bpf else 0
+
+
+COMMAND = Command(
+    "status", "host routing: BPF or Legacy, each requirement, and the proof", _arguments, _run
+)

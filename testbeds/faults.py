@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Faults and probes that the suites put on a testbed's nodes, all inside its namespaces."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from harness.bpf import syscall
+from harness.bpf.module import Module, Source
+from harness.hooks import EGRESS, INGRESS, attach
+from harness.testbed import Actor
+
+FIRST = 1  # the priority of a program that runs before the datapath's
+TC_ACT_SHOT = 2
+TC_ACT_REDIRECT = 7
+
+
+def forward_policy_drop(node: Actor) -> None:
+    """Netfilter drops whatever the node's stack would forward."""
+    node.ns.run(["nft", "-f", "-"], stdin=(
+        "table inet fault { chain forward { type filter hook forward priority 0; policy drop; }; }"
+    ))  # fmt: skip
+
+
+def netdev_drop(node: Actor, hook: str, device: str = "enp0s8") -> None:
+    """Netfilter drops all IP at a device's netdev hook, `ingress` or `egress` (5.16 and later)."""
+    node.ns.run(["nft", "-f", "-"], stdin=(
+        "table netdev fault { chain drop {"
+        f" type filter hook {hook} device {device} priority 0; policy accept;"
+        " meta protocol { ip, ip6 } drop; }; }"
+    ))  # fmt: skip
+
+
+@contextmanager
+def tc_egress_drop(node: Actor, interface: str) -> Iterator[None]:
+    """A tc program drops whatever is transmitted through an interface."""
+    code = syscall.instruction(syscall.MOV64_IMM, dst=0, imm=TC_ACT_SHOT)
+    fd = syscall.load_program(
+        syscall.PROG_TYPE_SCHED_CLS, code + syscall.instruction(syscall.EXIT)
+    )
+    try:
+        attach(node.ns, node.ifindex(interface), EGRESS, fd, "drop", FIRST)
+        yield
+    finally:
+        os.close(fd)
+
+
+class HelperCall:
+    """bpf/misuse.c: a redirect helper called with the arguments a test gives.
+
+    Attributes:
+        module: The loaded program.
+    """
+
+    def __init__(self) -> None:
+        self.module = Module(
+            Source(("compat.h", "misuse.c")), {"call_helper": syscall.PROG_TYPE_SCHED_CLS}
+        )
+
+    def put(
+        self, node: Actor, interface: str, helper: str, ifindex: int, flags: int = 0,
+        direction: int = INGRESS,
+    ) -> None:  # fmt: skip
+        """Call `redirect_peer` or `redirect_neigh` on every IP packet at a hook."""
+        table = self.module.table("wanted")
+        number = {"redirect_peer": 0, "redirect_neigh": 1}[helper]
+        table[ctypes.c_int(0)] = table.Leaf(number, ifindex, flags)
+        fd = self.module.fd("call_helper")
+        attach(node.ns, node.ifindex(interface), direction, fd, "call_helper", FIRST)
+
+    def returned(self) -> dict[int, int]:
+        """What the helper returned → how often."""
+        table = self.module.table("returned")
+        counts = {value: int(sum(table[ctypes.c_int(value)])) for value in range(8)}
+        return {value: count for value, count in counts.items() if count}
+
+
+class Metadata:
+    """bpf/border.c: what of a packet's metadata crosses the namespace border."""
+
+    def __init__(self) -> None:
+        programs = ("write_metadata", "read_metadata")
+        self.module = Module(
+            Source(("border.c",)), dict.fromkeys(programs, syscall.PROG_TYPE_SCHED_CLS)
+        )
+
+    def write_at(self, node: Actor, interface: str, mark: int, tstamp: int) -> None:
+        """Give every packet that enters through an interface a mark and a timestamp (ns)."""
+        table = self.module.table("written")
+        table[ctypes.c_int(0)] = table.Leaf(tstamp=tstamp, mark=mark)
+        fd = self.module.fd("write_metadata")
+        attach(node.ns, node.ifindex(interface), INGRESS, fd, "write_metadata", FIRST)
+
+    def read_at(self, pod: Actor, interface: str = "eth0") -> None:
+        """Read them from every packet that enters through an interface."""
+        fd = self.module.fd("read_metadata")
+        attach(pod.ns, pod.ifindex(interface), INGRESS, fd, "read_metadata", FIRST)
+
+    def seen(self) -> dict[str, int]:
+        """`mark`, `tstamp`, `pkt_type`, `ingress_ifindex`, `packets`, of the last packet read."""
+        leaf = self.module.table("read")[ctypes.c_int(0)]
+        return {name: int(getattr(leaf, name)) for name, _ in leaf._fields_}

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What crosses the namespace border with a packet, and what the interfaces count."""
+
+import pytest
+
+from harness.plugin.fixtures import kernel_release
+from testbeds.faults import Metadata
+
+PINGS = 5
+MARK = 0x77
+TSTAMP = 1_234_567_890
+
+
+def test_hr37_mark_across_the_border(one_node, datapath, family, record_property):
+    metadata = Metadata()
+    metadata.write_at(one_node.master, "lxc1", MARK, TSTAMP)
+    metadata.read_at(one_node.pod2)
+    exchange = one_node.pod1.ping(one_node.pod2)
+    seen = metadata.seen()
+    record_property("border", seen)
+    assert exchange.lost == 0
+    assert seen["packets"] == 1
+    # redirect_peer keeps the mark (uapi/linux/bpf.h says so since 6.15); veth scrubs it, as
+    # skb_scrub_packet() does whenever a packet changes its namespace.
+    assert seen["mark"] == (MARK if datapath.name in ("bpf", "bpf-skip-fib") else 0)
+    assert seen["pkt_type"] == 0  # PACKET_HOST
+
+
+def test_hr38_interface_counters(one_node, datapath, family):
+    with one_node.evidence() as evidence:
+        one_node.pod1.ping(one_node.pod2, PINGS)
+    through_lxc = datapath.name in ("legacy", "bpf-redirect")
+    assert evidence.links["master:lxc2", "tx_packets"] == (PINGS if through_lxc else 0)
+    received = evidence.links["pod2:eth0", "rx_packets"]
+    if through_lxc or kernel_release() >= (6, 7):  # 024ee930cb3c counts on redirect_peer
+        assert received == PINGS
+    else:
+        assert received in (0, PINGS)

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node's stack is bypassed: counters that prove it, and faults that would show otherwise.
+
+Zeros mean nothing without the legacy arm's non-zeros: every test runs on both.
+"""
+
+import pytest
+
+from harness.evidence import BacklogCounter
+from harness.hooks import Attachment
+from harness.traffic.fence import pinned
+from testbeds.faults import forward_policy_drop, tc_egress_drop
+
+PINGS = 5
+
+
+def test_hr01_programs_attached_and_hit(one_node, datapath, family, bypass):
+    with one_node.evidence() as evidence:
+        one_node.pod1.ping(one_node.pod2, PINGS)
+    attached = set(one_node.datapath_of("master").installed.attachments())
+    hits = evidence.nodes["master"].programs.hits
+    if datapath.name in bypass:
+        tag = one_node.datapath_of("master").installed.module.tag("from_container")
+        assert attached == {
+            Attachment(lxc, "ingress", "from_container", tag) for lxc in ("lxc1", "lxc2")
+        }
+        assert hits == {("from-container", "local"): 2 * PINGS}
+    else:
+        assert attached == set()
+        assert hits == {}
+
+
+def test_hr02_netfilter_hooks(one_node, datapath, family, bypass):
+    with one_node.evidence() as evidence:
+        one_node.pod1.ping(one_node.pod2, PINGS)
+    expected = 0 if datapath.name in bypass else 2 * PINGS
+    hooks = ("prerouting", "forward", "postrouting")
+    assert evidence.nodes["master"].hooks == dict.fromkeys(hooks, expected)
+
+
+def test_hr02_stack_counters(one_node, datapath, family, bypass):
+    with one_node.evidence() as evidence:
+        one_node.pod1.ping(one_node.pod2, PINGS)
+    snmp = evidence.nodes["master"].snmp
+    received = {4: "IpInReceives", 6: "Ip6InReceives"}[family]
+    forwarded = {4: "IpForwDatagrams", 6: "Ip6OutForwDatagrams"}[family]
+    expected = 0 if datapath.name in bypass else 2 * PINGS
+    assert (snmp.get(received, 0), snmp.get(forwarded, 0)) == (expected, expected)
+
+
+def test_hr03_conntrack(one_node, datapath, family, bypass):
+    with one_node.evidence() as evidence:
+        exchange = one_node.pod1.datagrams(one_node.pod2, PINGS)
+    entries = [(entry.source, entry.destination) for entry in evidence.nodes["master"].conntrack]
+    flow = (exchange.flow.client, exchange.flow.server)
+    assert entries == ([] if datapath.name in bypass else [flow])
+
+
+def test_hr04_forward_policy_drop(one_node, datapath, family, bypass):
+    forward_policy_drop(one_node.master)
+    exchange = one_node.pod1.ping(one_node.pod2, PINGS)
+    assert exchange.lost == (0 if datapath.name in bypass else PINGS)
+
+
+@pytest.mark.datapaths("bpf-redirect")
+def test_hr09_legs_as_legacy_bypass_as_bpf(one_node, datapath, family):
+    forward_policy_drop(one_node.master)
+    with one_node.evidence() as evidence, one_node.capture() as seen:
+        one_node.pod1.ping(one_node.pod2, PINGS)
+    assert seen.legs() == """
+        pod1:eth0      > request    < reply
+        master:lxc1    < request    > reply
+        master:lxc2    > request    < reply
+        pod2:eth0      < request    > reply
+    """
+    assert set(evidence.nodes["master"].hooks.values()) == {0}
+    assert evidence.nodes["master"].conntrack == []
+
+
+def test_hr11_tc_egress_drop_on_the_servers_lxc(one_node, datapath, family):
+    with tc_egress_drop(one_node.master, "lxc2"):
+        exchange = one_node.pod1.ping(one_node.pod2, PINGS)
+    through_lxc = datapath.name in ("legacy", "bpf-redirect")
+    assert exchange.lost == (PINGS if through_lxc else 0)
+
+
+def test_hr43_host_route_deleted_and_rp_filter_on(one_node, datapath, family, bypass):
+    master = one_node.master
+    for pod in (one_node.pod1, one_node.pod2):
+        prefix = f"{pod.address}/{family.host_prefix}"
+        master.delete_route(prefix, dev=pod.lxc)
+    for device in ("all", "lxc1", "lxc2"):
+        master.ns.sysctl(f"ipv4/conf/{device}/rp_filter", 1)
+    exchange = one_node.pod1.ping(one_node.pod2, PINGS)
+    assert exchange.lost == (0 if datapath.name in bypass else PINGS)
+
+
+def test_hr46_backlog_enqueues_a_round_trip(one_node, datapath, family):
+    rounds = []
+    with pinned() as cpu, BacklogCounter(cpu) as backlog:
+        for _ in range(20):
+            before = backlog.read()
+            exchange = one_node.pod1.datagrams(one_node.pod2)
+            assert exchange.lost == 0
+            rounds.append(backlog.read() - before)
+    # Others' traffic on this CPU, and a fence after a late reply, can only add.
+    through_lxc = datapath.name in ("legacy", "bpf-redirect")
+    assert min(rounds) == (4 if through_lxc else 2)

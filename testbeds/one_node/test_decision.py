@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""BPF or Legacy: a node that cannot have what it was asked for says why, and runs legacy."""
+
+import pytest
+
+from harness.datapath import DATAPATHS, NodeSettings, probes
+from harness.datapath.probes import Probe
+from testbeds.one_node.legs import SAME_NODE
+
+#: Requirement → (setting that breaks it, or None for a helper the kernel lacks; words of the reason).
+UNMET = {
+    "host_routing": ({"host_routing": False}, "switched off by the user"),
+    "routing": ({"routing": "none"}, "neither direct routing nor a tunnel"),
+    "routing-tunnel": ({"routing": "tunnel"}, "tunnel mode is not built"),
+    "services": ({"services": "iptables"}, "service translation (kube-proxy replacement) is done"),
+    "services-bpf": ({"services": "bpf"}, "in BPF is not built into these programs"),
+    "masquerade": ({"masquerade": "iptables"}, "masquerading is done by iptables"),
+    "masquerade-bpf": ({"masquerade": "bpf"}, "masquerading in BPF is not built"),
+    "redirect_peer": (None, "the kernel lacks bpf_redirect_peer (since 5.10)"),
+    "redirect_neigh": (None, "the kernel lacks bpf_redirect_neigh (since 5.10)"),
+    "fib_lookup": (None, "the kernel lacks bpf_fib_lookup (since 4.18)"),
+}
+
+
+@pytest.mark.datapaths("bpf")
+@pytest.mark.parametrize("requirement", UNMET)
+def test_hr06_unmet_requirement_means_legacy(build_testbed, datapath, family, requirement):
+    changes, reason = UNMET[requirement]
+    features = dict(probes.running_kernel())
+    if changes is None:
+        features[requirement] = Probe(False, "unknown func")
+    settings = NodeSettings(legacy_services=1, **(changes or {}))
+    testbed = build_testbed("one_node", datapath, family, settings=settings, features=features)
+
+    entry = testbed.datapath_of("master")
+    assert [check.requirement for check in entry.decision.checks if not check.met] == [
+        requirement.split("-")[0]
+    ]
+    assert entry.status().startswith("master: Host Routing: Legacy (")
+    assert reason in entry.status()
+    assert entry.installed.attachments() == []
+    with testbed.capture() as seen:
+        testbed.pod1.ping(testbed.pod2)
+    assert seen.legs() == SAME_NODE["legacy"]
+
+
+@pytest.mark.datapaths("bpf", "bpf-redirect", "bpf-skip-fib")
+def test_hr06_every_requirement_met_means_bpf(one_node, datapath, family):
+    entry = one_node.datapath_of("master")
+    assert str(entry.decision) == "Host Routing: BPF"
+    assert entry.installed.name == datapath.name
+    with one_node.capture() as seen:
+        one_node.pod1.ping(one_node.pod2)
+    assert seen.legs() == SAME_NODE[datapath.name]
+
+
+def test_hr06_a_helper_a_datapath_does_not_call_is_no_requirement(build_testbed, family):
+    features = dict(probes.running_kernel())
+    features["redirect_peer"] = Probe(False, "unknown func")
+    datapath = DATAPATHS["bpf-redirect"]
+    testbed = build_testbed("one_node", datapath, family, features=features)
+    assert str(testbed.datapath_of("master").decision) == "Host Routing: BPF"

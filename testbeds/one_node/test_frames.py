@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the frames look like: TTL, MACs, checksums."""
+
+import pytest
+
+
+def test_hr13_ttl_same_node(one_node, datapath, family):
+    with one_node.capture() as seen:
+        one_node.pod1.ping(one_node.pod2)
+    assert [frame.ttl for frame in seen.at("pod2:eth0", "request", "in")] == [63]
+    assert [frame.ttl for frame in seen.at("pod1:eth0", "reply", "in")] == [63]
+
+
+def test_hr14_macs_at_the_pod(one_node, datapath, family):
+    with one_node.capture() as seen:
+        one_node.pod1.ping(one_node.pod2)
+    for pod, kind in ((one_node.pod2, "request"), (one_node.pod1, "reply")):
+        macs = [
+            (frame.source_mac, frame.destination_mac)
+            for frame in seen.at(f"{pod.name}:eth0", kind, "in")
+        ]
+        assert macs == [(pod.lxc_mac, pod.mac)]
+
+
+@pytest.mark.parametrize("offloads", [True, False], ids=["offloads", "no-offloads"])
+def test_hr18_checksums_at_every_tap_same_node(build_testbed, datapath, family, offloads):
+    testbed = build_testbed("one_node", datapath, family, {"offloads": offloads})
+    with testbed.capture() as seen:
+        testbed.pod1.ping(testbed.pod2)
+        testbed.pod1.datagrams(testbed.pod2)
+        testbed.pod1.stream(testbed.pod2, 1000)
+        testbed.pod1.ping(testbed.pod2, ttl=1, size=1000)
+    faults = [(str(frame), frame.checksum_faults()) for frame in seen.frames]
+    assert [fault for fault in faults if fault[1]] == []
+    kinds = {type(frame.packet.lastlayer()).__name__ for frame in seen.frames}
+    assert len(seen.frames) > 30, kinds

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pods' gateway: an address that no device holds, answered for by the datapath."""
+
+import pytest
+from scapy.layers.inet6 import ICMPv6ND_NS, IPv6
+from scapy.layers.l2 import ARP, Ether
+
+from testbeds.one_node.legs import SAME_NODE
+
+_ASKED = {
+    4: "pod1:eth0 > who-has < is-at \n master:lxc1 < who-has > is-at",
+    6: "pod1:eth0 > solicitation < advertisement \n master:lxc1 < solicitation > advertisement",
+}
+
+
+def _with_resolution(legs, family):
+    """A table of legs with the gateway's resolution at pod1's veth pair."""
+    rows = dict(line.split(None, 1) for line in legs.split("\n") if line.strip())
+    for line in _ASKED[family].split("\n"):
+        name, rest = line.split(None, 1)
+        rows[name] += " " + rest
+    return "\n".join(f"{name} {rest}" for name, rest in rows.items())
+
+
+def test_hr16_gateway_is_answered_for(one_node, datapath, family, bypass):
+    pod, master = one_node.pod1, one_node.master
+    pod.delete_neighbour("eth0", master.gateway[family])
+    with one_node.evidence() as evidence, one_node.capture() as seen:
+        exchange = pod.ping(one_node.pod2)
+    assert exchange.lost == 0
+    assert seen.legs() == _with_resolution(SAME_NODE[datapath.name], family)
+    assert pod.neighbours(family)[master.gateway[family]] == pod.lxc_mac
+    held = {entry.get_attr("IFA_ADDRESS") for entry in master.ns.netlink.get_addr()}
+    answers = evidence.nodes["master"].programs.hits.get(("from-container", "answer"), 0)
+    if datapath.name in bypass:
+        assert master.gateway[family] not in held
+        assert answers == 1
+    else:
+        assert master.gateway[family] in held
+        assert answers == 0
+    faults = [frame.checksum_faults() for frame in seen.frames]
+    assert not any(faults)
+
+
+def _question(pod, target, family):
+    """ARP probe (RFC 5227) or duplicate address detection (RFC 4862) for an address."""
+    if family == 4:
+        probe = ARP(op=1, hwsrc=pod.mac, psrc="0.0.0.0", pdst=target)
+        return Ether(src=pod.mac, dst="ff:ff:ff:ff:ff:ff") / probe
+    group = "ff02::1:ff00:" + format(int(target.rsplit(":", 1)[1] or "0", 16), "x")
+    solicitation = IPv6(src="::", dst=group, hlim=255) / ICMPv6ND_NS(tgt=target)
+    return Ether(src=pod.mac, dst="33:33:ff:00:00:01") / solicitation
+
+
+def test_hr16_own_address_is_not_answered_for(one_node, datapath, family):
+    pod = one_node.pod1
+    with one_node.capture() as seen:
+        pod.inject("eth0", [bytes(_question(pod, pod.address, family))])
+    kind = {4: "who-has", 6: "solicitation"}[family]
+    assert seen.legs() == f"pod1:eth0 > {kind} \n master:lxc1 < {kind}"
+
+
+@pytest.mark.datapaths("bpf", "bpf-redirect", "bpf-skip-fib")
+def test_hr16_a_pod_may_not_take_the_gateways_address(one_node, datapath, family):
+    pod = one_node.pod1
+    with one_node.capture() as seen:
+        pod.inject("eth0", [bytes(_question(pod, pod.node.gateway[family], family))])
+    asked, answered = {4: ("who-has", "is-at"), 6: ("solicitation", "advertisement")}[family]
+    assert seen.legs() == (
+        f"pod1:eth0 > {asked} < {answered} \n master:lxc1 < {asked} > {answered}"
+    )

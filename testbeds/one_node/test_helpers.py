@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The redirect helpers themselves, used wrongly: dropped, and never with a splat.
+
+Their return value proves nothing: 7 says that a redirect was asked for, and what the kernel thinks
+of device, peer and hook it decides later. Each wrong use stands beside the right one.
+"""
+
+import pytest
+from scapy.layers.inet import ICMP, IP
+from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
+from scapy.layers.l2 import Ether
+
+from harness.hooks import EGRESS, INGRESS
+from testbeds.faults import TC_ACT_REDIRECT, TC_ACT_SHOT, HelperCall
+from testbeds.one_node.legs import UNANSWERED
+
+PINGS = 3
+
+
+def _pair_in_one_namespace(node):
+    """A veth pair whose ends are both in the node."""
+    node.ns.netlink.link("add", kind="veth", ifname="same0", peer={"ifname": "same1"})
+    for name in ("same0", "same1"):
+        node.up(name)
+    return node.ifindex("same0")
+
+
+
+WRONG = {
+    "no-veth": lambda bed: bed.master.ifindex("lo"),
+    "same-namespace": lambda bed: _pair_in_one_namespace(bed.master),
+    "peer-down": lambda bed: (bed.pod2.down("eth0"), bed.master.ifindex("lxc2"))[1],
+    "no-device": lambda bed: 99_999,
+}
+
+
+@pytest.mark.datapaths("bpf")
+@pytest.mark.parametrize("wrong", WRONG)
+def test_hr39_redirect_peer_misdirected(one_node, datapath, family, wrong, kernel_log):
+    call = HelperCall()
+    with one_node.capture() as seen:
+        call.put(one_node.master, "lxc1", "redirect_peer", WRONG[wrong](one_node))
+        exchange = one_node.pod1.ping(one_node.pod2, PINGS)
+    assert call.returned() == {TC_ACT_REDIRECT: PINGS}
+    assert exchange.lost == PINGS
+    assert seen.legs() == UNANSWERED
+    assert kernel_log.splats() == []
+
+
+@pytest.mark.datapaths("bpf")
+def test_hr39_redirect_peer_well_directed(one_node, datapath, family):
+    call = HelperCall()
+    call.put(one_node.master, "lxc1", "redirect_peer", one_node.master.ifindex("lxc2"))
+    exchange = one_node.pod1.ping(one_node.pod2, PINGS)
+    assert call.returned() == {TC_ACT_REDIRECT: PINGS}
+    assert exchange.lost == 0
+
+
+#: (helper, flags, hook) → what the helper returns; in each case the packet is lost.
+MISUSES = {
+    "peer-at-egress": ("redirect_peer", 0, EGRESS, TC_ACT_REDIRECT),
+    "peer-unknown-flags": ("redirect_peer", 0x80, INGRESS, TC_ACT_SHOT),
+    "neigh-unknown-flags": ("redirect_neigh", 0x80, INGRESS, TC_ACT_SHOT),
+}
+
+
+@pytest.mark.datapaths("legacy")
+@pytest.mark.parametrize("misuse", MISUSES)
+def test_hr48_helpers_misused(one_node, datapath, family, misuse, kernel_log):
+    helper, flags, hook, returned = MISUSES[misuse]
+    call = HelperCall()
+    interface = "lxc2" if hook == EGRESS else "lxc1"
+    call.put(one_node.master, interface, helper, one_node.master.ifindex("lxc2"), flags, hook)
+    exchange = one_node.pod1.ping(one_node.pod2, PINGS)
+    assert call.returned() == {returned: PINGS}
+    assert exchange.lost == PINGS
+    assert kernel_log.splats() == []
+
+
+@pytest.mark.datapaths("legacy")
+@pytest.mark.parametrize("destination", ["multicast", "unicast"])
+def test_hr48_redirect_neigh_of_a_multicast_frame(one_node, datapath, family, destination):
+    pod, target = one_node.pod1, one_node.pod2
+    call = HelperCall()
+    call.put(one_node.master, "lxc1", "redirect_neigh", one_node.master.ifindex("lxc2"))
+    mac = {"multicast": "01:00:5e:00:00:05", "unicast": pod.lxc_mac}[destination]
+    echo = (
+        IP(src=pod.address, dst=target.address) / ICMP(id=7, seq=1)
+        if family == 4
+        else IPv6(src=pod.address, dst=target.address) / ICMPv6EchoRequest(id=7, seq=1)
+    )
+    with one_node.capture() as seen:
+        pod.inject("eth0", [bytes(Ether(src=pod.mac, dst=mac) / echo)])
+    assert call.returned() == {TC_ACT_REDIRECT: 1}
+    arrived = [frame.direction for frame in seen.frames if frame.interface == "pod2:eth0"]
+    assert arrived == ([] if destination == "multicast" else ["in", "out"])

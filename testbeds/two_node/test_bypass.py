@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Both nodes' stacks are bypassed: counters that prove it, and faults that would show otherwise."""
+
+import pytest
+
+from testbeds.faults import forward_policy_drop, netdev_drop
+
+PINGS = 5
+NODES = ("master", "node1")
+
+
+def test_hr01_programs_attached_and_hit(two_node, datapath, family, bypass):
+    with two_node.evidence() as evidence:
+        two_node.pod1.ping(two_node.pod2, PINGS)
+    for node in NODES:
+        attached = {
+            (hook.interface, hook.direction, hook.program)
+            for hook in two_node.datapath_of(node).installed.attachments()
+        }
+        hits = evidence.nodes[node].programs.hits
+        if datapath.name not in bypass:
+            assert (attached, hits) == (set(), {})
+            continue
+        lxc = {"master": "lxc1", "node1": "lxc2"}[node]
+        assert attached == {
+            (lxc, "ingress", "from_container"),
+            ("enp0s8", "ingress", "from_netdev"),
+            ("enp0s8", "egress", "to_netdev"),
+        }
+        sent = sum(
+            count for (program, _), count in hits.items() if program == "from-container"
+        )
+        assert sent == PINGS
+        assert hits["from-netdev", "local"] == PINGS
+        assert hits["to-netdev", "pass"] == PINGS
+        assert evidence.nodes[node].programs.drops == {}
+
+
+def test_hr02_netfilter_hooks(two_node, datapath, family, bypass):
+    with two_node.evidence() as evidence:
+        two_node.pod1.ping(two_node.pod2, PINGS)
+    expected = 0 if datapath.name in bypass else 2 * PINGS
+    hooks = dict.fromkeys(("prerouting", "forward", "postrouting"), expected)
+    assert {node: evidence.nodes[node].hooks for node in NODES} == dict.fromkeys(NODES, hooks)
+
+
+def test_hr03_conntrack(two_node, datapath, family, bypass):
+    with two_node.evidence() as evidence:
+        exchange = two_node.pod1.datagrams(two_node.pod2, PINGS)
+    flow = (exchange.flow.client, exchange.flow.server)
+    for node in NODES:
+        entries = [(e.source, e.destination) for e in evidence.nodes[node].conntrack]
+        assert entries == ([] if datapath.name in bypass else [flow])
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_hr04_forward_policy_drop(two_node, datapath, family, bypass, node):
+    forward_policy_drop(getattr(two_node, node))
+    exchange = two_node.pod1.ping(two_node.pod2, PINGS)
+    assert exchange.lost == (0 if datapath.name in bypass else PINGS)
+
+
+@pytest.mark.parametrize("hook", ["ingress", "egress"])
+def test_hr05_netdev_drop_on_the_nic(two_node, datapath, family, bypass, hook):
+    netdev_drop(two_node.master, hook)
+    exchange = two_node.pod1.ping(two_node.pod2, PINGS)
+    assert exchange.lost == (0 if datapath.name in bypass else PINGS)
+
+
+@pytest.mark.datapaths("bpf-redirect")
+def test_hr09_bypass_as_bpf(two_node, datapath, family):
+    for node in NODES:
+        forward_policy_drop(getattr(two_node, node))
+    with two_node.evidence() as evidence:
+        exchange = two_node.pod1.datagrams(two_node.pod2, PINGS)
+    assert exchange.lost == 0
+    for node in NODES:
+        assert set(evidence.nodes[node].hooks.values()) == {0}
+        assert evidence.nodes[node].conntrack == []

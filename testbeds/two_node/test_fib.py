@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The answers of bpf_fib_lookup, and what the datapath makes of them.
+
+`bpf-skip-fib` makes no lookup of its own: bpf_redirect_neigh's inner one drops silently.
+"""
+
+import pytest
+
+from harness.topology.addressing import pod_networks
+from testbeds.two_node.legs import REFUSED, UNANSWERED
+
+LOOKS_UP = ("bpf", "bpf-redirect")
+
+#: Route type → ICMP error (type, code) that the stack sends in each family (None: silence);
+#: net/ipv4/route.c ip_error(), net/ipv6/route.c ip6_pkt_drop().
+REFUSING = {
+    "blackhole": {4: None, 6: None},
+    "unreachable": {4: (3, 1), 6: (1, 0)},
+    "prohibit": {4: (3, 13), 6: (1, 1)},
+}
+
+
+def _other_nodes_pods(testbed, family):
+    return str(pod_networks(2)[family])
+
+
+@pytest.mark.datapaths("legacy", *LOOKS_UP)
+@pytest.mark.parametrize("kind", REFUSING)
+def test_hr19_refusing_routes(two_node, datapath, family, kind):
+    network = _other_nodes_pods(two_node, family)
+    two_node.master.delete_route(network)
+    two_node.master.add_route(network, type=kind)
+    with two_node.evidence() as evidence, two_node.capture() as seen:
+        exchange = two_node.pod1.ping(two_node.pod2)
+    assert exchange.lost == 1
+    if datapath.name == "legacy":
+        error = REFUSING[kind][family]
+        assert [(e.type, e.code) for e in exchange.errors] == ([error] if error else [])
+        assert seen.legs() == (REFUSED if error else UNANSWERED)
+    else:
+        assert seen.legs() == UNANSWERED
+        assert evidence.nodes["master"].programs.fib == {kind: 1}
+        assert evidence.nodes["master"].programs.drops == {"fib": 1}
+
+
+@pytest.mark.datapaths("legacy", *LOOKS_UP)
+def test_hr21_no_route(two_node, datapath, family):
+    two_node.master.delete_route(_other_nodes_pods(two_node, family))
+    with two_node.evidence() as evidence, two_node.capture() as seen:
+        exchange = two_node.pod1.ping(two_node.pod2)
+    assert [(e.type, e.code) for e in exchange.errors] == [{4: (3, 0), 6: (1, 0)}[family]]
+    assert seen.legs() == REFUSED
+    if datapath.name in LOOKS_UP:
+        assert evidence.nodes["master"].programs.fib == {"not-fwded": 1}
+        assert evidence.nodes["master"].programs.hits["from-container", "stack"] == 1
+
+
+@pytest.mark.datapaths(*LOOKS_UP)
+@pytest.mark.topology(pods_per_node=2)
+def test_hr22_forwarding_off_on_the_lxc(two_node, datapath, family):
+    two_node.master.ns.sysctl(f"{family.name}/conf/lxc1/forwarding", 0)
+    with two_node.evidence() as evidence:
+        away = two_node.pod1.ping(two_node.pod3)
+        local = two_node.pod1.ping(two_node.pod2)
+    assert (away.lost, local.lost) == (1, 0)
+    assert evidence.nodes["master"].programs.fib == {"fwd-disabled": 1}
+    assert evidence.nodes["master"].programs.drops == {"fib": 1}

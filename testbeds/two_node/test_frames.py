@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the frames look like on the wire and at the far pod."""
+
+import pytest
+from scapy.layers.inet import ICMP, IP
+from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
+from scapy.layers.l2 import Ether
+
+from harness.traffic import Flow
+from harness.traffic.flow import ICMP_PROTOCOL
+
+
+def test_hr13_ttl_two_nodes(two_node, datapath, family):
+    with two_node.capture() as seen:
+        two_node.pod1.ping(two_node.pod2)
+    assert [frame.ttl for frame in seen.at("master:enp0s8", "request", "out")] == [63]
+    assert [frame.ttl for frame in seen.at("pod2:eth0", "request", "in")] == [62]
+    assert [frame.ttl for frame in seen.at("pod1:eth0", "reply", "in")] == [62]
+
+
+def test_hr14_macs_at_the_pod(two_node, datapath, family):
+    with two_node.capture() as seen:
+        two_node.pod1.ping(two_node.pod2)
+    for pod, kind in ((two_node.pod2, "request"), (two_node.pod1, "reply")):
+        frames = seen.at(f"{pod.name}:eth0", kind, "in")
+        assert [(f.source_mac, f.destination_mac) for f in frames] == [(pod.lxc_mac, pod.mac)]
+
+
+def test_hr15_macs_on_the_wire(two_node, datapath, family):
+    # Two packets: the first of a next hop goes through the neighbour layer, the second not.
+    with two_node.capture() as seen:
+        two_node.pod1.ping(two_node.pod2, 2)
+    master, node1 = (two_node.network.host(name).macs["enp0s8"] for name in ("master", "node1"))
+    for kind, there in (("request", (master, node1)), ("reply", (node1, master))):
+        frames = [*seen.at("master:enp0s8", kind), *seen.at("node1:enp0s8", kind)]
+        assert [(f.source_mac, f.destination_mac) for f in frames] == [there] * 4
+
+
+@pytest.mark.parametrize("offloads", [True, False], ids=["offloads", "no-offloads"])
+def test_hr18_checksums_at_every_tap_two_nodes(build_testbed, datapath, family, offloads):
+    testbed = build_testbed("two_node", datapath, family, {"offloads": offloads})
+    with testbed.capture() as seen:
+        testbed.pod1.ping(testbed.pod2)
+        testbed.pod1.datagrams(testbed.pod2)
+        testbed.pod1.stream(testbed.pod2, 1000)
+        testbed.pod1.ping(testbed.pod2, ttl=2, size=1000)
+    faults = [(str(frame), frame.checksum_faults()) for frame in seen.frames]
+    assert [fault for fault in faults if fault[1]] == []
+    assert {frame.interface for frame in seen.frames} == {
+        f"{host.name}:{ifname}" for host, ifname in testbed.network.interfaces()
+    }
+
+
+def test_hr47_frame_not_addressed_to_the_nic(two_node, datapath, family, bypass):
+    source, target = two_node.pod1.address, two_node.pod2.address
+    echo = (
+        IP(src=source, dst=target) / ICMP(id=7, seq=1)
+        if family == 4
+        else IPv6(src=source, dst=target) / ICMPv6EchoRequest(id=7, seq=1)
+    )
+    frame = Ether(src=two_node.master.macs["enp0s8"], dst="02:00:00:00:00:99") / echo
+    flow = Flow(family, ICMP_PROTOCOL[family], source, target, 7, 7, [1])
+    with two_node.capture() as seen:
+        two_node.master.inject("enp0s8", [bytes(frame)], flow)
+    replied = len(seen.at("pod2:eth0", "reply", "out"))
+    assert replied == (1 if datapath.name in bypass else 0)

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who sees what, on two nodes."""
+
+import pytest
+
+from testbeds.two_node.legs import TWO_NODES
+
+
+def test_hr08_ping_between_nodes(two_node, datapath, family):
+    with two_node.capture() as seen:
+        two_node.pod1.ping(two_node.pod2)
+    assert seen.legs() == TWO_NODES[datapath.name]
+
+
+def test_hr08_datagram_between_nodes(two_node, datapath, family):
+    with two_node.capture() as seen:
+        two_node.pod1.datagrams(two_node.pod2)
+    assert seen.legs() == TWO_NODES[datapath.name]
+
+
+@pytest.mark.topology(world=True)
+def test_hr08_pod_and_world(two_node, datapath, family, bypass):
+    with two_node.capture() as seen:
+        two_node.pod1.ping(two_node.world)
+    answered = "" if datapath.name in ("bpf", "bpf-skip-fib") else "> reply"
+    assert seen.legs() == f"""
+        pod1:eth0        > request    < reply
+        master:lxc1      < request    {answered}
+        master:enp0s8    > request    < reply
+        switch:master    < request    > reply
+        switch:world     > request    < reply
+        world:eth0       < request    > reply
+    """
+
+
+@pytest.mark.parametrize("count", [1, 1000])
+def test_hr12_every_leg_once_two_nodes(two_node, datapath, family, count):
+    with two_node.capture() as seen:
+        two_node.pod1.ping(two_node.pod2, count)
+    assert seen.legs() == TWO_NODES[datapath.name]

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The MTU's border: what fits passes, what does not is told or fragmented; big streams pass."""
+
+import pytest
+
+from testbeds.two_node.legs import REFUSED, TWO_NODES
+
+MTU = 1400
+HEADERS = {4: 28, 6: 48}  # IP and ICMP echo
+TOO_BIG = {4: (3, 4), 6: (2, 0)}
+narrow_wire = pytest.mark.topology(wire_mtu=MTU)
+
+
+@narrow_wire
+@pytest.mark.parametrize("size", [MTU - 1, MTU])
+def test_hr30_up_to_the_mtu_passes(two_node, datapath, family, size):
+    with two_node.capture() as seen:
+        exchange = two_node.pod1.ping(two_node.pod2, size=size - HEADERS[family], df=True)
+    assert exchange.lost == 0
+    assert seen.legs() == TWO_NODES[datapath.name]
+
+
+@narrow_wire
+@pytest.mark.parametrize("size", [MTU + 1, MTU + 4, 1500])
+def test_hr30_beyond_the_mtu_is_told(two_node, datapath, family, size):
+    with two_node.capture() as seen:
+        exchange = two_node.pod1.ping(two_node.pod2, size=size - HEADERS[family], df=True)
+    assert [(e.type, e.code, e.mtu) for e in exchange.errors] == [(*TOO_BIG[family], MTU)]
+    assert seen.legs() == REFUSED
+
+
+@narrow_wire
+def test_hr31_fragments_arrive_whole(two_node, datapath, family):
+    size = MTU + 1 - HEADERS[family]
+    with two_node.capture() as seen:
+        exchange = two_node.pod1.ping(two_node.pod2, 2, size=size)
+    fragments = seen.at("master:enp0s8", "fragment", "out")
+    if family == 4:
+        assert exchange.lost == 0
+        assert len(fragments) == 4
+    else:  # no router fragments IPv6: the first is refused, and the pod cuts the second itself
+        assert [(e.type, e.code, e.mtu) for e in exchange.errors] == [(2, 0, MTU)]
+        assert exchange.replies == [2]
+        assert len(fragments) == 2
+
+
+def test_hr33_gso_stream_arrives_intact(two_node, datapath, family):
+    with two_node.evidence() as evidence, two_node.capture() as seen:
+        transfer = two_node.pod1.stream(two_node.pod2, 4_000_000)
+    assert transfer.received_sha256 == transfer.sent_sha256
+    assert (transfer.sent, transfer.received) == (4_000_000, 4_000_000)
+    for node in ("master", "node1"):
+        assert evidence.nodes[node].programs.fib.get("frag-needed", 0) == 0
+        assert evidence.nodes[node].programs.drops == {}
+    largest = max(frame.length for frame in seen.at("master:enp0s8", "request", "out"))
+    assert largest > 2 * 1500  # else the stream was not segmented late, and proves nothing

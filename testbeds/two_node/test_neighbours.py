@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Next hops that are not known, that move, and that never answer."""
+
+import time
+
+import pytest
+
+from testbeds.two_node.legs import TWO_NODES
+
+NEW_MAC = "02:00:01:00:00:77"
+_ASK = {4: "who-has", 6: "solicitation"}
+_TELL = {4: "is-at", 6: "advertisement"}
+_STALE, _FAILED = 0x04, 0x20  # NUD_*, uapi/linux/neighbour.h
+
+
+def test_hr27_first_packet_to_a_cold_neighbour(two_node, datapath, family):
+    nexthop = two_node.network.host("node1").addresses[family]
+    two_node.master.delete_neighbour("enp0s8", nexthop)
+    with two_node.evidence() as evidence, two_node.capture() as seen:
+        exchange = two_node.pod1.ping(two_node.pod2)
+    assert exchange.lost == 0
+    ask, tell = _ASK[family], _TELL[family]
+    rows = TWO_NODES[datapath.name]
+    rows = rows.replace("master:enp0s8 ", f"master:enp0s8 > {ask} < {tell} ")
+    rows = rows.replace("node1:enp0s8 ", f"node1:enp0s8 < {ask} > {tell} ")
+    assert seen.legs() == rows
+    if datapath.name in ("bpf", "bpf-redirect"):
+        assert evidence.nodes["master"].programs.fib == {"no-neigh": 1}
+
+
+def _move(testbed, announce):
+    """node1's NIC gets another MAC, and says so or not."""
+    node1 = testbed.node1
+    for key in ("ipv4/conf/enp0s8/arp_notify", "ipv6/conf/enp0s8/ndisc_notify"):
+        node1.ns.sysctl(key, int(announce))
+    node1.ns.netlink.link("set", index=node1.ifindex("enp0s8"), address=NEW_MAC)
+
+
+def _learn(testbed, family, state):
+    """Replace master's permanent entry for node1 by one that ages."""
+    node1 = testbed.network.host("node1")
+    testbed.master.ns.netlink.neigh(
+        "replace", dst=node1.addresses[family], lladdr=node1.macs["enp0s8"], state=state,
+        ifindex=testbed.master.ifindex("enp0s8"), family=family.af,
+    )  # fmt: skip
+
+
+def test_hr28_next_hop_announces_another_mac(two_node, datapath, family):
+    _learn(two_node, family, _STALE)
+    assert two_node.pod1.ping(two_node.pod2).lost == 0
+    _move(two_node, announce=True)
+    with two_node.capture() as seen:
+        exchange = two_node.pod1.ping(two_node.pod2, 2)
+    assert exchange.lost == 0
+    requests = seen.at("master:enp0s8", "request", "out")
+    assert [frame.destination_mac for frame in requests] == [NEW_MAC, NEW_MAC]
+
+
+def test_hr28_next_hop_moves_silently(two_node, datapath, family):
+    """Only who keeps the neighbour layer informed that an entry is in use finds out."""
+    master = two_node.master
+    # The kernel's own timers, shortened: seconds to first probe, ms between probes.
+    for key, value in (("delay_first_probe_time", 0), ("retrans_time_ms", 20)):
+        master.ns.sysctl(f"{family.name}/neigh/enp0s8/{key}", value)
+    _learn(two_node, family, _STALE)
+    _move(two_node, announce=False)
+    nexthop = two_node.network.host("node1").addresses[family]
+    deadline = time.monotonic() + 10
+    while master.neighbours(family).get(nexthop) != NEW_MAC and time.monotonic() < deadline:
+        two_node.pod1.ping(two_node.pod2)
+    with two_node.capture() as seen:
+        exchange = two_node.pod1.ping(two_node.pod2)
+    assert exchange.lost == 0
+    requests = seen.at("master:enp0s8", "request", "out")
+    assert [frame.destination_mac for frame in requests] == [NEW_MAC]
+
+
+DEAD = {
+    4: ("203.0.113.0/24", "203.0.113.7", "192.168.56.99"),
+    6: ("2001:db8:dead::/64", "2001:db8:dead::7", "fd00:56::99"),
+}
+
+
+def _route_to_nobody(testbed, family, retrans_ms):
+    network, address, nexthop = DEAD[family]
+    testbed.master.ns.sysctl(f"{family.name}/neigh/enp0s8/retrans_time_ms", retrans_ms)
+    testbed.master.add_route(network, gateway=nexthop, dev="enp0s8")
+    return address, nexthop
+
+
+def test_hr29_neighbour_that_never_answers(two_node, datapath, family):
+    # One question and no second one while the test lasts, however slow the machine.
+    address, _ = _route_to_nobody(two_node, family, retrans_ms=60_000)
+    with two_node.evidence() as evidence, two_node.capture() as seen:
+        exchange = two_node.pod1.ping(address)
+    assert exchange.lost == 1
+    assert seen.legs() == f"""
+        pod1:eth0        > request
+        master:lxc1      < request
+        master:enp0s8    > {_ASK[family]}
+        node1:enp0s8     < {_ASK[family]}
+    """
+    if datapath.name in ("bpf", "bpf-redirect"):
+        assert evidence.nodes["master"].programs.fib == {"no-neigh": 1}
+
+
+@pytest.mark.datapaths("bpf", "bpf-redirect")
+def test_hr29_failed_neighbour_is_never_sent_to(two_node, datapath, family):
+    address, nexthop = _route_to_nobody(two_node, family, retrans_ms=20)
+    two_node.pod1.ping(address)
+    deadline = time.monotonic() + 10
+    state = None
+    while state != _FAILED and time.monotonic() < deadline:
+        entries = two_node.master.ns.netlink.get_neighbours(dst=nexthop, family=family.af)
+        state = entries[0]["state"] if entries else None
+    assert state == _FAILED
+    with two_node.evidence() as evidence, two_node.capture() as seen:
+        exchange = two_node.pod1.ping(address)
+    assert exchange.lost == 1
+    assert seen.at("master:enp0s8", "request") == []
+    assert evidence.nodes["master"].programs.fib == {"no-neigh": 1}
