@@ -28,7 +28,7 @@ def forward_policy_drop(node: Actor) -> None:
 def netdev_drop(node: Actor, hook: str, device: str = "enp0s8") -> None:
     """Netfilter drops all IP at a device's netdev hook, `ingress` or `egress` (5.16 and later)."""
     node.ns.run(["nft", "-f", "-"], stdin=(
-        "table netdev fault { chain drop {"
+        "table netdev fault { chain fault {"
         f" type filter hook {hook} device {device} priority 0; policy accept;"
         " meta protocol { ip, ip6 } drop; }; }"
     ))  # fmt: skip

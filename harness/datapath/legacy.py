@@ -34,6 +34,7 @@ class Legacy:
         for pod in node.pods:
             for family in Family:
                 node.add_address(pod.lxc, node.gateway[family], family.host_prefix)
+        node.await_settled()
         return InstalledLegacy(node, settings.legacy_services, rules)
 
 

@@ -70,6 +70,27 @@ def _say_in_one_line(item: pytest.Item, report: pytest.TestReport, error: BaseEx
         report.longrepr = f"{item.location[0]}: {error}{log}"
 
 
+def _add_testbed(item: pytest.Item, report: pytest.TestReport, testbed: Testbed) -> None:
+    """Add what is known of one of the test's testbeds."""
+    for entry in testbed.datapaths:
+        if entry.degraded:
+            item.user_properties.append(("degraded", entry.status()))
+    pcaps: list[Path] = []
+    if report.failed or item.config.getoption("--keep-pcaps"):
+        try:
+            pcaps = _keep(testbed, item)
+        except OSError as error:
+            report.sections.append(("pcap files", f"could not be kept: {error}"))
+    if report.failed:
+        report.sections += list(_sections(testbed, pcaps))
+        if item.config.getoption("--pause"):
+            print(f"\n{item.nodeid} failed; its testbed:\n{_how_to_enter(testbed)}")  # noqa: T201
+            input("Enter to go on: ")
+    for seen in testbed.captures:
+        if seen.complete:
+            item.user_properties.append(("legs", str(seen.legs())))
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
@@ -82,24 +103,7 @@ def pytest_runtest_makereport(
     if report.when != "call":
         return
     for testbed in item.stash.get(TESTBEDS_KEY, []):
-        for entry in testbed.datapaths:
-            if entry.degraded:
-                item.user_properties.append(("degraded", entry.status()))
-        failed = report.failed
-        keep = failed or item.config.getoption("--keep-pcaps")
-        try:
-            pcaps = _keep(testbed, item) if keep else []
-        except OSError as error:
-            pcaps = []
-            report.sections.append(("pcap files", f"could not be kept: {error}"))
-        if failed:
-            report.sections += list(_sections(testbed, pcaps))
-            if item.config.getoption("--pause"):
-                print(f"\n{item.nodeid} failed; its testbed:\n{_how_to_enter(testbed)}")  # noqa: T201
-                input("Enter to go on: ")
-        for seen in testbed.captures:
-            if seen.complete:
-                item.user_properties.append(("legs", str(seen.legs())))
+        _add_testbed(item, report, testbed)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

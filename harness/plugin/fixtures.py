@@ -16,7 +16,6 @@ from harness import scratch
 from harness.datapath import DATAPATHS, Datapath, Features, NodeSettings
 from harness.datapath.bpf import unload_idle
 from harness.datapath.probes import HELPERS
-from harness.errors import BuildError, HarnessError
 from harness.evidence import KernelLog
 from harness.plugin.options import settings as chosen_settings
 from harness.testbed import Testbed
@@ -88,15 +87,10 @@ def build_testbed(
         features: Features | None = None,
     ) -> Testbed:
         settings = settings or chosen_settings(request.config)
-        try:
-            described = dataclasses.replace(find(name), **(topology or {}))  # type: ignore[arg-type]
-            testbed = Testbed(
-                described, datapath, family, directory / str(len(built)), settings, features
-            )
-        except BuildError as error:
-            pytest.fail(f"{error}\n{error.log[-4000:]}", pytrace=False)
-        except HarnessError as error:
-            pytest.fail(str(error), pytrace=False)
+        described = dataclasses.replace(find(name), **(topology or {}))  # type: ignore[arg-type]
+        testbed = Testbed(
+            described, datapath, family, directory / str(len(built)), settings, features
+        )
         built.append(testbed)
         lines = "\n".join(testbed.status())
         request.node.add_report_section("setup", "host routing", lines)

@@ -38,7 +38,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         try:
             found = [datapaths.find(name) for name in names]
         except UnknownNameError as error:
-            pytest.exit(f"hostroute: {metafunc.definition.nodeid}: {error}", error.exit_code)
+            raise pytest.Collector.CollectError(str(error)) from None
         metafunc.parametrize("datapath", found, ids=names)
     if "family" in metafunc.fixturenames:
         metafunc.parametrize("family", list(Family), ids=[family.name for family in Family])

@@ -46,6 +46,7 @@ class Addresses:
         return self.ipv4 if family is Family.ipv4 else self.ipv6
 
 
+_ROLES = {"nic": 0x01, "lxc": 0x02, "pod": 0x03, "world": 0x04, "switch": 0x05}
 WIRE4, WIRE6 = IPv4Network("192.168.56.0/24"), IPv6Network("fd00:56::/64")
 PODS = Addresses("10.0.0.0/16", "fd00:10::/48")  # every pod of the cluster
 WORLD = Addresses("198.51.100.1", "2001:db8:100::1")
@@ -82,8 +83,13 @@ def mac(role: str, number: int) -> str:
 
     Its third byte is the role, its last two the number.
     """
-    roles = {"nic": 0x01, "lxc": 0x02, "pod": 0x03, "world": 0x04, "switch": 0x05}
-    return f"02:00:{roles[role]:02x}:00:{number >> 8:02x}:{number & 0xFF:02x}"
+    return f"02:00:{_ROLES[role]:02x}:00:{number >> 8:02x}:{number & 0xFF:02x}"
+
+
+def link_local(role: str, number: int) -> str:
+    """A node interface's link-local address; without one the kernel sends no neighbour
+    solicitation for a packet it forwards (ndisc_send_ns(), net/ipv6/ndisc.c)."""
+    return f"fe80::{_ROLES[role]:x}:{number:x}"
 
 
 def mac_bytes(text: str) -> bytes:

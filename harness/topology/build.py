@@ -6,6 +6,7 @@ pyroute2 only; everything lives in namespaces that no name holds, so that it van
 
 from __future__ import annotations
 
+import socket
 import time
 from contextlib import ExitStack, closing
 from types import TracebackType
@@ -22,10 +23,10 @@ from harness.topology.description import Topology
 NIC = "enp0s8"
 POD_IF = "eth0"
 BRIDGE = "br0"
-_CARRIER_SECONDS = 5
+_SETTLE_SECONDS = 5
 _PERMANENT = 0x80  # NUD_PERMANENT, uapi/linux/neighbour.h
 _ONLINK = 4  # RTNH_F_ONLINK, uapi/linux/rtnetlink.h
-_NODAD = 0x02  # IFA_F_NODAD, uapi/linux/if_addr.h
+_TENTATIVE = 0x40  # IFA_F_TENTATIVE, uapi/linux/if_addr.h
 _OFFLOADS = ("tx-checksum-ip-generic", "tx-tcp-segmentation", "tx-tcp6-segmentation",
              "tx-generic-segmentation", "tx-scatter-gather")  # fmt: skip
 _LINK, _ANY_SCOPE = 253, 255  # RT_SCOPE_LINK, RT_SCOPE_NOWHERE
@@ -105,11 +106,41 @@ class Host:
         self.ns.netlink.link("set", index=self.ifindex(ifname), state="down")
 
     def add_address(self, ifname: str, address: str, prefix: int) -> None:
-        """Add an address, usable at once (no DAD)."""
-        flags = {"IFA_FLAGS": _NODAD} if ":" in address else {}
-        self.ns.netlink.addr(
-            "add", index=self.ifindex(ifname), address=address, prefixlen=prefix, **flags
-        )
+        """Add an address; IPv6 joins its group a moment later: see `await_settled`."""
+        self.ns.netlink.addr("add", index=self.ifindex(ifname), address=address, prefixlen=prefix)
+
+    def await_settled(self) -> None:
+        """Return when nothing that was set up here is still on its way in the kernel.
+
+        Two workers are waited for. linkwatch: a veth end that came up before its peer gets its queue
+        from it, and until then drops what it is given. addrconf's: it joins an IPv6 address's
+        multicast group, with an MLD report, and only then clears the address's tentative flag.
+
+        Raises:
+            KernelError: A link or an address is not ready after five seconds.
+        """
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        while late := [*self._links_without_carrier(), *self._tentative_addresses()]:
+            if time.monotonic() > deadline:
+                raise KernelError(
+                    f"{late[0]} of {self.name} is not ready after {_SETTLE_SECONDS} s",
+                    "look at the kernel's log",
+                )
+
+    def _links_without_carrier(self) -> list[str]:
+        return [
+            name
+            for link in self.ns.netlink.get_links()
+            if (name := link.get_attr("IFLA_IFNAME")) in self.macs
+            and link.get_attr("IFLA_OPERSTATE") != "UP"
+        ]
+
+    def _tentative_addresses(self) -> list[str]:
+        return [
+            str(entry.get_attr("IFA_ADDRESS"))
+            for entry in self.ns.netlink.get_addr(family=socket.AF_INET6)
+            if entry.get_attr("IFA_FLAGS") & _TENTATIVE
+        ]
 
     def add_route(self, destination: str, **spec: Any) -> None:
         """Add a route; `dev` names an interface, the rest is pyroute2's."""
@@ -266,30 +297,6 @@ class Network:
         """Let every namespace go."""
         self._closing.close()
 
-    def _await_carrier(self) -> None:
-        """Wait until every link is operational.
-
-        A veth end that came up before its peer gets its queue from the kernel's linkwatch worker,
-        and until then drops what it is given.
-        """
-        deadline = time.monotonic() + _CARRIER_SECONDS
-        waiting = [host for host in self.hosts if host.macs]
-        while waiting:
-            waiting = [
-                host
-                for host in waiting
-                if any(
-                    link.get_attr("IFLA_OPERSTATE") != "UP"
-                    for link in host.ns.netlink.get_links()
-                    if link.get_attr("IFLA_IFNAME") in host.macs
-                )
-            ]
-            if waiting and time.monotonic() > deadline:
-                raise KernelError(
-                    f"a link of {waiting[0].name} has no carrier after {_CARRIER_SECONDS} s",
-                    "look at the kernel's log",
-                )
-
     def _adopt(self, host: Host, sysctls: dict[str, int | str]) -> None:
         self._closing.callback(host.close)
         host.ns.sysctls(sysctls)
@@ -309,7 +316,8 @@ class Network:
         else:
             for family in Family:
                 self.nodes[0].add_address("lo", self.nodes[0].addresses[family], family.host_prefix)
-        self._await_carrier()
+        for host in self.hosts:
+            host.await_settled()
 
     def _add_pod(self, node: Node) -> None:
         number = len(self.pods) + 1
@@ -319,6 +327,7 @@ class Network:
         self.pods.append(pod)
         node.macs[pod.lxc] = plan.mac("lxc", number)
         self._veth(node, pod.lxc, pod, POD_IF, self.topology.pod_mtu)
+        node.add_address(pod.lxc, plan.link_local("lxc", number), 64)
         for family in Family:
             prefix, gateway = family.host_prefix, node.gateway[family]
             pod.add_address(POD_IF, pod.addresses[family], prefix)
@@ -360,6 +369,8 @@ class Network:
         for host, ifname in ends:
             host.add_address(ifname, nics[host].ipv4, plan.WIRE4.prefixlen)
             host.add_address(ifname, nics[host].ipv6, plan.WIRE6.prefixlen)
+            role, number = ("nic", host.number) if isinstance(host, Node) else ("world", 1)
+            host.add_address(ifname, plan.link_local(role, number), 64)
             for other, other_if in ends:
                 if other is not host and top.quiet:
                     for family in Family:

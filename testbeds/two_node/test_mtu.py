@@ -33,15 +33,15 @@ def test_hr30_beyond_the_mtu_is_told(two_node, datapath, family, size):
 def test_hr31_fragments_arrive_whole(two_node, datapath, family):
     size = MTU + 1 - HEADERS[family]
     with two_node.capture() as seen:
-        exchange = two_node.pod1.ping(two_node.pod2, 2, size=size)
+        exchange = two_node.pod1.ping(two_node.pod2, 3, size=size)
     fragments = seen.at("master:enp0s8", "fragment", "out")
     if family == 4:
         assert exchange.lost == 0
-        assert len(fragments) == 4
-    else:  # no router fragments IPv6: the first is refused, and the pod cuts the second itself
+        assert len(fragments) == 6
+    else:  # no router fragments IPv6: request 1 is refused, then reply 2; what comes after is cut
         assert [(e.type, e.code, e.mtu) for e in exchange.errors] == [(2, 0, MTU)]
-        assert exchange.replies == [2]
-        assert len(fragments) == 2
+        assert exchange.replies == [3]
+        assert len(fragments) == 4
 
 
 def test_hr33_gso_stream_arrives_intact(two_node, datapath, family):

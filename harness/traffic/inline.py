@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Inline round trips: one thread holds both ends, so no scheduler wake-up is timed. Floor 4.
+
+A send enters the veth pair in process context; the backlog's softirq runs when the sender enables
+bottom halves again (__local_bh_enable_ip(), kernel/softirq.c), and with it the whole path up to
+the receiver's socket. When send() returns, the packet is there to be read.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from types import TracebackType
+from typing import Literal
+
+from harness.errors import TrafficError, UnknownNameError
+from harness.netns import NetNS
+from harness.topology import Family
+
+Protocol = Literal["udp", "tcp"]
+
+#: One segment at the smallest IPv6 MTU (1280 bytes), with TCP's timestamps.
+MAX_SIZE = 1200
+_CONNECT_SECONDS = 2.0
+_LATE_MS = 200
+
+
+@contextmanager
+def pinned(cpu: int) -> Iterator[None]:
+    """Keep the calling thread on one CPU, and give it its former ones back.
+
+    Raises:
+        TrafficError: The kernel refuses: the CPU is offline, or not among those allowed.
+    """
+    before = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {cpu})
+    except (OSError, ValueError) as error:
+        raise TrafficError(
+            f"cannot pin to CPU {cpu} ({error})", f"allowed here: {sorted(before)}; see cpuset(7)"
+        ) from None
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+class InlineFlow:
+    """Two connected sockets, one in each namespace; `with` closes them.
+
+    TCP runs with Nagle's algorithm off and Reno: no pacing timer sends in its stead.
+    """
+
+    def __init__(
+        self,
+        client: NetNS,
+        server: NetNS,
+        family: Family,
+        addresses: tuple[str, str],
+        protocol: Protocol = "udp",
+        size: int = 64,
+    ) -> None:
+        """Connect, and prove with one payload that both directions carry it.
+
+        Args:
+            client: The namespace that asks.
+            server: The namespace that answers.
+            family: Of both addresses.
+            addresses: The client's and the server's.
+            protocol: What carries the payload.
+            size: Payload of request and of reply, bytes, 1 to `MAX_SIZE`.
+
+        Raises:
+            TrafficError: No connection, a lost packet, or one that did not come inline.
+            UnknownNameError: The protocol or the size is not one it can do.
+        """
+        if protocol not in ("udp", "tcp"):
+            raise UnknownNameError(f"protocol {protocol!r} is unknown", "use udp or tcp")
+        if not 1 <= size <= MAX_SIZE:
+            raise UnknownNameError(f"payload size {size} is not between 1 and {MAX_SIZE}")
+        self.name = f"{client.name} > {server.name} {family.name} {protocol.upper()} {size} B"
+        self._payload = os.urandom(size)
+        self._buffer = bytearray(size)
+        self._closing = ExitStack()
+        connect = _connect_udp if protocol == "udp" else _connect_tcp
+        try:
+            self._client, self._server = connect(client, server, family, addresses, self._closing)
+            self._prove()
+        except OSError as error:
+            self.close()
+            raise TrafficError(f"inline {self.name}: cannot connect ({error})") from None
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> InlineFlow:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close both sockets."""
+        self._closing.close()
+
+    def _prove(self) -> None:
+        for sender, receiver in ((self._client, self._server), (self._server, self._client)):
+            self._buffer[:] = bytes(len(self._buffer))
+            sender.send(self._payload)
+            try:
+                receiver.recv_into(self._buffer)
+            except BlockingIOError:
+                raise self._missing(receiver) from None
+            if self._buffer != self._payload:
+                raise TrafficError(f"inline {self.name}: the payload arrived changed")
+
+    def burst(self, trips: int) -> list[int]:
+        """Do `trips` round trips, one after the other.
+
+        Returns:
+            Nanoseconds of each: four system calls, the path there and the path back.
+
+        Raises:
+            TrafficError: A packet was lost, refused, or did not come inline.
+        """
+        clock, payload, buffer = time.perf_counter_ns, self._payload, self._buffer
+        ask, hear = self._client.send, self._server.recv_into
+        answer, listen = self._server.send, self._client.recv_into
+        durations = []
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            for _ in range(trips):
+                start = clock()
+                ask(payload)
+                hear(buffer)
+                answer(payload)
+                listen(buffer)
+                durations.append(clock() - start)
+        except BlockingIOError:
+            raise self._missing(None) from None
+        except OSError as error:
+            raise TrafficError(f"inline {self.name}: {error}") from None
+        finally:
+            if collecting:
+                gc.enable()
+        return durations
+
+    def _missing(self, receiver: socket.socket | None) -> TrafficError:
+        """Tell a packet that comes late from one that is lost."""
+        poll = select.poll()
+        for end in (self._client, self._server) if receiver is None else (receiver,):
+            poll.register(end, select.POLLIN)
+        if poll.poll(_LATE_MS):
+            return TrafficError(
+                f"inline {self.name}: a packet came late, not in its sender's softirq",
+                "look for RPS, threaded NAPI, a qdisc or a program that delays",
+            )
+        return TrafficError(f"inline {self.name}: a packet was lost", "does the datapath forward?")
+
+
+def _connect_udp(
+    client: NetNS, server: NetNS, family: Family, addresses: tuple[str, str], closing_: ExitStack
+) -> tuple[socket.socket, socket.socket]:
+    ends = []
+    for ns, address in zip((client, server), addresses, strict=True):
+        end = closing_.enter_context(closing(ns.socket(family.af, socket.SOCK_DGRAM)))
+        end.bind((address, 0))
+        end.setblocking(False)
+        ends.append(end)
+    ends[0].connect(ends[1].getsockname())
+    ends[1].connect(ends[0].getsockname())
+    return ends[0], ends[1]
+
+
+def _connect_tcp(
+    client: NetNS, server: NetNS, family: Family, addresses: tuple[str, str], closing_: ExitStack
+) -> tuple[socket.socket, socket.socket]:
+    with closing(server.socket(family.af, socket.SOCK_STREAM)) as listener:
+        asking = closing_.enter_context(closing(client.socket(family.af, socket.SOCK_STREAM)))
+        for end, address in ((listener, addresses[1]), (asking, addresses[0])):
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
+            end.settimeout(_CONNECT_SECONDS)
+            end.bind((address, 0))
+        listener.listen(1)
+        asking.connect(listener.getsockname())
+        answering = closing_.enter_context(closing(listener.accept()[0]))
+    answering.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for end in (asking, answering):
+        end.setblocking(False)
+    return asking, answering
