@@ -52,8 +52,8 @@ def start(
     path = os.pathsep.join(filter(None, (str(ROOT), (environment or {}).get("PYTHONPATH"))))
     return subprocess.Popen(
         list(argv), env={**os.environ, **(environment or {}), "PYTHONPATH": path},
-        cwd=ROOT, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, **popen,
+        cwd=ROOT, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, **{"stdin": subprocess.DEVNULL, **popen},
     )  # fmt: skip
 
 

@@ -31,8 +31,9 @@ _libc = CDLL(None, use_errno=True)
 _COUNTERS = re.compile(r"\[\d+:\d+\]")
 #: They count, or are made anew for each reader.
 _VOLATILE = ("nf_conntrack_count", "netdev_rss_key", "tcp_fastopen_key")
-#: The kernel frees namespaces, and what is attached in them, in a worker of its own (cleanup_net,
-#: net/core/net_namespace.c), some RCU grace periods after the last holder ended; nothing tells when.
+#: The kernel frees namespaces, and what is attached in them, in a worker of its own, some RCU
+#: grace periods after the last holder ended (cleanup_net, net/core/net_namespace.c), and tells
+#: nobody when it has.
 _DEADLINE = 20.0  # seconds
 
 

@@ -63,8 +63,12 @@ def hiding(*pairs):
     return ("unshare", "--mount", "--propagation", "private", "sh", "-c", f'{binds}exec "$@"', "sh")
 
 
-def without_tool(name):
-    return hiding(("/dev/null", Path(find_tool(name)).resolve()))
+def tool_hidden(name):
+    def lack(_):
+        words = ("is not installed", f"apt-get install {TOOLS[name]}")
+        return Lack(11, words, hiding(("/dev/null", Path(find_tool(name)).resolve())))
+
+    return lack
 
 
 def without_capability(name):
@@ -148,12 +152,7 @@ LACKS = {
     "no clsact": lambda _: Lack(
         12, ("no clsact qdisc", "CONFIG_NET_SCH_INGRESS"), patch=NO_CLSACT
     ),
-    **{
-        f"no {tool}": lambda _, tool=tool: Lack(
-            11, ("is not installed", f"apt-get install {TOOLS[tool]}"), without_tool(tool)
-        )
-        for tool in ("tcpdump", "iptables-restore", "nft")
-    },
+    **{f"no {tool}": tool_hidden(tool) for tool in ("tcpdump", "iptables-restore", "nft")},
 }  # fmt: skip
 
 

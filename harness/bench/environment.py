@@ -86,5 +86,4 @@ def _interfaces(host: Host) -> dict[str, object]:
 def _offloads(host: Host, ifname: str) -> list[str]:
     """Names of the features that are on, as `ethtool -k` has them in the kernel's spelling."""
     with host.ns, closing(IoctlEthtool(ifname)) as ethtool:
-        features = ethtool.get_features().features
-        return sorted(name for name, feature in features.items() if feature.enable)
+        return sorted(name for name, active, *_ in ethtool.get_features() if active)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,7 +62,8 @@ class _ModulePool:
     """Loaded modules that no node uses at the moment.
 
     A compile takes 0.7 s, a fresh testbed 15 ms: a module outlives its testbed and serves the
-    next one, its maps emptied. Never two nodes at once: each has maps of its own.
+    next one, its maps emptied. Never two nodes at once: each has maps of its own. Of mutated
+    programs, only the last mutant's are kept.
     """
 
     def __init__(self) -> None:
@@ -69,23 +71,22 @@ class _ModulePool:
 
     def take(self, source: Source) -> Module:
         idle = self._idle.get(source)
-        return (
-            idle.pop()
-            if idle
-            else Module(source, dict.fromkeys(PROGRAMS, syscall.PROG_TYPE_SCHED_CLS))
-        )
+        if idle:
+            return idle.pop()
+        return Module(source, dict.fromkeys(PROGRAMS, syscall.PROG_TYPE_SCHED_CLS))
 
     def give_back(self, module: Module) -> None:
-        if module.source.patches:  # a mutated program serves one test
-            module.close()
-        else:
-            self._idle.setdefault(module.source, []).append(module)
+        if module.source.patches:
+            self._unload(lambda other: bool(other.patches) and other != module.source)
+        self._idle.setdefault(module.source, []).append(module)
 
     def close(self) -> None:
-        for modules in self._idle.values():
-            for module in modules:
+        self._unload(lambda _: True)
+
+    def _unload(self, which: Callable[[Source], bool]) -> None:
+        for source in [source for source in self._idle if which(source)]:
+            for module in self._idle.pop(source):
                 module.close()
-        self._idle.clear()
 
 
 _pool = _ModulePool()

@@ -65,7 +65,7 @@ class Stream:
     def __post_init__(self) -> None:
         if self.protocol not in ("tcp", "udp"):
             raise UnknownNameError(f"protocol {self.protocol!r} is unknown", "use tcp or udp")
-        if not isinstance(self.seconds, int) or self.seconds < 1:
+        if self.seconds < 1 or self.seconds % 1:
             raise UnknownNameError(f"stream: {self.seconds} s is not a whole number of seconds")
 
     def options(self) -> dict[str, object]:
@@ -121,7 +121,9 @@ def parse_result(end: dict[str, Any]) -> StreamResult:
             end=end,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise TrafficError(f"iperf3: the result lacks a field or has it wrong ({error!r})") from None
+        raise TrafficError(
+            f"iperf3: the result lacks a field or has it wrong ({error!r})"
+        ) from None
     if result.bits_per_second <= 0 or result.seconds <= 0:
         raise TrafficError("iperf3: no byte arrived", "does the datapath forward?")
     return result
@@ -163,9 +165,7 @@ def run_stream(
 def _endpoint(ns: NetNS, options: dict[str, object]) -> Iterator[subprocess.Popen[bytes]]:
     # -P keeps this directory, whose modules are ours, off the worker's module path.
     argv = [sys.executable, "-P", str(_WORKER), json.dumps(options)]
-    child: subprocess.Popen[bytes] = ns.spawn(
-        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    child: subprocess.Popen[bytes] = ns.spawn(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     with child:
         try:
             yield child

@@ -28,9 +28,13 @@ def test_hr18_checksums_at_every_tap_same_node(build_testbed, datapath, family, 
     with testbed.capture() as seen:
         testbed.pod1.ping(testbed.pod2)
         testbed.pod1.datagrams(testbed.pod2)
-        testbed.pod1.stream(testbed.pod2, 1000)
         testbed.pod1.ping(testbed.pod2, ttl=1, size=1000)
     faults = [(str(frame), frame.checksum_faults()) for frame in seen.frames]
     assert [fault for fault in faults if fault[1]] == []
-    kinds = {type(frame.packet.lastlayer()).__name__ for frame in seen.frames}
-    assert len(seen.frames) > 30, kinds
+    with testbed.capture() as seen_tcp:
+        testbed.pod1.stream(testbed.pod2, 1000)
+    faults = [(str(frame), frame.checksum_faults()) for frame in seen_tcp.frames]
+    assert [fault for fault in faults if fault[1]] == []
+    assert {frame.interface for frame in seen.frames} == {
+        f"{host.name}:{ifname}" for host, ifname in testbed.network.interfaces()
+    }

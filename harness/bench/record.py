@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records: one JSON file for each run, whole or not there at all, never overwritten. Floor 7."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from harness import __version__
+from harness.bench.comparison import Comparison
+from harness.bench.environment import machine_facts
+from harness.errors import RecordError
+
+FORMAT = "hostroute-bench"
+VERSION = 1
+
+
+class Run:
+    """The comparisons of one run, and where and when they were made.
+
+    Attributes:
+        seed: Decides every order in the run; another run with it does the same.
+        comparisons: Those that came to a verdict.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        self.seed = seed if seed is not None else int.from_bytes(os.urandom(4), "big")
+        self.comparisons: list[Comparison] = []
+        self._started = datetime.now(UTC)
+        self._machine = machine_facts()
+
+    def to_json(self) -> dict[str, object]:
+        """The whole record."""
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "harness": __version__,
+            "started": self._started.isoformat(timespec="seconds"),
+            "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seed": self.seed,
+            "machine": self._machine,
+            "comparisons": [comparison.to_json() for comparison in self.comparisons],
+        }
+
+    def write(self, directory: Path) -> Path:
+        """Write the record; see `write_record`."""
+        return write_record(directory, self.to_json())
+
+
+def write_record(directory: Path, record: Mapping[str, object]) -> Path:
+    """Write a record under a name that holds the time, the kernel and a random part.
+
+    It appears by link(2), which refuses a name that is taken, after fsync(2): a reader finds
+    either the whole record or none.
+
+    Returns:
+        The file.
+
+    Raises:
+        RecordError: The directory cannot be written, the disk is full, or the record holds what
+            JSON has not. Nothing is left behind.
+    """
+    kernel = os.uname().release
+    stem = f"bench-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{kernel}-{os.urandom(3).hex()}"
+    try:
+        text = json.dumps(record, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError) as error:
+        raise RecordError(f"the record cannot be written as JSON ({error})") from None
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        handle, draft = tempfile.mkstemp(prefix=f".{stem}-", dir=directory)
+        try:
+            os.fchmod(handle, 0o644)
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            final = directory / f"{stem}.json"
+            os.link(draft, final)
+        finally:
+            Path(draft).unlink(missing_ok=True)
+        _sync_directory(directory)
+    except OSError as error:
+        raise RecordError(
+            f"cannot write a record into {directory} ({error.strerror})",
+            "make room, or name a directory that can be written",
+        ) from None
+    return final
+
+
+def _sync_directory(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

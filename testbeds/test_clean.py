@@ -1,0 +1,353 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whatever becomes of a run, nothing of it is left, and the machine is as it was before.
+
+A child runs pytest on a test of its own and stops, at the moment asked for, in the function that
+is about to be called: it says so on a pipe, and is then killed, interrupted, or let go.
+"""
+
+import json
+import os
+import signal
+import sys
+import uuid
+from dataclasses import dataclass
+
+import pytest
+
+from testbeds.child import MARK, end, pytest_of, start
+from testbeds.host_state import (
+    await_,
+    difference,
+    marked,
+    namespaces_of,
+    program_exists,
+    programs_of,
+    settled,
+    state,
+)
+
+pytestmark = pytest.mark.usefixtures("machine")
+
+TEST = """
+import pytest
+
+@pytest.mark.datapaths("bpf", "legacy")
+def test_it(two_node, datapath):
+    with two_node.capture():
+        two_node.pod1.ping(two_node.pod2, 10)
+        two_node.pod1.stream(two_node.pod2, 100_000)
+"""
+#: Stops where HOSTROUTE_MOMENT says, as in `module:Class.function`, until it is told to go on.
+STOPPER = """
+import importlib, os
+
+def pytest_configure():
+    moment = os.environ.get("HOSTROUTE_MOMENT")
+    if moment:
+        stop_at(moment)
+    if os.environ.get("HOSTROUTE_UNBOUND"):
+        leave_children_behind()
+
+def stop_at(moment):
+    module, path = moment.split(":")
+    owner = importlib.import_module(module)
+    *outer, name = path.split(".")
+    for part in outer:
+        owner = getattr(owner, part)
+    original = getattr(owner, name)
+
+    def stopping(*arguments, **options):
+        setattr(owner, name, original)
+        os.write(int(os.environ["HOSTROUTE_REACHED"]), b"!")
+        os.read(int(os.environ["HOSTROUTE_GO_ON"]), 1)
+        return original(*arguments, **options)
+
+    setattr(owner, name, stopping)
+
+def leave_children_behind():
+    import subprocess
+    import harness.capture.tcpdump as tcpdump
+
+    tcpdump.spawn = lambda argv, **popen: subprocess.Popen(argv, **popen)
+"""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where a run is stopped.
+
+    Attributes:
+        function: What is about to be called.
+        namespaces: Whether there are namespaces by then.
+        programs: Whether there are programs by then.
+        captures: Whether there are tcpdumps by then.
+        datapath: The datapath of the test.
+    """
+
+    function: str
+    namespaces: bool = True
+    programs: bool = True
+    captures: bool = True
+    datapath: str = "bpf"
+
+
+MOMENTS = {
+    "building": Moment("harness.topology.build:Host.add_address", True, False, False),
+    "compiling": Moment("harness.datapath.bpf:Module", True, False, False),
+    "attaching": Moment("harness.datapath.bpf:attach", True, True, False),
+    "loading rules": Moment(
+        "harness.process:run_together", True, False, False, datapath="legacy"
+    ),
+    "starting captures": Moment("harness.capture.tcpdump:Tcpdump.await_ready"),
+    "pinging": Moment("harness.testbed.actor:ping"),
+    "streaming": Moment("harness.traffic.stream:_transfer"),
+    "proving captures": Moment("harness.capture.session:prove_complete"),
+    "tearing down": Moment("harness.testbed.testbed:Testbed.close", captures=False),
+}  # fmt: skip
+
+
+class Run:
+    """A child that runs TEST, stopped at a moment.
+
+    Attributes:
+        mark: What its processes bear in their environment.
+        namespaces: Those that it held when it stopped.
+        programs: Ids of those that it held when it stopped.
+        processes: Pid and command of it and its children when it stopped.
+    """
+
+    def __init__(self, moment, directory, test=TEST, **environment):
+        self.mark = uuid.uuid4().hex
+        (directory / "stopper.py").write_text(STOPPER, encoding="ascii")
+        (directory / "test_child.py").write_text(test, encoding="ascii")
+        reached, says = os.pipe()
+        hears, go_on = os.pipe()
+        self.child = start(
+            pytest_of("-q", "-p", "harness.plugin", "-p", "stopper", "--datapath", moment.datapath,
+                      str(directory / "test_child.py"), rootdir=directory),
+            {MARK: self.mark, "PYTHONPATH": str(directory), "TMPDIR": str(directory),
+             "HOSTROUTE_MOMENT": moment.function, "HOSTROUTE_REACHED": str(says),
+             "HOSTROUTE_GO_ON": str(hears), **environment},
+            pass_fds=(says, hears), start_new_session=True,
+        )  # fmt: skip
+        os.close(says)
+        os.close(hears)
+        self._go_on = go_on
+        with os.fdopen(reached, "rb") as pipe:
+            if not pipe.read(1):  # it ended without having come there
+                pytest.fail(end(self.child).text, pytrace=False)
+        self.namespaces = namespaces_of(self.child.pid)
+        self.programs = programs_of(self.child.pid)
+        self.processes = marked(self.mark)
+
+    def kill(self):
+        """SIGKILL, to pytest alone: its children must notice by themselves."""
+        os.kill(self.child.pid, signal.SIGKILL)
+        return self._end()
+
+    def interrupt(self):
+        """Ctrl-C: SIGINT to the whole process group."""
+        os.killpg(self.child.pid, signal.SIGINT)
+        return self._end()
+
+    def go_on(self):
+        """Let it go on to its end."""
+        os.write(self._go_on, b"!")
+        return self._end()
+
+    def _end(self):
+        ended = end(self.child)
+        os.close(self._go_on)
+        return ended
+
+    def close(self):
+        """End it if the test has not."""
+        if self.child.poll() is None:
+            self.kill()
+
+    def remains(self):
+        """What is left of it."""
+        programs = {identity for identity in self.programs if program_exists(identity)}
+        return marked(self.mark) or programs
+
+
+@pytest.fixture
+def stopped(tmp_path):
+    """A function that starts a run and returns when it has stopped: `stopped(moment)`."""
+    runs = []
+
+    def run(name, test=TEST, **environment):
+        runs.append(Run(MOMENTS[name], tmp_path, test, **environment))
+        return runs[-1]
+
+    yield run
+    for each in runs:
+        each.close()
+
+
+@pytest.fixture
+def unchanged():
+    """Fails the test when the machine is not as it was before it; says what has changed."""
+    mark = uuid.uuid4().hex
+    before = settled(mark)
+    yield
+    await_(lambda: not difference(before, state(mark)))
+    assert difference(before, state(mark)) == {}
+
+
+@pytest.mark.parametrize("name", MOMENTS)
+def test_nothing_is_left_of_a_killed_run(name, stopped, unchanged):
+    moment, run = MOMENTS[name], stopped(name)
+    assert bool(run.namespaces) == moment.namespaces
+    assert bool(run.programs) == moment.programs
+    assert any("tcpdump" in command for command in run.processes.values()) == moment.captures
+    assert run.kill().code == -signal.SIGKILL
+    assert await_(lambda: not run.remains()), run.remains()
+
+
+def test_what_a_killed_run_leaves_would_be_noticed(stopped):
+    """The control: tcpdumps that are not bound to their parent's life survive it."""
+    run = stopped("pinging", HOSTROUTE_UNBOUND="1")
+    try:
+        run.kill()
+        left = run.remains()
+        assert [command for command in left.values() if command.startswith("tcpdump")]
+        assert namespaces_of(next(iter(left))) & run.namespaces
+        assert all(program_exists(identity) for identity in run.programs)
+    finally:
+        for pid in marked(run.mark):
+            os.kill(pid, signal.SIGKILL)
+    assert await_(lambda: not run.remains())
+
+
+def test_the_next_run_reaps_a_killed_ones_directories(tmp_path, stopped):
+    stopped("pinging").kill()
+    left = set(tmp_path.glob("hostroute-scratch-*"))
+    assert len(left) == 2  # its captures, its headers
+    run = stopped("tearing down")
+    assert not left & set(tmp_path.glob("hostroute-scratch-*"))
+    run.go_on()
+    assert not set(tmp_path.glob("hostroute-scratch-*"))
+
+
+def test_nothing_is_left_of_an_interrupted_run(tmp_path, stopped, unchanged):
+    run = stopped("pinging")
+    ended = run.interrupt()
+    assert ended.code == pytest.ExitCode.INTERRUPTED
+    assert "INTERNALERROR" not in ended.text
+    assert await_(lambda: not run.remains()), run.remains()
+    assert not set(tmp_path.glob("hostroute-scratch-*"))
+
+
+ENDING = """
+def test_it(two_node):
+    with two_node.capture():
+        two_node.pod1.ping(two_node.pod2)
+        %s
+"""
+ENDINGS = {
+    "passed": ("pass", 0),
+    "failed": ("assert False", 1),
+    "crashed": ("raise RuntimeError('in the middle of a capture')", 1),
+}
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_nothing_is_left_of_a_run_that(name, tmp_path, stopped, unchanged):
+    statement, code = ENDINGS[name]
+    run = stopped("tearing down", ENDING % statement)
+    ended = run.go_on()
+    assert ended.code == code, ended.text
+    assert await_(lambda: not run.remains()), run.remains()
+    assert not set(tmp_path.glob("hostroute-scratch-*"))
+
+
+BROKEN = """
+import dataclasses
+from harness.bpf.module import Patch
+from harness.datapath import DATAPATHS
+from harness.topology import Family
+
+def test_it(build_testbed):
+    patch = Patch("from_container.c", "int from_container(", "no_such_name from_container(")
+    broken = dataclasses.replace(DATAPATHS["bpf"], patches=(patch,))
+    build_testbed("two_node", broken, Family.ipv4)
+"""
+
+
+def test_nothing_is_left_of_a_failed_build(stopped, unchanged):
+    run = stopped("compiling", BROKEN)
+    ended = run.go_on()
+    assert ended.code == 1
+    assert "no_such_name" in ended.text
+    assert "Traceback" not in ended.text
+    assert await_(lambda: not run.remains()), run.remains()
+
+
+#: Makes one change after the other, in namespaces of its own, and says which kinds were noticed.
+CONTROL = """
+import ctypes, json, os, struct, subprocess
+from pathlib import Path
+from pyroute2 import IPRoute
+from harness.bpf import syscall
+from testbeds.host_state import difference, state
+
+def sh(command):
+    subprocess.run(["sh", "-ec", command], check=True)
+
+def pin(fd, name):
+    path = ctypes.create_string_buffer(b"/sys/fs/bpf/" + name)
+    syscall._bpf(6, struct.pack("=QII", ctypes.addressof(path), fd, 0))  # BPF_OBJ_PIN
+    os.close(fd)
+
+def load(kind):
+    code = syscall.instruction(syscall.MOV64_IMM) + syscall.instruction(syscall.EXIT)
+    return syscall.load_program(kind, code)
+
+def attach_a_program():
+    netlink.tc("add-filter", "bpf", 1, ":1", fd=load(syscall.PROG_TYPE_SCHED_CLS), name="left",
+               parent=0xfffffff2, prio=1, direct_action=True)
+
+def pin_a_link():
+    fd = load(syscall.PROG_TYPE_RAW_TRACEPOINT)
+    pin(syscall.raw_tracepoint_open("sys_exit", fd), b"link")
+    os.close(fd)
+
+sh("mount -t bpf bpf /sys/fs/bpf && mkdir -p /run/netns && mount -t tmpfs none /run/netns")
+netlink = IPRoute(groups=0)
+netlink.link("set", index=1, state="up")
+CHANGES = {
+    "links": lambda: netlink.link("add", kind="veth", ifname="left", peer="behind"),
+    "addresses": lambda: netlink.addr("add", index=1, address="10.9.9.9", prefixlen=32),
+    "routes": lambda: netlink.route("add", dst="10.8.0.0/16", oif=1),
+    "ip rules": lambda: netlink.rule("add", table=99, priority=99),
+    "qdiscs": lambda: netlink.tc("add", "clsact", 1),
+    "filters": attach_a_program,
+    "rules": lambda: sh("nft add table inet left"),
+    "sysctls": lambda: Path("/proc/sys/net/ipv4/ip_forward").write_text("1"),
+    "named namespaces": lambda: sh(
+        "touch /run/netns/left && mount --bind /proc/self/ns/net /run/netns/left"),
+    "pins": lambda: pin(load(syscall.PROG_TYPE_SCHED_CLS), b"program"),
+    "programs": lambda: pin(load(syscall.PROG_TYPE_SCHED_CLS), b"another"),
+    "bpf links": pin_a_link,
+    "processes": lambda: subprocess.Popen(
+        ["setpriv", "--pdeathsig", "KILL", "--", "cat"], stdin=subprocess.PIPE),
+}
+mark, noticed = os.environ["HOSTROUTE_TEST_MARK"], {}
+for name, change in CHANGES.items():
+    before = state(mark)
+    change()
+    noticed[name] = sorted(difference(before, state(mark)))
+print(json.dumps(noticed))
+"""
+
+
+def test_a_change_of_each_kind_would_be_noticed():
+    """The control of every comparison above: what was changed is what the comparison names."""
+    private = ("unshare", "--mount", "--net", "--propagation", "private")
+    ended = end(start((*private, sys.executable, "-c", CONTROL), {MARK: uuid.uuid4().hex}))
+    assert ended.code == 0, ended.text
+    noticed = json.loads(ended.out)
+    missed = [kind for kind, kinds in noticed.items() if kind not in kinds]
+    assert missed == []
+    assert set(noticed) == set(state("none"))

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Negative controls: a broken datapath, or a broken instrument, must fail the assertion meant for it,
+on its own line."""
+
+import dataclasses
+import importlib
+import inspect
+import itertools
+
+import pytest
+
+from harness import datapath as datapaths
+from harness.evidence import KernelLog
+from harness.topology import Family
+from testbeds import faults
+from testbeds.mutants import MUTANTS
+
+pytestmark = pytest.mark.control
+
+
+def _test(name):
+    module, function = name.split("::")
+    return getattr(importlib.import_module("testbeds." + module.replace("/", ".")), function)
+
+
+def _marks(test, name):
+    return {
+        key: value
+        for mark in getattr(test, "pytestmark", [])
+        if mark.name == name
+        for key, value in mark.kwargs.items()
+    }
+
+
+def _call(test, request, datapath, family, arguments):
+    """Run a test of the suite with a datapath of our choice, as pytest would with its own."""
+    build = request.getfixturevalue("build_testbed")
+    available = {"datapath": datapath, "family": family, **arguments}
+    for name in inspect.signature(test).parameters:
+        if name in available:
+            continue
+        if name in ("one_node", "two_node"):
+            available[name] = build(name, datapath, family, _marks(test, "topology"))
+        else:
+            available[name] = request.getfixturevalue(name)
+    test(**{name: available[name] for name in inspect.signature(test).parameters})
+
+
+def _failing_line(test, request, datapath, family, arguments):
+    """The statement on which the test fails."""
+    with pytest.raises(AssertionError) as failure:
+        _call(test, request, datapath, family, arguments)
+    file = inspect.getsourcefile(test)
+    entries = [entry for entry in failure.traceback if str(entry.path) == file]
+    return str(entries[-1].statement)
+
+
+def _mutated(mutant):
+    datapath = datapaths.find(mutant.datapath)
+    name = mutant.posing_as or mutant.datapath
+    if mutant.patches:
+        return dataclasses.replace(datapath, name=name, patches=mutant.patches)
+    return dataclasses.replace(datapath, name=name)
+
+
+CASES = [
+    pytest.param(
+        mutant, catch, Family(family),
+        id="-".join((mutant.name.replace(" ", "_"), catch.test.split("::")[1],
+                     *map(str, catch.arguments.values()), Family(family).name)),
+    )
+    for mutant in MUTANTS
+    for catch, family in itertools.product(mutant.catches, (4, 6))
+    if family in catch.families
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("mutant", "catch", "_family"), CASES)
+def test_mutant_is_caught(mutant, catch, _family, request):
+    line = _failing_line(
+        _test(catch.test), request, _mutated(mutant), _family, catch.arguments
+    )
+    assert catch.line in line
+
+
+def test_there_are_enough_mutants():
+    assert len(MUTANTS) >= 25
+    assert len({mutant.patches for mutant in MUTANTS}) >= 25
+
+
+# ---------------------------------------------------------------- faults of the instrument itself
+
+
+@pytest.mark.parametrize("wrong", ["no-veth", "same-namespace", "peer-down", "no-device"])
+def test_misdirected_packet_that_is_not_dropped_is_noticed(request, monkeypatch, wrong):
+    _let_misuse_pass(monkeypatch)
+    test = _test("one_node/test_helpers::test_hr39_redirect_peer_misdirected")
+    line = _failing_line(
+        test, request, datapaths.find("legacy"), Family.ipv4, {"wrong": wrong}
+    )
+    assert "call.returned() ==" in line
+
+
+@pytest.mark.parametrize("misuse", ["peer-at-egress", "peer-unknown-flags", "neigh-unknown-flags"])
+def test_misused_helper_that_does_not_drop_is_noticed(request, monkeypatch, misuse):
+    _let_misuse_pass(monkeypatch)
+    test = _test("one_node/test_helpers::test_hr48_helpers_misused")
+    line = _failing_line(
+        test, request, datapaths.find("legacy"), Family.ipv4, {"misuse": misuse}
+    )
+    assert "call.returned() ==" in line
+
+
+def _let_misuse_pass(monkeypatch):
+    """The program that should misuse a helper calls none and lets the packet go on."""
+
+    def put(self, *args, **kwargs):
+        return None
+
+    monkeypatch.setattr(faults.HelperCall, "put", put)
+
+
+def test_decision_that_ignores_a_requirement_is_noticed(request, monkeypatch):
+    def always_bpf(needs, settings, features):
+        decision = datapaths.requirements.decide(needs, settings, features)
+        met = [dataclasses.replace(check, met=True) for check in decision.checks]
+        return datapaths.Decision(tuple(met))
+
+    monkeypatch.setattr(datapaths, "decide", always_bpf)
+    test = _test("one_node/test_decision::test_hr06_unmet_requirement_means_legacy")
+    line = _failing_line(
+        test, request, datapaths.find("bpf"), Family.ipv4, {"requirement": "routing"}
+    )
+    assert "if not check.met]" in line
+
+
+def test_kernel_splat_is_noticed(request, tmp_path):
+    path = tmp_path / "kmsg"
+    path.write_text("")
+    log = KernelLog(str(path))
+    with path.open("a") as file:
+        file.write("4,811,5136,-;WARNING: CPU: 0 PID: 7 at net/core/filter.c:2449\n")
+    test = _test("test_kernel_log::test_hr44_no_kernel_splat_during_the_run")
+    line = _failing_line(test, request, None, None, {"run_log": log})
+    log.close()
+    assert "run_log.splats() == []" in line
+
+
+def test_capture_that_lost_packets_is_refused(request, monkeypatch, build_testbed):
+    """A ring of 8 frames and a tcpdump that is stopped meanwhile: the kernel drops, and says so."""
+    import signal
+
+    from harness.errors import CaptureError
+
+    testbed = build_testbed("one_node", datapaths.find("bpf"), Family.ipv4)
+
+    def flood():
+        with testbed.capture():
+            stopped = testbed._captures[0]._dumps
+            for dump in stopped:
+                dump._process.send_signal(signal.SIGSTOP)
+            testbed.pod1.ping(testbed.pod2, 2000)
+            for dump in stopped:
+                dump._process.send_signal(signal.SIGCONT)
+
+    with pytest.raises(CaptureError, match="lost .* packets"):
+        flood()
