@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The iperf3 wrapper: its parsers, and worker processes around a libiperf that misbehaves."""
 
-import json
 import os
 import socket
 from pathlib import Path
@@ -130,57 +129,48 @@ def workers():
 
 FAKE = """
 import os, socket, time
+
+class Result:
+    def __init__(self, error=None, end={end!r}):
+        self.error, self.json = error, {{"end": end}}
+
+class Library:
+    def __getattr__(self, name):
+        return type("Setter", (), {{"__call__": lambda self, *arguments: None}})()
+
 class Endpoint:
-    verbose = False
-    lib = _test = None
+    lib, _test = Library(), None
     def __init__(self):
         self._pipe_in = os.pipe()[1]
+
 class Server(Endpoint):
     def run(self):
-        with socket.create_server((self.bind_address, self.port)) as listener:
-            connection, _ = listener.accept()
-            time.sleep(60)
+        {server}
+
 class Client(Endpoint):
     def run(self):
         {client}
 """
-FAKE_SETTERS = """
-import ctypes
-class Library:
-    def __getattr__(self, name):
-        return lambda *arguments: None
-class Setter:
-    pass
-Endpoint.lib = type("Lib", (), {"__getattr__": lambda self, name: type("F", (), {
-    "__call__": lambda self, *arguments: None})()})()
-"""
+SERVES = "socket.create_server((self.bind_address, self.port)).accept(); time.sleep(60)"
 
 
-def fake(client):
-    return FAKE.format(client=client) + FAKE_SETTERS
+def fake(client="return Result()", server=SERVES):
+    return FAKE.format(client=client, server=server, end=TCP)
 
 
 def test_a_result_comes_back(libiperf):
-    result = json.dumps({"end": TCP})
-    libiperf(fake(f"R = type('R', (), dict(error=None, json={result!r}))\n") + "")
-    libiperf(
-        fake("return type('R', (), dict(error=None, json=RESULT))")
-        + f"import json\nRESULT = json.loads({result!r})\n"
-    )
+    libiperf(fake())
     assert stream().bits_per_second == 2e9
     assert workers() == []
 
 
 def test_output_beside_the_result_does_no_harm(libiperf):
-    libiperf(
-        fake("print('Control connection', flush=True); os.write(1, b'{}'); return RESULT()")
-        + f"class RESULT:\n    error = None\n    json = {{'end': {TCP!r}}}\n"
-    )
+    libiperf(fake("print('Control connection', flush=True); os.write(1, b'{'); return Result()"))
     assert stream().bits_per_second == 2e9
 
 
 def test_an_error_of_libiperf_is_told(libiperf):
-    libiperf(fake("return type('R', (), dict(error='the server is busy', json={}))"))
+    libiperf(fake("return Result('the server is busy')"))
     with pytest.raises(TrafficError, match="client in here: the server is busy"):
         stream()
     assert workers() == []
@@ -208,14 +198,14 @@ def test_a_client_that_is_killed_is_told(libiperf):
 
 def test_a_server_that_never_listens(libiperf, monkeypatch):
     monkeypatch.setattr(iperf, "_LISTEN_SECONDS", 0.5)
-    libiperf(fake("return").replace("with socket", "time.sleep(60)\n        with socket"))
+    libiperf(fake(server="time.sleep(60)"))
     with pytest.raises(TrafficError, match="server in here: port [0-9]+ not listening after 0.5 s"):
         stream()
     assert workers() == []
 
 
 def test_a_server_that_ends_at_once(libiperf):
-    libiperf(fake("return").replace("with socket", "os._exit(3)\n        with socket"))
+    libiperf(fake(server="os._exit(3)"))
     with pytest.raises(TrafficError, match="server in here: ended without a result"):
         stream()
 
@@ -223,7 +213,7 @@ def test_a_server_that_ends_at_once(libiperf):
 def test_libiperf_missing_says_what_to_install(libiperf):
     libiperf(
         "class Server:\n    def __init__(self):\n        raise OSError("
-        "\"Couldn't find shared library libiperf.so.0, is iperf3 installed?\")\n"
+        '"Couldn\'t find shared library libiperf.so.0, is iperf3 installed?")\n'
     )
     with pytest.raises(MissingToolError, match="libiperf is not installed.*apt-get install"):
         stream()

@@ -5,6 +5,7 @@ import errno
 import json
 import math
 import os
+from datetime import datetime
 
 import pytest
 
@@ -66,7 +67,7 @@ def test_two_records_of_one_second_do_not_meet(tmp_path):
 
 def test_a_taken_name_is_not_overwritten(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "urandom", lambda size: bytes(size))
-    monkeypatch.setattr("harness.bench.record.datetime", FixedTime)
+    monkeypatch.setattr("harness.bench.record.datetime", StoppedClock)
     first = write_record(tmp_path, {"number": 1})
     with pytest.raises(RecordError, match="exists"):
         write_record(tmp_path, {"number": 2})
@@ -74,18 +75,10 @@ def test_a_taken_name_is_not_overwritten(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [first]
 
 
-class FixedTime:
-    @staticmethod
-    def now(zone):
-        return "noon"
-
-
-class NoonFormat(str):
-    def __format__(self, spec):
-        return "noon"
-
-
-FixedTime.now = staticmethod(lambda zone: NoonFormat())
+class StoppedClock(datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return cls(2026, 1, 1, 12, tzinfo=tz)
 
 
 def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):

@@ -13,11 +13,13 @@ narrow_wire = pytest.mark.topology(wire_mtu=MTU)
 
 @narrow_wire
 @pytest.mark.parametrize("size", [MTU - 1, MTU])
-def test_hr30_up_to_the_mtu_passes(two_node, datapath, family, size):
-    with two_node.capture() as seen:
+def test_hr30_up_to_the_mtu_passes(two_node, datapath, family, bypass, size):
+    with two_node.evidence() as evidence, two_node.capture() as seen:
         exchange = two_node.pod1.ping(two_node.pod2, size=size - HEADERS[family], df=True)
     assert exchange.lost == 0
     assert seen.legs() == TWO_NODES[datapath.name]
+    forwarded = 0 if datapath.name in bypass else 2
+    assert evidence.nodes["master"].hooks["forward"] == forwarded
 
 
 @narrow_wire

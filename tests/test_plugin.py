@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pytest plugin, as far as it needs no root."""
+
+import os
+
+import pytest
+
+from harness.errors import PrivilegeError
+from harness.legs import LegTable
+from harness.plugin import machine
+from harness.plugin.failures import pytest_assertrepr_compare
+from harness.plugin.parameters import catalogue_id
+from testbeds.catalogue import CATALOGUE
+from testbeds.child import end, pytest_of, start
+
+
+def test_a_tests_name_says_what_it_asserts():
+    assert catalogue_id("test_hr07_legs_same_node[bpf-ipv4]") == "HR-07"
+    assert catalogue_id("test_legs") is None
+
+
+def test_the_catalogue_is_whole():
+    assert list(CATALOGUE) == [f"HR-{number:02}" for number in range(1, 49)]
+    assert all(len(entry.title) <= 57 for entry in CATALOGUE.values())
+
+
+def test_wrong_legs_are_explained_whichever_side_they_stand_on():
+    seen = LegTable.parse("a:x > request")
+    for left, right in ((seen, "a:x < request"), ("a:x < request", seen)):
+        lines = pytest_assertrepr_compare("==", left, right)
+        assert lines is not None
+        assert lines[0] == "the legs seen are not the legs expected"
+        assert "missing: < request  extra: > request" in lines[-1]
+    assert pytest_assertrepr_compare("!=", seen, "a:x < request") is None
+    assert pytest_assertrepr_compare("==", "a", "b") is None
+
+
+def test_the_header_says_when_the_status_is_not_known(monkeypatch, pytestconfig):
+    def refuse():
+        raise PrivilegeError("not root (uid 1)", "use sudo")
+
+    monkeypatch.setattr(machine, "host_routing_status", refuse)
+    lines = machine.pytest_report_header(pytestconfig)
+    assert lines[-1] == "host routing: not known (not root (uid 1): use sudo)"
+
+
+def test_unit_tests_need_no_root():
+    """As another user when this is root: what asks for a machine would end the run with 10."""
+    become = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps",
+              "+dac_read_search", "--ambient-caps", "+dac_read_search", "--")  # fmt: skip
+    prefix = become if os.geteuid() == 0 else ()
+    run = end(start((*prefix, *pytest_of("-q", "tests/test_errors.py"))))
+    assert run.code == 0, run.text
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (("--datapath", "bpf,bfp"), "datapath 'bfp' is unknown: use legacy, bpf, "),
+        (("--legacy-services", "20001"), "legacy_services=20001 is not between 0 and 20000"),
+    ],
+)
+def test_an_unknown_option_value_ends_the_run_before_it_begins(option, words):
+    run = end(start(pytest_of("-q", *option, "tests/test_errors.py")))
+    assert run.code == 13
+    assert run.text.startswith("Exit: hostroute: ")
+    assert words in run.text
+    assert len(run.text.splitlines()) == 1
+
+
+def test_pause_needs_the_terminal():
+    run = end(start(pytest_of("-q", "--pause", "tests/test_errors.py")))
+    assert run.code == pytest.ExitCode.USAGE_ERROR
+    assert "--pause needs the terminal: add -s" in run.text
+    assert "Traceback" not in run.text

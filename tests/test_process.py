@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Child processes: their ends, their errors, and that none outlives us."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from harness import process, scratch
+from harness.errors import CommandError, MissingToolError
+
+
+def test_stdout_is_returned_and_stdin_is_given():
+    assert process.run(["cat"], stdin="naïve\n") == "naïve\n"
+    assert process.run(["cat"]) == ""  # no terminal, no waiting
+
+
+def test_a_failure_carries_command_status_and_both_outputs():
+    with pytest.raises(CommandError) as caught:
+        process.run(["sh", "-c", "echo out; echo err >&2; exit 3"])
+    error = caught.value
+    assert (error.status, error.stdout, error.stderr) == (3, "out\n", "err\n")
+    assert str(error).endswith("ended with 3: err")
+
+
+def test_a_child_that_overruns_its_deadline_is_ended():
+    with pytest.raises(CommandError, match="ended with no end within 0.05 s"):
+        process.run(["cat", "/dev/zero"], timeout=0.05)
+
+
+def test_together_all_end_and_the_first_failure_is_told():
+    jobs = [(["echo", "1"], None), (["sh", "-c", "exit 2"], None), (["sh", "-c", "exit 3"], None)]
+    with pytest.raises(CommandError) as caught:
+        process.run_together(jobs)
+    assert caught.value.status == 2
+    assert process.run_together(jobs[:1] * 2) == ["1\n", "1\n"]
+
+
+@pytest.mark.parametrize(("name", "package"), process.TOOLS.items())
+def test_a_missing_tool_names_its_package(name, package, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(process, "_SBIN", str(tmp_path))
+    with pytest.raises(MissingToolError, match=f"{name} is not installed: .*install {package}`"):
+        process.find_tool(name)
+
+
+def test_sbin_is_searched_after_path(monkeypatch, tmp_path):
+    tool = tmp_path / "nft"
+    tool.write_text("#!/bin/sh\n", encoding="ascii")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(process, "_SBIN", str(tmp_path))
+    assert process.find_tool("nft") == str(tool)
+
+
+PARENT = """
+import sys
+from harness.process import spawn
+child = spawn(["sh", "-c", "echo ready; read line"], stdin=-1, stdout=-1)
+child.stdout.readline()
+print(child.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_child_dies_with_a_parent_that_is_killed():
+    parent = subprocess.Popen([sys.executable, "-c", PARENT], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True)  # fmt: skip
+    with parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        child = os.pidfd_open(pid)
+        parent.kill()
+        parent.wait()
+        with os.fdopen(child), pytest.MonkeyPatch.context():
+            import select
+
+            # A pidfd is readable when its process has ended (pidfd_open(2)).
+            assert select.select([child], [], [], 10)[0]
+
+
+# ---------------------------------------------------------------------------- their directories
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    monkeypatch.setattr(scratch.tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_a_directory_in_use_is_not_reaped(temporary):
+    path = scratch.make("run")
+    assert scratch.reap() == []
+    assert path.is_dir()
+    scratch.remove(path)
+    assert not path.exists()
+
+
+OWNER = """
+from harness import scratch
+(scratch.make("run") / "pod1.pcap").write_text("x")
+print("made", flush=True)
+input()
+"""
+
+
+def test_a_killed_owners_directory_is_reaped_and_a_living_ones_is_not(temporary):
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "TMPDIR": str(temporary)},
+    )  # fmt: skip
+    with owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == "made\n"
+        (path,) = temporary.iterdir()
+        assert scratch.reap() == []
+        owner.send_signal(signal.SIGKILL)
+        owner.wait()
+        assert scratch.reap() == [path]
+    assert not path.exists()
+
+
+def test_what_is_not_ours_is_left_alone(temporary):
+    (temporary / "hostroute-notes").mkdir()
+    (temporary / "hostroute-scratch-link").symlink_to(temporary / "hostroute-notes")
+    (temporary / "hostroute-scratch-file").touch()
+    assert scratch.reap() == []
+    assert len(list(temporary.iterdir())) == 3
