@@ -38,9 +38,7 @@ def netdev_drop(node: Actor, hook: str, device: str = "enp0s8") -> None:
 def tc_egress_drop(node: Actor, interface: str) -> Iterator[None]:
     """A tc program drops whatever is transmitted through an interface."""
     code = syscall.instruction(syscall.MOV64_IMM, dst=0, imm=TC_ACT_SHOT)
-    fd = syscall.load_program(
-        syscall.PROG_TYPE_SCHED_CLS, code + syscall.instruction(syscall.EXIT)
-    )
+    fd = syscall.load_program(syscall.PROG_TYPE_SCHED_CLS, code + syscall.instruction(syscall.EXIT))
     try:
         attach(node.ns, node.ifindex(interface), EGRESS, fd, "drop", FIRST)
         yield

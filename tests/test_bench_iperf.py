@@ -199,7 +199,7 @@ def test_a_client_that_is_killed_is_told(libiperf):
 def test_a_server_that_never_listens(libiperf, monkeypatch):
     monkeypatch.setattr(iperf, "_LISTEN_SECONDS", 0.5)
     libiperf(fake(server="time.sleep(60)"))
-    with pytest.raises(TrafficError, match="server in here: port [0-9]+ not listening after 0.5 s"):
+    with pytest.raises(TrafficError, match=r"server in here: port \d+ not listening after 0\.5 s"):
         stream()
     assert workers() == []
 
@@ -215,7 +215,7 @@ def test_libiperf_missing_says_what_to_install(libiperf):
         "class Server:\n    def __init__(self):\n        raise OSError("
         '"Couldn\'t find shared library libiperf.so.0, is iperf3 installed?")\n'
     )
-    with pytest.raises(MissingToolError, match="libiperf is not installed.*apt-get install"):
+    with pytest.raises(MissingToolError, match=r"libiperf is not installed.*apt-get install"):
         stream()
 
 

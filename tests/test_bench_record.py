@@ -66,7 +66,7 @@ def test_two_records_of_one_second_do_not_meet(tmp_path):
 
 
 def test_a_taken_name_is_not_overwritten(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "urandom", lambda size: bytes(size))
+    monkeypatch.setattr(os, "urandom", bytes)
     monkeypatch.setattr("harness.bench.record.datetime", StoppedClock)
     first = write_record(tmp_path, {"number": 1})
     with pytest.raises(RecordError, match="exists"):
@@ -86,7 +86,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(RecordError, match="No space left on device.*make room"):
+    with pytest.raises(RecordError, match=r"No space left on device.*make room"):
         write_record(tmp_path, {"number": 1})
     assert list(tmp_path.iterdir()) == []
 

@@ -70,7 +70,7 @@ def test_a_patch_that_does_not_apply_once_is_an_error(patch, times):
 
 
 def test_a_part_that_is_not_there_is_an_error():
-    with pytest.raises(BuildError, match="cannot read the BPF source absent.c"):
+    with pytest.raises(BuildError, match=r"cannot read the BPF source absent.c"):
         Source(("absent.c",)).text()
 
 
@@ -91,7 +91,7 @@ def test_every_source_names_its_licence_in_its_first_line():
 
 
 def test_a_tree_without_uapi_headers_says_which_package(tmp_path):
-    with pytest.raises(MissingToolError, match="no .*pkt_cls.h.*apt-get install linux-libc-dev"):
+    with pytest.raises(MissingToolError, match=r"no .*pkt_cls.h.*apt-get install linux-libc-dev"):
         headers.build_tree(tmp_path / "tree", tmp_path / "include")
 
 
@@ -136,14 +136,14 @@ def test_what_is_not_bcc_is_told_apart(package, text, words):
 
 
 def test_no_bcc_at_all(package):
-    with pytest.raises(MissingToolError, match="not installed .*apt-get install python3-bpfcc$"):
+    with pytest.raises(MissingToolError, match=r"not installed .*apt-get install python3-bpfcc`$"):
         bcc_import.load_from(package)
 
 
 def test_no_bcc_but_pypis(package, tmp_path, monkeypatch):
     (package / "__init__.py").write_text("", encoding="ascii")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(MissingToolError, match="python3-bpfcc.*pip uninstall bcc"):
+    with pytest.raises(MissingToolError, match=r"python3-bpfcc.*pip uninstall bcc"):
         bcc_import.load_from(tmp_path / "dist-packages" / "bcc")
 
 

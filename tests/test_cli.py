@@ -104,7 +104,7 @@ def stop(kind):
     def run(_):
         raise kind
 
-    return Command("status", "stops", lambda parser: None, run)
+    return Command("status", "stops", lambda _: None, run)
 
 
 @pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (BrokenPipeError(), 141)])

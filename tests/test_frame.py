@@ -8,7 +8,7 @@ from scapy.layers.inet import ICMP, IP, TCP, UDP, fragment
 from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Raw
-from scapy.utils import PcapWriter, checksum
+from scapy.utils import checksum
 
 from harness.capture import Frame
 from harness.capture.frame import read_pcap
@@ -108,11 +108,14 @@ def test_fields(packet, ttl, ethertype):
 @pytest.mark.parametrize(("nano", "nanoseconds"), [(True, 123_456_789), (False, 123_456_000)])
 def test_frames_come_from_a_pcap_in_order_with_their_times(tmp_path, nano, nanoseconds):
     path = tmp_path / "x.pcap"
-    with PcapWriter(str(path), linktype=1, nano=nano) as writer:
-        for number, name in enumerate(PACKETS):
-            raw = bytes(ETHER / PACKETS[name])
-            usec = 123_456_789 if nano else 123_456
-            writer.write_packet(raw, sec=number, usec=usec, caplen=len(raw), wirelen=len(raw) + 5)
+    # pcap-savefile(5): magic, version 2.4, zone, accuracy, snap length, LINKTYPE_ETHERNET.
+    magic = 0xA1B23C4D if nano else 0xA1B2C3D4
+    content = struct.pack("=IHHiIII", magic, 2, 4, 0, 0, 2048, 1)
+    for number, packet in enumerate(PACKETS.values()):
+        raw = bytes(ETHER / packet)
+        fraction = 123_456_789 if nano else 123_456
+        content += struct.pack("=IIII", number, fraction, len(raw), len(raw) + 5) + raw
+    path.write_bytes(content)
     frames = list(read_pcap(path, "a:b", "out"))
     assert [f.time for f in frames] == [n * 10**9 + nanoseconds for n in range(len(PACKETS))]
     assert [f.raw for f in frames] == [bytes(ETHER / packet) for packet in PACKETS.values()]

@@ -12,24 +12,19 @@ from harness.topology import Family
 RULES_PER_SERVICE = 2 + 3 * 2
 
 
-@pytest.mark.parametrize("family", Family)
 @pytest.mark.parametrize("services", [0, 1, 100, 1000])
 def test_rules_grow_with_the_services(family, services):
     base = node_rules(family, 0).rules
     assert node_rules(family, services).rules == base + services * RULES_PER_SERVICE
 
 
-@pytest.mark.parametrize("family", Family)
 def test_the_digest_tells_rules_apart_and_stays(family):
     assert node_rules(family, 100).sha256 == node_rules(family, 100).sha256
-    digests = {
-        node_rules(f, n, m).sha256 for f in Family for n in (0, 1, 100) for m in (True, False)
-    }
-    assert len(digests) == 12
+    digests = {node_rules(family, n, m).sha256 for n in (0, 1, 100) for m in (True, False)}
+    assert len(digests) == 6
     assert re.fullmatch(r"[0-9a-f]{12}", node_rules(family, 1).sha256)
 
 
-@pytest.mark.parametrize("family", Family)
 def test_every_chain_that_is_jumped_to_is_declared_once(family):
     text = node_rules(family, 50).text
     declared = re.findall(r"^:(\S+)", text, re.M)
@@ -42,7 +37,6 @@ def test_every_chain_that_is_jumped_to_is_declared_once(family):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("family", Family)
 def test_it_is_two_whole_tables_with_conntrack_first(family):
     lines = node_rules(family, 3).text.splitlines()
     assert [line for line in lines if line.startswith(("*", "COMMIT"))] == [
@@ -52,7 +46,6 @@ def test_it_is_two_whole_tables_with_conntrack_first(family):
     assert "-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP" in lines
 
 
-@pytest.mark.parametrize("family", Family)
 def test_addresses_are_of_the_family(family):
     text = node_rules(family, 300).text
     other = re.search(r"\d+\.\d+\.\d+\.\d+", text)

@@ -127,7 +127,7 @@ def test_ordinary_lines_are_no_splats():
 
 
 def test_a_log_that_cannot_be_read_is_an_error(tmp_path):
-    with pytest.raises(PrivilegeError, match="kernel's log cannot be read .*: run as root"):
+    with pytest.raises(PrivilegeError, match=r"kernel's log cannot be read .*: run as root"):
         KernelLog(str(tmp_path / "absent"))
 
 

@@ -21,14 +21,12 @@ def every_address(family):
     yield plan.WORLD_NIC[family]
 
 
-@pytest.mark.parametrize("family", Family)
 def test_no_two_hosts_share_an_address(family):
     addresses = list(every_address(family))
     assert len(set(addresses)) == len(addresses)
     assert {ip_address(address).version for address in addresses} == {int(family)}
 
 
-@pytest.mark.parametrize("family", Family)
 def test_a_pod_is_in_its_nodes_network_and_in_the_clusters(family):
     cluster = ip_network(plan.PODS[family])
     for node in (1, 2, plan.MAX_NODES):
@@ -49,7 +47,6 @@ def test_what_the_drawings_say():
     assert plan.node_nic(2) == Addresses("192.168.56.12", "fd00:56::12")
 
 
-@pytest.mark.parametrize("family", Family)
 def test_nodes_and_the_world_share_the_wire_and_nothing_else(family):
     wire = plan.WIRE4 if family is Family.ipv4 else plan.WIRE6
     on_the_wire = [plan.node_nic(plan.MAX_NODES)[family], plan.WORLD_NIC[family]]

@@ -13,6 +13,7 @@ import pytest
 
 from harness import datapath as datapaths
 from harness import scratch
+from harness.capture import reap_ending
 from harness.datapath import DATAPATHS, Datapath, Features, NodeSettings
 from harness.datapath.bpf import unload_idle
 from harness.datapath.probes import HELPERS
@@ -31,6 +32,7 @@ def run_directory() -> Iterator[Path]:
     """Where captures go while the run lasts."""
     path = scratch.make("run")
     yield path
+    reap_ending()
     scratch.remove(path)
 
 

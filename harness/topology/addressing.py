@@ -87,8 +87,11 @@ def mac(role: str, number: int) -> str:
 
 
 def link_local(role: str, number: int) -> str:
-    """A node interface's link-local address; without one the kernel sends no neighbour
-    solicitation for a packet it forwards (ndisc_send_ns(), net/ipv6/ndisc.c)."""
+    """A node interface's link-local address.
+
+    Without one the kernel solicits no neighbour for a packet it forwards (ndisc_send_ns(),
+    net/ipv6/ndisc.c).
+    """
     return f"fe80::{_ROLES[role]:x}:{number:x}"
 
 

@@ -112,8 +112,8 @@ class Host:
     def await_settled(self) -> None:
         """Return when nothing that was set up here is still on its way in the kernel.
 
-        Two workers are waited for. linkwatch: a veth end that came up before its peer gets its queue
-        from it, and until then drops what it is given. addrconf's: it joins an IPv6 address's
+        Two workers are waited for. linkwatch: a veth end that came up before its peer gets its
+        queue from it, and until then drops what it is given. addrconf's: it joins an IPv6 address's
         multicast group, with an MLD report, and only then clears the address's tentative flag.
 
         Raises:

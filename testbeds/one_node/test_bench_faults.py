@@ -37,12 +37,14 @@ class Streaming(threading.Thread):
         self.error = None
 
     def run(self):
+        """Stream, and keep what went wrong."""
         try:
             run_stream(*self.ends, self.spec)
         except TrafficError as error:
             self.error = str(error)
 
     def ended(self):
+        """Wait for the end; what went wrong. No worker is left."""
         self.join(DEADLINE)
         assert not self.is_alive()
         assert workers() == {}
@@ -81,7 +83,7 @@ def streaming(built):
     thread.join(DEADLINE)
 
 
-def test_bench_stream_survives_no_link_that_goes_down(built, streaming):
+def test_bench_stream_over_a_link_that_goes_down(built, streaming):
     built.server.down("eth0")
     assert "client in pod1: no end within 2 s" in streaming.ended()
 

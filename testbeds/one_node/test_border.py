@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What crosses the namespace border with a packet, and what the interfaces count."""
 
-import pytest
-
 from harness.plugin.fixtures import kernel_release
 from testbeds.faults import Metadata
 

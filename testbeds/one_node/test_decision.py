@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """BPF or Legacy: a node that cannot have what it was asked for says why, and runs legacy."""
 
+from typing import Any
+
 import pytest
 
 from harness.datapath import DATAPATHS, NodeSettings, probes
 from harness.datapath.probes import Probe
 from testbeds.one_node.legs import SAME_NODE
 
-#: Requirement → (setting that breaks it, or None for a helper the kernel lacks; words of the reason).
-UNMET = {
+#: Requirement → (the setting that breaks it, None: the kernel lacks the helper; the reason).
+UNMET: dict[str, tuple[dict[str, Any] | None, str]] = {
     "host_routing": ({"host_routing": False}, "switched off by the user"),
     "routing": ({"routing": "none"}, "neither direct routing nor a tunnel"),
     "routing-tunnel": ({"routing": "tunnel"}, "tunnel mode is not built"),

@@ -25,12 +25,11 @@ def _pair_in_one_namespace(node):
     return node.ifindex("same0")
 
 
-
 WRONG = {
     "no-veth": lambda bed: bed.master.ifindex("lo"),
     "same-namespace": lambda bed: _pair_in_one_namespace(bed.master),
     "peer-down": lambda bed: (bed.pod2.down("eth0"), bed.master.ifindex("lxc2"))[1],
-    "no-device": lambda bed: 99_999,
+    "no-device": lambda _: 99_999,
 }
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a router owes its hosts, on one node: time exceeded, its own addresses, link scope, sources."""
+"""What a router owes its hosts, on one node: errors, its own addresses, link scope, sources."""
 
 import pytest
 from scapy.layers.inet import IP, UDP

@@ -27,9 +27,7 @@ def test_hr01_programs_attached_and_hit(two_node, datapath, family, bypass):
             ("enp0s8", "ingress", "from_netdev"),
             ("enp0s8", "egress", "to_netdev"),
         }
-        sent = sum(
-            count for (program, _), count in hits.items() if program == "from-container"
-        )
+        sent = sum(count for (program, _), count in hits.items() if program == "from-container")
         assert sent == PINGS
         assert hits["from-netdev", "local"] == PINGS
         assert hits["to-netdev", "pass"] == PINGS

@@ -13,7 +13,7 @@ LOOKS_UP = ("bpf", "bpf-redirect")
 
 #: Route type → ICMP error (type, code) that the stack sends in each family (None: silence);
 #: net/ipv4/route.c ip_error(), net/ipv6/route.c ip6_pkt_drop().
-REFUSING = {
+REFUSING: dict[str, dict[int, tuple[int, int] | None]] = {
     "blackhole": {4: None, 6: None},
     "unreachable": {4: (3, 1), 6: (1, 0)},
     "prohibit": {4: (3, 13), 6: (1, 1)},

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mutants: the counters."""
+
+from __future__ import annotations
+
+from testbeds.mutants import tests as t
+from testbeds.mutants.mutant import Catch, Mutant, patch
+
+MUTANTS: tuple[Mutant, ...] = (
+    Mutant(
+        "hits not counted",
+        patch("count.c", "	if (hit)\n		*hit += 1;", ""),
+        (
+            Catch(t.B1 + "test_hr01_programs_attached_and_hit", "assert hits =="),
+            Catch(t.B2 + "test_hr01_programs_attached_and_hit", "assert sent == PINGS"),
+        ),
+    ),
+    Mutant(
+        "what leaves the NIC counted twice",
+        patch(
+            "to_netdev.c",
+            "	count_hit(PROGRAM_TO_NETDEV, VERDICT_PASS);",
+            "	count_hit(PROGRAM_TO_NETDEV, VERDICT_PASS);\n" * 2,
+        ),
+        (Catch(t.B2 + "test_hr01_programs_attached_and_hit", '["to-netdev", "pass"]'),),
+    ),
+)

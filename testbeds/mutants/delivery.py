@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mutants: local delivery."""
+
+from __future__ import annotations
+
+from testbeds.mutants import tests as t
+from testbeds.mutants.mutant import Catch, Mutant, patch
+
+_PEER = "return redirected(program, VERDICT_LOCAL, redirect_peer(pod->ifindex, 0));"
+#: Every echo reply of a pod is lost: ICMP type 0 behind 20 bytes, ICMPv6 type 129 behind 40.
+_DROP_REPLIES = (
+    "	{ u8 type; u32 l4 = 14 + (pkt->family == 2 ? 20 : 40);\n"
+    "	if ((pkt->protocol == 1 || pkt->protocol == 58) &&\n"
+    "	    !bpf_skb_load_bytes(skb, l4, &type, 1) && (type == 0 || type == 129))\n"
+    "		return drop(program, DROP_REWRITE); }\n"
+)
+#: True for every hundredth echo of a series: its sequence number ends in 00.
+_HUNDREDTH = (
+    "	{ __be16 number; u32 l4 = 14 + (pkt->family == 2 ? 20 : 40);\n"
+    "	if (!bpf_skb_load_bytes(skb, l4 + 6, &number, 2) && bpf_ntohs(number) %% 100 == 0)\n"
+    "		%s }\n"
+)
+
+MUTANTS: tuple[Mutant, ...] = (
+    Mutant(
+        "bpf_redirect instead of bpf_redirect_peer",
+        patch(
+            "local_delivery.c", "redirect_peer(pod->ifindex, 0)", "bpf_redirect(pod->ifindex, 0)"
+        ),
+        (
+            Catch(t.LEGS, t.TABLE),
+            Catch(t.LEGS_UDP, t.TABLE),
+            Catch(t.LEGS_FAR, t.TABLE),
+            Catch(t.B1 + "test_hr11_tc_egress_drop_on_the_servers_lxc", t.LOST),
+            Catch(t.B1 + "test_hr46_backlog_enqueues_a_round_trip", "min(rounds)"),
+            Catch(t.BORDER + "test_hr37_mark_across_the_border", 'seen["mark"]'),
+            Catch(t.BORDER + "test_hr38_interface_counters", '"tx_packets"]'),
+        ),
+    ),
+    Mutant(
+        "bpf_redirect_peer in bpf-redirect",
+        patch(
+            "local_delivery.c", "bpf_redirect(pod->ifindex, 0)", "redirect_peer(pod->ifindex, 0)"
+        ),
+        (
+            Catch(t.LEGS, t.TABLE),
+            Catch(t.B1 + "test_hr09_legs_as_legacy_bypass_as_bpf", t.TABLE),
+        ),
+        "bpf-redirect",
+    ),
+    Mutant(
+        "delivered to the sender instead of the target",
+        patch(
+            "local_delivery.c", "redirect_peer(pod->ifindex, 0)", "redirect_peer(skb->ifindex, 0)"
+        ),
+        (Catch(t.LEGS, t.TABLE), Catch(t.LEGS_UDP, t.TABLE)),
+    ),
+    Mutant(
+        "every packet delivered twice",
+        patch(
+            "local_delivery.c",
+            "	" + _PEER,
+            "	bpf_clone_redirect(skb, pod->ifindex, 0);\n	" + _PEER,
+        ),
+        (Catch(t.LEGS, t.TABLE), Catch(t.MANY, t.TABLE, {"count": 1})),
+    ),
+    Mutant(
+        "one packet of a hundred delivered twice",
+        patch(
+            "local_delivery.c",
+            "	" + _PEER,
+            _HUNDREDTH % "bpf_clone_redirect(skb, pod->ifindex, 0);" + "	" + _PEER,
+        ),
+        (Catch(t.MANY, t.TABLE, {"count": 1000}), Catch(t.MANY_FAR, t.TABLE, {"count": 1000})),
+    ),
+    Mutant(
+        "one packet of a hundred lost",
+        patch(
+            "local_delivery.c",
+            "	" + _PEER,
+            _HUNDREDTH % "return drop(program, DROP_REWRITE);" + "	" + _PEER,
+        ),
+        (Catch(t.MANY, t.TABLE, {"count": 1000}), Catch(t.MANY_FAR, t.TABLE, {"count": 1000})),
+    ),
+    Mutant(
+        "replies lost",
+        patch("local_delivery.c", "	" + _PEER, _DROP_REPLIES + "	" + _PEER),
+        (Catch(t.LEGS, t.TABLE), Catch(t.LEGS_FAR, t.TABLE)),
+    ),
+    Mutant(
+        "frames not addressed to the NIC left to the stack",
+        patch(
+            "local_delivery.c",
+            "bpf_skb_change_type(skb, PACKET_HOST);",
+            "return to_stack(program);",
+        ),
+        (Catch(t.OTHERHOST, "assert replied =="),),
+    ),
+    Mutant(
+        "mark cleared on delivery",
+        patch("local_delivery.c", "	" + _PEER, "	skb->mark = 0;\n	" + _PEER),
+        (Catch(t.BORDER + "test_hr37_mark_across_the_border", 'seen["mark"]'),),
+    ),
+)

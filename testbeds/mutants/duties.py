@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mutants: a router's duties."""
+
+from __future__ import annotations
+
+from harness.bpf.module import Patch
+from testbeds.mutants import tests as t
+from testbeds.mutants.mutant import Catch, Mutant, patch
+
+MUTANTS: tuple[Mutant, ...] = (
+    Mutant(
+        "time exceeded not sent",
+        patch("icmp_error.c", "if (!node || !error_allowed(skb, pkt, l4_offset))", "if (1)"),
+        (
+            Catch(t.D1 + "test_hr17_ttl_1_same_node", "exchange.errors ==", {"size": 56}),
+            Catch(t.D2 + "test_hr17_ttl_1_ends_at_the_first_node", "exchange.errors =="),
+            Catch(t.D2 + "test_hr17_ttl_2_ends_at_the_second_node", "exchange.errors =="),
+        ),
+    ),
+    Mutant(
+        "time exceeded from another's address",
+        (
+            Patch("icmp_error.c", "from_pod ? node->gateway4 : node->node4", "pkt->dst4"),
+            Patch("icmp_error.c", "from_pod ? node->gateway6 : node->node6", "pkt->dst6"),
+        ),
+        (
+            Catch(t.D1 + "test_hr17_ttl_1_same_node", "exchange.errors ==", {"size": 0}),
+            Catch(t.D2 + "test_hr17_ttl_2_ends_at_the_second_node", "exchange.errors =="),
+        ),
+    ),
+    Mutant(
+        "ICMP error's checksum off by one",
+        (
+            Patch(
+                "icmp_error.c",
+                "head.icmp.checksum = fold(sum);",
+                "head.icmp.checksum = fold(sum) + 1;",
+            ),
+            Patch(
+                "icmp_error.c",
+                "head.icmp.icmp6_cksum = fold(sum);",
+                "head.icmp.icmp6_cksum = fold(sum) + 1;",
+            ),
+        ),
+        (Catch(t.SUMS, t.NO_FAULTS, t.OFFLOADS), Catch(t.SUMS_FAR, t.NO_FAULTS, t.OFFLOADS)),
+    ),
+    Mutant(
+        "source address not checked",
+        (
+            Patch("from_container.c", "if (pkt.src4 != pod->ip4)", "if (0)"),
+            Patch("from_container.c", "own = same_address6(&pkt.src6, &pod->ip6);", "own = true;"),
+        ),
+        (
+            Catch(
+                t.D1 + "test_hr45_spoofed_source", '.drops == {"source": 1}', {"claimed": "pod2"}
+            ),
+            Catch(
+                t.D1 + "test_hr45_spoofed_source",
+                '.drops == {"source": 1}',
+                {"claimed": "stranger"},
+            ),
+        ),
+    ),
+    Mutant(
+        "spoofed source counted as malformed",
+        patch(
+            "count.c",
+            "	u64 *count = drops.lookup(&reason);",
+            "	u32 wrong = 0; u64 *count = drops.lookup(&wrong);",
+        ),
+        (Catch(t.D1 + "test_hr45_spoofed_source", '.drops == {"source": 1}', {"claimed": "pod2"}),),
+    ),
+    Mutant(
+        "link scope sent out of the NIC",
+        patch(
+            "from_container.c",
+            "	if (link_scope6(&pkt.dst6))\n		return to_stack(PROGRAM_FROM_CONTAINER);",
+            "	if (link_scope6(&pkt.dst6)) {\n"
+            "		u32 zero = 0; struct node_config *node = config.lookup(&zero);\n"
+            "		if (node) return bpf_redirect(node->nic_ifindex, 0); }",
+        ),
+        (
+            Catch(
+                t.D2 + "test_hr23_link_scope_never_reaches_the_wire",
+                "seen.frames} ==",
+                {"destination": "ff02::1"},
+                (6,),
+            ),
+            Catch(
+                t.D2 + "test_hr23_link_scope_never_reaches_the_wire",
+                "seen.frames} ==",
+                {"destination": "fe80::99"},
+                (6,),
+            ),
+        ),
+    ),
+    Mutant(
+        "link scope flooded to every lxc",
+        patch(
+            "from_container.c",
+            "	if (link_scope6(&pkt.dst6))\n		return to_stack(PROGRAM_FROM_CONTAINER);",
+            "	if (link_scope6(&pkt.dst6)) { u32 i = skb->ifindex + 1;\n"
+            "		return redirect_peer(i, 0); }",
+        ),
+        (
+            Catch(
+                t.D1 + "test_hr23_link_local_and_multicast_are_not_routed",
+                "seen.frames} ==",
+                {"destination": "ff02::1"},
+                (6,),
+            ),
+        ),
+    ),
+)

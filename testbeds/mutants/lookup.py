@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mutants: the lookup."""
+
+from __future__ import annotations
+
+from testbeds.mutants import tests as t
+from testbeds.mutants.mutant import Catch, Mutant, patch
+
+MUTANTS: tuple[Mutant, ...] = (
+    Mutant(
+        "refusing routes left to the stack",
+        patch(
+            "forward.c",
+            "		return drop(program, DROP_FIB);",
+            "		return to_stack(program);",
+        ),
+        (
+            Catch(t.FIB + "test_hr19_refusing_routes", t.TABLE, {"kind": "prohibit"}),
+            Catch(
+                t.FIB + "test_hr19_refusing_routes", '.drops == {"fib": 1}', {"kind": "blackhole"}
+            ),
+            Catch(
+                t.FIB + "test_hr22_forwarding_off_on_the_lxc", '.drops == {"fib": 1}', families=(4,)
+            ),
+            Catch(
+                t.FIB + "test_hr22_forwarding_off_on_the_lxc",
+                "(away.lost, local.lost)",
+                families=(6,),
+            ),
+        ),
+    ),
+    Mutant(
+        "lookups counted under the next code",
+        patch("forward.c", "	count_fib(result);", "	count_fib(result + 1);"),
+        (
+            Catch(
+                t.FIB + "test_hr19_refusing_routes", ".fib == {kind: 1}", {"kind": "unreachable"}
+            ),
+            Catch(t.FIB + "test_hr22_forwarding_off_on_the_lxc", '.fib == {"fwd-disabled": 1}'),
+            Catch(
+                t.NEIGH + "test_hr27_first_packet_to_a_cold_neighbour", '.fib == {"no-neigh": 1}'
+            ),
+            Catch(t.NEIGH + "test_hr29_neighbour_that_never_answers", '.fib == {"no-neigh": 1}'),
+        ),
+    ),
+    Mutant(
+        "unknown destinations dropped",
+        patch(
+            "forward.c",
+            "	case FIB_NOT_FWDED:	/*",
+            "	case FIB_NOT_FWDED: return drop(program, DROP_FIB);	/*",
+        ),
+        (
+            Catch(t.FIB + "test_hr21_no_route", "for e in exchange.errors]"),
+            Catch(t.D1 + "test_hr20_address_of_the_node_that_is_no_pod", t.LOST),
+        ),
+    ),
+    Mutant(
+        "the node's own addresses not known",
+        patch(
+            "from_container.c",
+            """		return to_stack(PROGRAM_FROM_CONTAINER);
+	if (target)
+		action = deliver_local(skb, &pkt, target, PROGRAM_FROM_CONTAINER);
+	else	/* encap.c */
+		action = forward(skb, &pkt, PROGRAM_FROM_CONTAINER);
+	return action == TTL_EXPIRED ? time_exceeded(skb, &pkt, PROGRAM_FROM_CONTAINER) : action;
+}
+
+static __always_inline int from_container6""",
+            """		return drop(PROGRAM_FROM_CONTAINER, DROP_FIB);
+	if (target)
+		action = deliver_local(skb, &pkt, target, PROGRAM_FROM_CONTAINER);
+	else	/* encap.c */
+		action = forward(skb, &pkt, PROGRAM_FROM_CONTAINER);
+	return action == TTL_EXPIRED ? time_exceeded(skb, &pkt, PROGRAM_FROM_CONTAINER) : action;
+}
+
+static __always_inline int from_container6""",
+        ),
+        (
+            Catch(t.OWN_NODE, t.TABLE, families=(4,)),
+            Catch(
+                t.D1 + "test_hr17_ttl_1_to_the_node_itself_is_answered", ".lost == 0", families=(4,)
+            ),
+        ),
+    ),
+)

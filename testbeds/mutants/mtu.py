@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mutants: the MTU."""
+
+from __future__ import annotations
+
+from harness.bpf.module import Patch
+from testbeds.mutants import tests as t
+from testbeds.mutants.mutant import Catch, Mutant, patch
+
+_PEER = "return redirected(program, VERDICT_LOCAL, redirect_peer(pod->ifindex, 0));"
+
+MUTANTS: tuple[Mutant, ...] = (
+    Mutant(
+        "no MTU check",
+        (
+            Patch("forward.c", "fib.tot_len = pkt->l3_size;", "fib.tot_len = 0;"),
+            Patch(
+                "forward.c",
+                "if (fib.ifindex == node->nic_ifindex && pkt->l3_size > node->nic_mtu)",
+                "if (0)",
+            ),
+        ),
+        (
+            Catch(
+                t.MTU + "test_hr30_beyond_the_mtu_is_told",
+                "for e in exchange.errors]",
+                {"size": 1401},
+            ),
+            Catch(
+                t.MTU + "test_hr30_beyond_the_mtu_is_told",
+                "for e in exchange.errors]",
+                {"size": 1404},
+            ),
+        ),
+    ),
+    Mutant(
+        "MTU off by one",
+        patch("forward.c", "fib.tot_len = pkt->l3_size;", "fib.tot_len = pkt->l3_size + 1;"),
+        (
+            Catch(
+                t.MTU + "test_hr30_up_to_the_mtu_passes",
+                'hooks["forward"] == forwarded',
+                {"size": 1400},
+            ),
+        ),
+    ),
+    Mutant(
+        "too big: dropped in silence",
+        patch(
+            "forward.c",
+            "	case FIB_FRAG_NEEDED:	/*",
+            "	case FIB_FRAG_NEEDED: return drop(program, DROP_FIB);	/*",
+        ),
+        (
+            Catch(
+                t.MTU + "test_hr30_beyond_the_mtu_is_told",
+                "for e in exchange.errors]",
+                {"size": 1401},
+            ),
+            Catch(t.MTU + "test_hr31_fragments_arrive_whole", t.LOST, families=(4,)),
+            Catch(
+                t.MTU + "test_hr31_fragments_arrive_whole",
+                "for e in exchange.errors]",
+                families=(6,),
+            ),
+        ),
+    ),
+    Mutant(
+        "size of a GSO packet taken for its segments'",
+        patch("parse.h", "	if (skb->gso_size)", "	if (0)"),
+        (Catch(t.MTU + "test_hr33_gso_stream_arrives_intact", '.get("frag-needed", 0) == 0'),),
+    ),
+    Mutant(
+        "a byte of the stream corrupted",
+        patch(
+            "local_delivery.c",
+            "	" + _PEER,
+            "	{ u8 byte = 0xa5;\n"
+            "	  if (skb->len > 2000) bpf_skb_store_bytes(skb, 1000, &byte, 1, 0); }\n	"
+            + _PEER,
+        ),
+        (Catch(t.MTU + "test_hr33_gso_stream_arrives_intact", "received_sha256"),),
+    ),
+)

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a mutant is, and what must catch it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from harness.bpf.module import Patch
+
+
+@dataclass(frozen=True)
+class Catch:
+    """A test that must fail.
+
+    Attributes:
+        test: `one_node/test_legs::test_hr07_…`, below testbeds/.
+        line: What stands in the failing line.
+        arguments: Values for the test's own parameters.
+        families: Which families the fault shows in.
+    """
+
+    test: str
+    line: str
+    arguments: Mapping[str, object] = field(default_factory=dict)
+    families: tuple[int, ...] = (4, 6)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A fault in the datapath.
+
+    Attributes:
+        name: What is wrong, in a few words.
+        patches: How it is made.
+        catches: What must notice.
+        datapath: The datapath that is mutated.
+        posing_as: The name under which it is tested, if not its own.
+    """
+
+    name: str
+    patches: tuple[Patch, ...]
+    catches: tuple[Catch, ...]
+    datapath: str = "bpf"
+    posing_as: str = ""
+
+
+def patch(file: str, old: str, new: str) -> tuple[Patch, ...]:
+    """One change of one file of bpf/."""
+    return (Patch(file, old, new),)

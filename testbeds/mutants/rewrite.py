@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mutants: what is rewritten."""
+
+from __future__ import annotations
+
+from testbeds.mutants import tests as t
+from testbeds.mutants.mutant import Catch, Mutant, patch
+
+_DELIVERED = "if (decrement_ttl(skb, pkt) || write_macs(skb, pod->mac, pod->lxc_mac))"
+
+MUTANTS: tuple[Mutant, ...] = (
+    Mutant(
+        "TTL not decremented on delivery",
+        patch("local_delivery.c", _DELIVERED, "if (write_macs(skb, pod->mac, pod->lxc_mac))"),
+        (
+            Catch(t.TTL, '"pod2:eth0", "request", "in")] == [63]'),
+            Catch(t.TTL_FAR, '"pod2:eth0", "request", "in")] == [62]'),
+        ),
+    ),
+    Mutant(
+        "TTL not decremented on forwarding",
+        patch(
+            "forward.c",
+            """	if (decrement_ttl(skb, pkt))
+		return drop(program, DROP_REWRITE);
+
+	/* Kernels""",
+            "	/* Kernels",
+        ),
+        (Catch(t.TTL_FAR, '"master:enp0s8", "request", "out")] == [63]'),),
+    ),
+    Mutant(
+        "TTL decremented twice",
+        patch("local_delivery.c", _DELIVERED, "decrement_ttl(skb, pkt);\n	" + _DELIVERED),
+        (Catch(t.TTL, '"pod2:eth0", "request", "in")] == [63]', families=(4,)),),
+    ),
+    Mutant(
+        "IPv4 checksum not adjusted to the new TTL",
+        patch("rewrite.c", "		ip->check = check + (check >= 0xffff);\n", ""),
+        (
+            Catch(t.SUMS, t.NO_FAULTS, t.OFFLOADS, (4,)),
+            Catch(t.SUMS_FAR, t.NO_FAULTS, t.OFFLOADS, (4,)),
+        ),
+    ),
+    Mutant(
+        "IPv4 checksum off by one",
+        patch(
+            "rewrite.c",
+            "ip->check = check + (check >= 0xffff);",
+            "ip->check = check + (check >= 0xffff) + 1;",
+        ),
+        (Catch(t.SUMS, t.NO_FAULTS, t.OFFLOADS, (4,)),),
+    ),
+    Mutant(
+        "MACs not rewritten on delivery",
+        patch("local_delivery.c", _DELIVERED, "if (decrement_ttl(skb, pkt))"),
+        (Catch(t.MACS, "assert macs =="), Catch(t.MACS_FAR, "(pod.lxc_mac, pod.mac)")),
+    ),
+    Mutant(
+        "source MAC is the pod's own",
+        patch(
+            "local_delivery.c",
+            "write_macs(skb, pod->mac, pod->lxc_mac)",
+            "write_macs(skb, pod->mac, pod->mac)",
+        ),
+        (Catch(t.MACS, "assert macs =="),),
+    ),
+    Mutant(
+        "MACs exchanged on the wire",
+        patch(
+            "forward.c",
+            "write_macs(skb, fib.dmac, fib.smac)",
+            "write_macs(skb, fib.smac, fib.dmac)",
+        ),
+        (Catch(t.MACS_WIRE, "[there] * 4"),),
+    ),
+    Mutant(
+        "MACs not rewritten for the wire",
+        patch("forward.c", "if (write_macs(skb, fib.dmac, fib.smac))", "if (0)"),
+        (Catch(t.MACS_WIRE, "[there] * 4"),),
+    ),
+)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mutants: the stack is entered."""
+
+from __future__ import annotations
+
+from testbeds.mutants import tests as t
+from testbeds.mutants.mutant import Catch, Mutant, patch
+
+_PEER = "return redirected(program, VERDICT_LOCAL, redirect_peer(pod->ifindex, 0));"
+
+MUTANTS: tuple[Mutant, ...] = (
+    Mutant(
+        "local delivery left to the stack",
+        patch("local_delivery.c", _PEER, "return to_stack(program);"),
+        (
+            Catch(t.B1 + "test_hr01_programs_attached_and_hit", "assert hits =="),
+            Catch(t.B1 + "test_hr02_netfilter_hooks", t.ALL_HOOKS),
+            Catch(t.B1 + "test_hr02_stack_counters", "(expected, expected)"),
+            Catch(t.B1 + "test_hr03_conntrack", "assert entries =="),
+            Catch(t.B1 + "test_hr04_forward_policy_drop", t.LOST),
+            Catch(t.B1 + "test_hr43_host_route_deleted_and_rp_filter_on", t.LOST),
+            Catch(t.B1 + "test_hr46_backlog_enqueues_a_round_trip", "min(rounds)"),
+        ),
+    ),
+    Mutant(
+        "forwarding left to the stack",
+        patch(
+            "forward.c",
+            "	count_fib(result);",
+            "	count_fib(result); return to_stack(program);",
+        ),
+        (
+            Catch(t.B2 + "test_hr02_netfilter_hooks", "dict.fromkeys(NODES, hooks)"),
+            Catch(t.B2 + "test_hr03_conntrack", "assert entries =="),
+            Catch(t.B2 + "test_hr04_forward_policy_drop", t.LOST, {"node": "master"}),
+            Catch(t.B2 + "test_hr05_netdev_drop_on_the_nic", t.LOST, {"hook": "egress"}),
+        ),
+    ),
+    Mutant(
+        "delivery from the wire left to the stack",
+        patch(
+            "local_delivery.c",
+            "	if (pkt->ttl <= 1)",
+            "	if (program == PROGRAM_FROM_NETDEV) return to_stack(program);\n	if (pkt->ttl <= 1)",
+        ),
+        (
+            Catch(t.B2 + "test_hr02_netfilter_hooks", "dict.fromkeys(NODES, hooks)"),
+            Catch(t.B2 + "test_hr05_netdev_drop_on_the_nic", t.LOST, {"hook": "ingress"}),
+            Catch(t.OTHERHOST, "assert replied =="),
+        ),
+    ),
+    Mutant(
+        "cold neighbour left to the stack",
+        patch(
+            "forward.c",
+            "	case FIB_NO_NEIGH:\n		break;",
+            "		break;\n	case FIB_NO_NEIGH: return to_stack(program);",
+        ),
+        (Catch(t.NEIGH + "test_hr27_first_packet_to_a_cold_neighbour", 'hooks["forward"] == 0'),),
+    ),
+    Mutant(
+        "bpf-redirect leaves local delivery to the stack",
+        patch(
+            "local_delivery.c",
+            "return redirected(program, VERDICT_LOCAL, bpf_redirect(pod->ifindex, 0));",
+            "return to_stack(program);",
+        ),
+        (
+            Catch(t.B1 + "test_hr09_legs_as_legacy_bypass_as_bpf", t.TABLE),
+            Catch(t.B2 + "test_hr09_bypass_as_bpf", t.LOST),
+        ),
+        "bpf-redirect",
+    ),
+)
