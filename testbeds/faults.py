@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from harness.bpf import syscall
-from harness.bpf.module import Module, Source
+from harness.bpf.module import Module, Patch, Source
 from harness.hooks import EGRESS, INGRESS, attach
 from harness.testbed import Actor
 
@@ -51,12 +51,14 @@ class HelperCall:
 
     Attributes:
         module: The loaded program.
+        patches: Changes of its source, for the controls.
     """
 
+    patches: tuple[Patch, ...] = ()
+
     def __init__(self) -> None:
-        self.module = Module(
-            Source(("compat.h", "misuse.c")), {"call_helper": syscall.PROG_TYPE_SCHED_CLS}
-        )
+        source = Source(("compat.h", "misuse.c"), patches=self.patches)
+        self.module = Module(source, {"call_helper": syscall.PROG_TYPE_SCHED_CLS})
 
     def put(
         self, node: Actor, interface: str, helper: str, ifindex: int, flags: int = 0,

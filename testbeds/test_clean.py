@@ -37,6 +37,14 @@ def test_it(two_node, datapath):
         two_node.pod1.ping(two_node.pod2, 10)
         two_node.pod1.stream(two_node.pod2, 100_000)
 """
+MEASURING = """
+from harness.topology import Family
+from harness.traffic.iperf import run_stream
+
+def test_it(two_node):
+    ends = two_node.pod1.host, two_node.pod2.host
+    run_stream(*(end.ns for end in ends), Family.ipv4, tuple(end.addresses.ipv4 for end in ends))
+"""
 #: Stops where HOSTROUTE_MOMENT says, as in `module:Class.function`, until it is told to go on.
 STOPPER = """
 import importlib, os
@@ -80,29 +88,34 @@ class Moment:
         function: What is about to be called.
         namespaces: Whether there are namespaces by then.
         programs: Whether there are programs by then.
-        captures: Whether there are tcpdumps by then.
+        children: A word in the command of each child there is by then; empty: there is none.
         datapath: The datapath of the test.
+        test: The test's module.
     """
 
     function: str
     namespaces: bool = True
     programs: bool = True
-    captures: bool = True
+    children: str = "tcpdump"
     datapath: str = "bpf"
+    test: str = TEST
 
 
 MOMENTS = {
-    "building": Moment("harness.topology.build:Host.add_address", True, False, False),
-    "compiling": Moment("harness.datapath.bpf:Module", True, False, False),
-    "attaching": Moment("harness.datapath.bpf:attach", True, True, False),
+    "building": Moment("harness.topology.build:Host.add_address", True, False, ""),
+    "compiling": Moment("harness.datapath.bpf:Module", True, False, ""),
+    "attaching": Moment("harness.datapath.bpf:attach", True, True, ""),
     "loading rules": Moment(
-        "harness.process:run_together", True, False, False, datapath="legacy"
+        "harness.process:run_together", True, False, "", datapath="legacy"
     ),
     "starting captures": Moment("harness.capture.tcpdump:Tcpdump.await_ready"),
     "pinging": Moment("harness.testbed.actor:ping"),
     "streaming": Moment("harness.traffic.stream:_transfer"),
+    "measuring": Moment(
+        "harness.traffic.iperf:_answer", children="iperf_worker", test=MEASURING
+    ),
     "proving captures": Moment("harness.capture.session:prove_complete"),
-    "tearing down": Moment("harness.testbed.testbed:Testbed.close", captures=False),
+    "tearing down": Moment("harness.testbed.testbed:Testbed.close", children=""),
 }  # fmt: skip
 
 
@@ -116,7 +129,7 @@ class Run:
         processes: Pid and command of it and its children when it stopped.
     """
 
-    def __init__(self, moment, directory, test=TEST, **environment):
+    def __init__(self, moment, directory, test, **environment):
         self.mark = uuid.uuid4().hex
         (directory / "stopper.py").write_text(STOPPER, encoding="ascii")
         (directory / "test_child.py").write_text(test, encoding="ascii")
@@ -176,8 +189,8 @@ def stopped(tmp_path):
     """A function that starts a run and returns when it has stopped: `stopped(moment)`."""
     runs = []
 
-    def run(name, test=TEST, **environment):
-        runs.append(Run(MOMENTS[name], tmp_path, test, **environment))
+    def run(name, test="", **environment):
+        runs.append(Run(MOMENTS[name], tmp_path, test or MOMENTS[name].test, **environment))
         return runs[-1]
 
     yield run
@@ -200,7 +213,9 @@ def test_nothing_is_left_of_a_killed_run(name, stopped, unchanged):
     moment, run = MOMENTS[name], stopped(name)
     assert bool(run.namespaces) == moment.namespaces
     assert bool(run.programs) == moment.programs
-    assert any("tcpdump" in command for command in run.processes.values()) == moment.captures
+    children = [run.processes[pid] for pid in run.processes if pid != run.child.pid]
+    assert bool(children) == bool(moment.children)
+    assert all(moment.children in command for command in children), children
     assert run.kill().code == -signal.SIGKILL
     assert await_(lambda: not run.remains()), run.remains()
 

@@ -5,11 +5,14 @@ import dataclasses
 import importlib
 import inspect
 import itertools
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness import datapath as datapaths
+from harness.bpf.module import Patch
 from harness.evidence import KernelLog
 from harness.topology import Family
 from testbeds import faults
@@ -88,29 +91,62 @@ def test_there_are_enough_mutants():
 # ---------------------------------------------------------------- faults of the instrument itself
 
 
-@pytest.mark.parametrize("wrong", ["no-veth", "same-namespace", "peer-down", "no-device"])
-def test_misdirected_packet_that_is_not_dropped_is_noticed(request, monkeypatch, wrong):
-    _let_misuse_pass(monkeypatch)
-    test = _test("one_node/test_helpers::test_hr39_redirect_peer_misdirected")
-    line = _failing_line(test, request, datapaths.find("legacy"), Family.ipv4, {"wrong": wrong})
-    assert "call.returned() ==" in line
+_HELPERS = "one_node/test_helpers::"
+_CALLED_BUT_LET_GO = Patch("misuse.c", "	return result;", "	return TC_ACT_OK;")
+_READDRESSED = Patch(
+    "misuse.c",
+    "		result = redirect_neigh(",
+    "		{ u8 mac[6] = {2}; bpf_skb_store_bytes(skb, 0, mac, 6, 0); }\n"
+    "		result = redirect_neigh(",
+)
+#: Test → (its parameters, the fault of bpf/misuse.c, the line that must notice).
+MISUSE = {
+    "test_hr39_redirect_peer_misdirected": (
+        [{"wrong": wrong} for wrong in ("no-veth", "same-namespace", "no-device")],
+        _CALLED_BUT_LET_GO,
+        "exchange.lost ==",
+    ),
+    "test_hr39_redirect_peer_well_directed": (
+        [{}],
+        Patch("misuse.c", "redirect_peer(call->ifindex", "redirect_peer(call->ifindex + 1"),
+        "exchange.lost ==",
+    ),
+    "test_hr48_helpers_misused": (
+        [{"misuse": "peer-unknown-flags"}, {"misuse": "neigh-unknown-flags"}],
+        _CALLED_BUT_LET_GO,
+        "exchange.lost ==",
+    ),
+    "test_hr48_redirect_neigh_of_a_multicast_frame": (
+        [{"destination": "multicast"}],
+        Patch("misuse.c", "		result = redirect_neigh(call", _READDRESSED.new + "call"),
+        "assert arrived ==",
+    ),
+}
+_MISUSE_CASES = [
+    (name, arguments, fault, line)
+    for name, (cases, fault, line) in MISUSE.items()
+    for arguments in cases
+]
 
 
-@pytest.mark.parametrize("misuse", ["peer-at-egress", "peer-unknown-flags", "neigh-unknown-flags"])
-def test_misused_helper_that_does_not_drop_is_noticed(request, monkeypatch, misuse):
-    _let_misuse_pass(monkeypatch)
-    test = _test("one_node/test_helpers::test_hr48_helpers_misused")
-    line = _failing_line(test, request, datapaths.find("legacy"), Family.ipv4, {"misuse": misuse})
-    assert "call.returned() ==" in line
+@pytest.mark.parametrize(("name", "arguments", "fault", "line"), _MISUSE_CASES)
+def test_helper_that_is_not_dropped_is_noticed(request, monkeypatch, name, arguments, fault, line):
+    monkeypatch.setattr(faults.HelperCall, "patches", (fault,))
+    failing = _failing_line(
+        _test(_HELPERS + name), request, datapaths.find("legacy"), Family.ipv4, arguments
+    )
+    assert line in failing
 
 
-def _let_misuse_pass(monkeypatch):
-    """The program that should misuse a helper calls none and lets the packet go on."""
-
-    def put(self, *args, **kwargs):
-        return None
-
-    monkeypatch.setattr(faults.HelperCall, "put", put)
+def test_requirement_of_a_helper_that_is_not_called_is_noticed(request, monkeypatch):
+    greedy: Any = datapaths.DATAPATHS["bpf-redirect"]
+    greedy = dataclasses.replace(greedy, needs=greedy.needs | {"redirect_peer"})
+    monkeypatch.setitem(datapaths.DATAPATHS, "bpf-redirect", greedy)
+    test = _test(
+        "one_node/test_decision::test_hr06_a_helper_a_datapath_does_not_call_is_no_requirement"
+    )
+    line = _failing_line(test, request, greedy, Family.ipv4, {})
+    assert "Host Routing: BPF" in line
 
 
 def test_decision_that_ignores_a_requirement_is_noticed(request, monkeypatch):
@@ -158,3 +194,21 @@ def test_capture_that_lost_packets_is_refused(request, monkeypatch, build_testbe
 
     with pytest.raises(CaptureError, match=r"lost \d+ of \d+ packets"):
         flood()
+
+
+def test_every_assertion_has_a_control():
+    """A test of the catalogue that no mutant and no control here makes fail does not count."""
+    caught = {catch.test for mutant in MUTANTS for catch in mutant.catches}
+    caught |= {_HELPERS + name for name in MISUSE}
+    caught |= {
+        "one_node/test_decision::test_hr06_unmet_requirement_means_legacy",
+        "one_node/test_decision::test_hr06_a_helper_a_datapath_does_not_call_is_no_requirement",
+    }
+    here = Path(__file__).parent
+    missing = [
+        f"{path.parent.name}/{path.stem}::{name}"
+        for path in sorted(here.glob("*_node/test_*.py"))
+        for name in re.findall(r"^def (test_hr\w+)", path.read_text(), re.MULTILINE)
+        if f"{path.parent.name}/{path.stem}::{name}" not in caught
+    ]
+    assert missing == []

@@ -31,6 +31,8 @@ MUTANTS: tuple[Mutant, ...] = (
             Catch(t.LEGS, t.TABLE),
             Catch(t.LEGS_UDP, t.TABLE),
             Catch(t.LEGS_FAR, t.TABLE),
+            Catch("two_node/test_legs::test_hr08_datagram_between_nodes", t.TABLE),
+            Catch("two_node/test_legs::test_hr08_pod_and_world", t.TABLE),
             Catch(t.B1 + "test_hr11_tc_egress_drop_on_the_servers_lxc", t.LOST),
             Catch(t.B1 + "test_hr46_backlog_enqueues_a_round_trip", "min(rounds)"),
             Catch(t.BORDER + "test_hr37_mark_across_the_border", 'seen["mark"]'),

@@ -67,15 +67,13 @@ def test_hr09_legs_as_legacy_bypass_as_bpf(one_node, datapath, family):
     forward_policy_drop(one_node.master)
     with one_node.evidence() as evidence, one_node.capture() as seen:
         one_node.pod1.ping(one_node.pod2, PINGS)
-    assert (
-        seen.legs()
-        == """
+    expected = """
         pod1:eth0      > request    < reply
         master:lxc1    < request    > reply
         master:lxc2    > request    < reply
         pod2:eth0      < request    > reply
     """
-    )
+    assert seen.legs() == expected
     assert set(evidence.nodes["master"].hooks.values()) == {0}
     assert evidence.nodes["master"].conntrack == []
 

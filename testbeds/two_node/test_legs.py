@@ -23,9 +23,7 @@ def test_hr08_pod_and_world(two_node, datapath, family, bypass):
     with two_node.capture() as seen:
         two_node.pod1.ping(two_node.world)
     answered = "" if datapath.name in ("bpf", "bpf-skip-fib") else "> reply"
-    assert (
-        seen.legs()
-        == f"""
+    expected = f"""
         pod1:eth0        > request    < reply
         master:lxc1      < request    {answered}
         master:enp0s8    > request    < reply
@@ -33,7 +31,7 @@ def test_hr08_pod_and_world(two_node, datapath, family, bypass):
         switch:world     > request    < reply
         world:eth0       < request    > reply
     """
-    )
+    assert seen.legs() == expected
 
 
 @pytest.mark.parametrize("count", [1, 1000])

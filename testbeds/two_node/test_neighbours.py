@@ -100,15 +100,13 @@ def test_hr29_neighbour_that_never_answers(two_node, datapath, family):
     with two_node.evidence() as evidence, two_node.capture() as seen:
         exchange = two_node.pod1.ping(address)
     assert exchange.lost == 1
-    assert (
-        seen.legs()
-        == f"""
+    expected = f"""
         pod1:eth0        > request
         master:lxc1      < request
         master:enp0s8    > {_ASK[family]}
         node1:enp0s8     < {_ASK[family]}
     """
-    )
+    assert seen.legs() == expected
     if datapath.name in ("bpf", "bpf-redirect"):
         assert evidence.nodes["master"].programs.fib == {"no-neigh": 1}
 

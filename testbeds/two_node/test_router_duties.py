@@ -27,15 +27,13 @@ def test_hr17_ttl_2_ends_at_the_second_node(two_node, datapath, family):
     node1 = two_node.network.host("node1").addresses[family]
     assert exchange.errors == [IcmpError(node1, *TIME_EXCEEDED[family], 0, 1)]
     told = "" if datapath.name in ("bpf", "bpf-skip-fib") else "> error"
-    assert (
-        seen.legs()
-        == f"""
+    expected = f"""
         pod1:eth0        > request    < error
         master:lxc1      < request    {told}
         master:enp0s8    > request    < error
         node1:enp0s8     < request    > error
     """
-    )
+    assert seen.legs() == expected
 
 
 @pytest.mark.parametrize("destination", ["ff02::1", "ff05::1", "fe80::99"])
