@@ -14,7 +14,7 @@ from harness.bpf.contract import enums
 from harness.bpf.module import Module, Patch, Source
 from harness.datapath.base import Counters
 from harness.datapath.settings import NodeSettings
-from harness.hooks import EGRESS, INGRESS, Attachment, attach, attachments
+from harness.hooks import EGRESS, INGRESS, Attachment, attach, attachments, detach_all
 from harness.topology import Family, Node
 from harness.topology.addressing import mac_bytes
 from harness.topology.build import NIC
@@ -118,6 +118,7 @@ class InstalledBpf:
         self.name = name
         self.node = node
         self.module = module
+        self._devices: set[int] = set()
         self._empty_maps()
         self.sync()
         for pod in node.pods:
@@ -128,6 +129,7 @@ class InstalledBpf:
 
     def _attach(self, program: str, ifindex: int, direction: int) -> None:
         attach(self.node.ns, ifindex, direction, self.module.fd(program), program)
+        self._devices.add(ifindex)
 
     def _empty_maps(self) -> None:
         for name in ("endpoints4", "endpoints6", "sources"):
@@ -224,5 +226,11 @@ class InstalledBpf:
         return f"{self.name} ({tags})"
 
     def remove(self) -> None:
-        """Give the module back; its programs die with the node's devices."""
+        """Detach, and give the module back for the next testbed.
+
+        A namespace that ends sends MLD farewells, some time later: were the programs still attached
+        then, they would count them into the next testbed's maps.
+        """
+        for ifindex in self._devices:
+            detach_all(self.node.ns, ifindex)
         _pool.give_back(self.module)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 
 from pyroute2.netlink.exceptions import NetlinkError
@@ -24,7 +25,6 @@ if "TCA_BPF_TAG" not in _KNOWN:
 # TC_H_CLSACT with TC_H_MIN_INGRESS and TC_H_MIN_EGRESS, uapi/linux/pkt_sched.h.
 INGRESS, EGRESS = 0xFFFFFFF2, 0xFFFFFFF3
 _DIRECTIONS = {INGRESS: "ingress", EGRESS: "egress"}
-_EEXIST = 17
 #: A datapath's; probes that a test puts before it take a lower one.
 PRIORITY = 10
 
@@ -65,7 +65,7 @@ def attach(
     try:
         ns.netlink.tc("add", "clsact", ifindex)
     except NetlinkError as error:
-        if error.code != _EEXIST:
+        if error.code != errno.EEXIST:
             raise KernelError(
                 f"the kernel has no clsact qdisc ({error})", "enable CONFIG_NET_SCH_INGRESS"
             ) from None
@@ -79,6 +79,15 @@ def attach(
             f"cannot attach {name} to ifindex {ifindex} of {ns.name} ({error})",
             "enable CONFIG_NET_CLS_BPF",
         ) from None
+
+
+def detach_all(ns: NetNS, ifindex: int) -> None:
+    """Take every program off a device's clsact hooks, now; a device that is gone has none."""
+    try:
+        ns.netlink.tc("del", "clsact", ifindex)
+    except NetlinkError as error:
+        if error.code not in (errno.ENODEV, errno.ENOENT, errno.EINVAL):
+            raise
 
 
 def attachments(ns: NetNS, interfaces: dict[str, int]) -> list[Attachment]:
