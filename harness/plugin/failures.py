@@ -74,7 +74,7 @@ def _add_testbed(item: pytest.Item, report: pytest.TestReport, testbed: Testbed)
     """Add what is known of one of the test's testbeds."""
     for entry in testbed.datapaths:
         if entry.degraded:
-            item.user_properties.append(("degraded", entry.status()))
+            report.user_properties.append(("degraded", entry.status()))
     pcaps: list[Path] = []
     if report.failed or item.config.getoption("--keep-pcaps"):
         try:
@@ -88,7 +88,7 @@ def _add_testbed(item: pytest.Item, report: pytest.TestReport, testbed: Testbed)
             input("Enter to go on: ")
     for seen in testbed.captures:
         if seen.complete:
-            item.user_properties.append(("legs", str(seen.legs())))
+            report.user_properties.append(("legs", str(seen.legs())))
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -106,6 +106,7 @@ def pytest_runtest_makereport(
         _add_testbed(item, report, testbed)
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """With -v, print the legs a passed test saw."""
     if (
@@ -124,7 +125,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 _terminal: Any = None
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def pytest_sessionstart(session: pytest.Session) -> None:
     """Remember the terminal."""
     global _terminal  # noqa: PLW0603 - pytest_runtest_logreport gets no config
-    _terminal = config.pluginmanager.get_plugin("terminalreporter")
+    _terminal = session.config.pluginmanager.get_plugin("terminalreporter")

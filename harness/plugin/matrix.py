@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import defaultdict
 
 import pytest
@@ -50,10 +51,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     columns = [*datapaths.DATAPATHS, "-"]
     titles = {**{name: name for name in columns}, "-": "any"}
     write(f"{'':<64}" + "".join(f"{titles[name]:<14}" for name in columns))
+    others: dict[str, list[str]] = defaultdict(list)
     for identity, entry in CATALOGUE.items():
         cells = [_matrix.cell(identity, name) for name in columns]
-        head = f"{identity}  {entry.title:<57}"
         if any(cells):
-            write(head + "".join(f"{cell or '.':<14}" for cell in cells).rstrip())
+            row = "".join(f"{cell or '.':<14}" for cell in cells)
+            write(f"{identity}  {entry.title:<57}{row}".rstrip())
         else:
-            write(head + (entry.later or "not selected in this run"))
+            others[entry.later or "not selected in this run"].append(identity)
+    for reason, identities in others.items():
+        text = textwrap.fill(f"{reason}: {', '.join(identities)}", 100, subsequent_indent="  ")
+        for line in text.splitlines():
+            write(line)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from harness.datapath import Datapath, Features, NodeDatapath, NodeSettings
 from harness.evidence import Evidence
 from harness.testbed.actor import Actor
 from harness.testbed.seen import Seen
-from harness.topology import Family, Host, Network, Topology
+from harness.topology import Family, Network, Topology
 from harness.traffic import Flow
 
 
@@ -91,7 +91,7 @@ class Testbed:
             CaptureError: A capture could not be started or proven complete.
         """
         directory = self.directory / f"capture{len(self.captures) + 1}"
-        names = [f"{host.name}:{ifname}" for host, ifname in self._rows()]
+        names = [f"{host.name}:{ifname}" for host, ifname in self.network.interfaces()]
         seen = Seen(directory, names)
         capture = Capture(self.network, directory)
         self._captures.append(capture)
@@ -103,11 +103,6 @@ class Testbed:
             seen.complete = True
         finally:
             self._open.remove(seen)
-
-    def _rows(self) -> Sequence[tuple[Host, str]]:
-        """Interfaces in the order in which a packet from the first pod would pass them."""
-        rows = self.network.interfaces()
-        return sorted(rows, key=lambda row: row[0].name != "pod1")
 
     @contextmanager
     def evidence(self) -> Iterator[Evidence]:

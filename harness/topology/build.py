@@ -290,8 +290,15 @@ class Network:
         return {host.name: host for host in self.hosts}[name]
 
     def interfaces(self) -> list[tuple[Host, str]]:
-        """Every interface but `lo` and the bridge itself, in the order a packet would pass them."""
-        return [(host, ifname) for host in self.hosts for ifname in host.macs]
+        """Every interface but `lo` and the bridge itself, in a packet's order from pod1 on."""
+        first, *others = self.nodes
+        hosts: list[Host] = [self.pods[0], first]
+        hosts += [host for host in (self.switch,) if host is not None]
+        rows = [(host, ifname) for host in hosts for ifname in host.macs]
+        for node in others:
+            rows += [(node, ifname) for ifname in sorted(node.macs, key=lambda name: name != NIC)]
+        last = [*self.pods[1:], *([self.world] if self.world is not None else [])]
+        return rows + [(host, ifname) for host in last for ifname in host.macs]
 
     def close(self) -> None:
         """Let every namespace go."""
