@@ -102,7 +102,7 @@ class Moment:
 
 
 MOMENTS = {
-    "building": Moment("harness.topology.build:Host.add_address", True, False, ""),
+    "building": Moment("harness.topology.hosts:Host.add_address", True, False, ""),
     "compiling": Moment("harness.datapath.bpf:Module", True, False, ""),
     "attaching": Moment("harness.datapath.bpf:attach", True, True, ""),
     "loading rules": Moment(

@@ -100,7 +100,7 @@ _READDRESSED = Patch(
     "		result = redirect_neigh(",
 )
 #: Test → (its parameters, the fault of bpf/misuse.c, the line that must notice).
-MISUSE = {
+MISUSE: dict[str, tuple[list[dict[str, str]], Patch, str]] = {
     "test_hr39_redirect_peer_misdirected": (
         [{"wrong": wrong} for wrong in ("no-veth", "same-namespace", "no-device")],
         _CALLED_BUT_LET_GO,

@@ -17,7 +17,7 @@ from harness.datapath.settings import NodeSettings
 from harness.hooks import EGRESS, INGRESS, Attachment, attach, attachments, detach_all
 from harness.topology import Family, Node
 from harness.topology.addressing import mac_bytes
-from harness.topology.build import NIC
+from harness.topology.hosts import NIC
 
 #: In the order in which they are joined: each part uses only what stands before it. The stages
 #: to come (policy.c, service.c, masquerade.c, encap.c) go between gateway.c and local_delivery.c.

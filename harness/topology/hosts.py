@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hosts of a topology: a namespace with interfaces, and what can be changed about it. Floor 2."""
+
+from __future__ import annotations
+
+import socket
+import time
+from contextlib import closing
+from typing import Any
+
+from pyroute2.ethtool.ioctl import IoctlEthtool
+
+from harness.errors import KernelError
+from harness.netns import NetNS
+from harness.topology import addressing as plan
+from harness.topology.addressing import Addresses, Family
+
+NIC = "enp0s8"
+POD_IF = "eth0"
+_SETTLE_SECONDS = 5
+_PERMANENT = 0x80  # NUD_PERMANENT, uapi/linux/neighbour.h
+_TENTATIVE = 0x40  # IFA_F_TENTATIVE, uapi/linux/if_addr.h
+_ANY_SCOPE = 255  # RT_SCOPE_NOWHERE, uapi/linux/rtnetlink.h
+_OFFLOADS = ("tx-checksum-ip-generic", "tx-tcp-segmentation", "tx-tcp6-segmentation",
+             "tx-generic-segmentation", "tx-scatter-gather")  # fmt: skip
+
+
+class Host:
+    """A namespace with its interfaces.
+
+    Attributes:
+        name: `master`, `pod1`, `world`, `switch`.
+        ns: The namespace.
+        addresses: Its main address in each family.
+        links: Interface name → ifindex.
+        macs: Interface name → MAC.
+    """
+
+    def __init__(self, name: str, addresses: Addresses) -> None:
+        self.name = name
+        self.addresses = addresses
+        self.ns = NetNS(name)
+        self.links: dict[str, int] = {}
+        self.macs: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def ifindex(self, ifname: str) -> int:
+        """The index of an interface, asked of the kernel once."""
+        if ifname not in self.links:
+            self.links[ifname] = self.ns.netlink.link_lookup(ifname=ifname)[0]
+        return self.links[ifname]
+
+    def up(self, ifname: str) -> None:
+        """Set an interface up."""
+        self.ns.netlink.link("set", index=self.ifindex(ifname), state="up")
+
+    def down(self, ifname: str) -> None:
+        """Set an interface down."""
+        self.ns.netlink.link("set", index=self.ifindex(ifname), state="down")
+
+    def add_address(self, ifname: str, address: str, prefix: int) -> None:
+        """Add an address; IPv6 joins its group a moment later: see `await_settled`."""
+        self.ns.netlink.addr("add", index=self.ifindex(ifname), address=address, prefixlen=prefix)
+
+    def await_settled(self) -> None:
+        """Return when nothing that was set up here is still on its way in the kernel.
+
+        Two workers are waited for. linkwatch: a veth end that came up before its peer gets its
+        queue from it, and until then drops what it is given. addrconf's: it joins an IPv6 address's
+        multicast group, with an MLD report, and only then clears the address's tentative flag.
+
+        Raises:
+            KernelError: A link or an address is not ready after five seconds.
+        """
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        while late := [*self._links_without_carrier(), *self._tentative_addresses()]:
+            if time.monotonic() > deadline:
+                raise KernelError(
+                    f"{late[0]} of {self.name} is not ready after {_SETTLE_SECONDS} s",
+                    "look at the kernel's log",
+                )
+
+    def _links_without_carrier(self) -> list[str]:
+        return [
+            name
+            for link in self.ns.netlink.get_links()
+            if (name := link.get_attr("IFLA_IFNAME")) in self.macs
+            and link.get_attr("IFLA_OPERSTATE") != "UP"
+        ]
+
+    def _tentative_addresses(self) -> list[str]:
+        return [
+            str(entry.get_attr("IFA_ADDRESS"))
+            for entry in self.ns.netlink.get_addr(family=socket.AF_INET6)
+            if entry.get_attr("IFA_FLAGS") & _TENTATIVE
+        ]
+
+    def add_route(self, destination: str, **spec: Any) -> None:
+        """Add a route; `dev` names an interface, the rest is pyroute2's."""
+        self._route("add", destination, spec)
+
+    def delete_route(self, destination: str, **spec: Any) -> None:
+        """Delete a route."""
+        self._route("del", destination, {"scope": _ANY_SCOPE} | spec)
+
+    def _route(self, command: str, destination: str, spec: dict[str, Any]) -> None:
+        if "dev" in spec:
+            spec["oif"] = self.ifindex(spec.pop("dev"))
+        family = Family.ipv6 if ":" in f"{destination}{spec.get('gateway', '')}" else Family.ipv4
+        self.ns.netlink.route(command, dst=destination, family=family.af, **spec)
+
+    def add_neighbour(self, ifname: str, address: str, mac: str) -> None:
+        """Add, or overwrite, a neighbour that is never resolved nor forgotten."""
+        self.ns.netlink.neigh(
+            "replace", dst=address, lladdr=mac, ifindex=self.ifindex(ifname), state=_PERMANENT,
+            family=Family.ipv6.af if ":" in address else Family.ipv4.af,
+        )  # fmt: skip
+
+    def delete_neighbour(self, ifname: str, address: str) -> None:
+        """Forget a neighbour, so that the next packet must resolve it."""
+        self.ns.netlink.neigh(
+            "del", dst=address, ifindex=self.ifindex(ifname),
+            family=Family.ipv6.af if ":" in address else Family.ipv4.af,
+        )  # fmt: skip
+
+    def neighbours(self, family: Family) -> dict[str, str]:
+        """Address → MAC of every neighbour whose MAC is known."""
+        table = {}
+        for entry in self.ns.netlink.get_neighbours(family=family.af):
+            mac = entry.get_attr("NDA_LLADDR")
+            if mac:
+                table[entry.get_attr("NDA_DST")] = mac
+        return table
+
+    def offloads_off(self, ifname: str) -> None:
+        """Switch segmentation and checksum offloads off: `ethtool -K … tso off gso off tx off`."""
+        with self.ns, closing(IoctlEthtool(ifname)) as ethtool:
+            features = ethtool.get_features()
+            for name in _OFFLOADS:
+                if name in features:
+                    features[name] = False
+            ethtool.set_features(features)
+
+    def close(self) -> None:
+        """Let the namespace go."""
+        self.ns.close()
+
+
+class Pod(Host):
+    """A pod: one interface, `eth0`; the other end is `lxcN` in its node.
+
+    Attributes:
+        node: The node it runs on.
+        number: N of its `lxcN`.
+    """
+
+    def __init__(self, number: int, node: Node, addresses: Addresses) -> None:
+        super().__init__(f"pod{number}", addresses)
+        self.node = node
+        self.number = number
+        self.lxc = f"lxc{number}"
+        self.macs[POD_IF] = plan.mac("pod", number)
+
+    @property
+    def mac(self) -> str:
+        """The MAC of its eth0."""
+        return self.macs[POD_IF]
+
+    @property
+    def lxc_mac(self) -> str:
+        """The MAC of its lxc."""
+        return self.node.macs[self.lxc]
+
+
+class Node(Host):
+    """A node.
+
+    Attributes:
+        number: From 1.
+        pods: The pods it runs.
+        gateway: The address its pods send everything to.
+    """
+
+    def __init__(self, number: int, name: str) -> None:
+        super().__init__(name, plan.node_nic(number))
+        self.number = number
+        self.pods: list[Pod] = []
+        self.gateway = plan.gateway(number)
+
+    @property
+    def has_nic(self) -> bool:
+        """Whether it hangs on a wire."""
+        return NIC in self.macs
