@@ -17,12 +17,16 @@ from harness.topology import Host, Network
 
 _PACKAGES = ("ebpf-hostroute", "iperf3", "numpy", "pyroute2", "pytest", "pytest-benchmark", "scipy")
 _GOVERNOR = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"
-# Under /proc/sys/net, as each namespace has them. Absent ones are left out.
+# Under /proc/sys/net, as each namespace has its own.
 _SYSCTLS = (
-    "core/default_qdisc", "core/netdev_max_backlog", "core/rmem_max", "core/wmem_max",
-    "core/bpf_jit_enable", "core/bpf_jit_harden", "ipv4/ip_forward", "ipv4/conf/all/rp_filter",
+    "core/rmem_max", "core/wmem_max", "ipv4/ip_forward", "ipv4/conf/all/rp_filter",
     "ipv4/tcp_congestion_control", "ipv4/tcp_rmem", "ipv4/tcp_wmem", "ipv4/tcp_timestamps",
     "ipv6/conf/all/forwarding", "netfilter/nf_conntrack_max", "netfilter/nf_conntrack_buckets",
+)  # fmt: skip
+# Those that only the machine's own namespace has.
+_MACHINE_SYSCTLS = (
+    "core/bpf_jit_enable", "core/bpf_jit_harden", "core/default_qdisc", "core/netdev_budget",
+    "core/netdev_max_backlog",
 )  # fmt: skip
 
 
@@ -50,6 +54,7 @@ def machine_facts() -> dict[str, object]:
         "cpus_allowed": sorted(os.sched_getaffinity(0)),
         "virtualised": bool(re.search(r"^flags\s*:.*\bhypervisor\b", cpuinfo, re.M)),
         "governor": _text(_GOVERNOR),
+        "sysctls": _sysctls(_MACHINE_SYSCTLS),
         "python": sys.version.split()[0],
         "packages": packages,
     }
@@ -57,29 +62,29 @@ def machine_facts() -> dict[str, object]:
 
 def network_facts(network: Network) -> dict[str, object]:
     """Host → its sysctls, and its interfaces with MTU, qdisc and the offloads that are on."""
-    return {host.name: {"sysctls": _sysctls(host), **_interfaces(host)} for host in network.hosts}
+    facts: dict[str, object] = {}
+    for host in network.hosts:
+        with host.ns:
+            sysctls = _sysctls(_SYSCTLS)
+        facts[host.name] = {"sysctls": sysctls, "interfaces": _interfaces(host)}
+    return facts
 
 
-def _sysctls(host: Host) -> dict[str, str]:
-    found = {}
-    with host.ns:
-        for key in _SYSCTLS:
-            if value := _text(f"/proc/sys/net/{key}"):
-                found[key.replace("/", ".")] = re.sub(r"\s+", " ", value)
-    return found
+def _sysctls(keys: tuple[str, ...]) -> dict[str, str]:
+    """Sysctl → value, as the calling thread's namespace has them; absent ones are left out."""
+    found = {key.replace("/", "."): _text(f"/proc/sys/net/{key}") for key in keys}
+    return {key: re.sub(r"\s+", " ", value) for key, value in found.items() if value}
 
 
 def _interfaces(host: Host) -> dict[str, object]:
     links = {link.get_attr("IFLA_IFNAME"): link for link in host.ns.netlink.get_links()}
     return {
-        "interfaces": {
-            name: {
-                "mtu": links[name].get_attr("IFLA_MTU"),
-                "qdisc": links[name].get_attr("IFLA_QDISC"),
-                "offloads": _offloads(host, name),
-            }
-            for name in host.macs
+        name: {
+            "mtu": links[name].get_attr("IFLA_MTU"),
+            "qdisc": links[name].get_attr("IFLA_QDISC"),
+            "offloads": _offloads(host, name),
         }
+        for name in host.macs
     }
 
 

@@ -18,7 +18,8 @@ from harness.traffic.iperf import Stream, run_stream
 from testbeds.measuring import arm
 
 pytestmark = pytest.mark.control
-DEADLINE = 20.0
+DEADLINE = 30.0
+GRACE = 3.0  # on a busy machine a worker takes a second to start
 
 
 @pytest.fixture
@@ -74,18 +75,18 @@ def received(built):
 @pytest.fixture
 def streaming(built):
     """A stream that has begun to flow."""
-    thread = Streaming(built, Stream(grace=1.0))
+    thread = Streaming(built, Stream(grace=GRACE))
     thread.start()
     deadline = time.monotonic() + DEADLINE
     while received(built) < 1_000_000:
-        assert time.monotonic() < deadline, thread.error
+        assert thread.is_alive() and time.monotonic() < deadline, thread.error
     yield thread
     thread.join(DEADLINE)
 
 
 def test_bench_stream_over_a_link_that_goes_down(built, streaming):
     built.server.down("eth0")
-    assert "client in pod1: no end within 2 s" in streaming.ended()
+    assert f"client in pod1: no end within {1 + GRACE:g} s" in streaming.ended()
 
 
 @pytest.mark.parametrize(
