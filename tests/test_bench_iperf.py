@@ -104,7 +104,6 @@ def libiperf(tmp_path, monkeypatch):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         monkeypatch.setattr(iperf, "PORT", taken.getsockname()[1])
-    monkeypatch.setattr(iperf, "_LISTEN_SECONDS", 2.0)
     return install
 
 

@@ -11,7 +11,11 @@ from harness.capture.tcpdump import DIRECTIONS, Tcpdump, prove_complete
 from harness.errors import CaptureError
 from harness.topology import Network
 
-SNAPLEN = 2048
+#: Holds the headers of a packet and of one it quotes, and leaves the ring room for 5,000 frames: on
+#: a machine that does not schedule tcpdump for seconds, those of a whole test.
+HEADERS = 256
+#: Holds whole frames of the usual MTU, as checksums need them; the ring has room for 900.
+WHOLE = 2048
 
 
 class Capture:
@@ -21,8 +25,13 @@ class Capture:
         directory: Where the pcap files are: `pod1:eth0.in.pcap` and so on.
     """
 
-    def __init__(self, network: Network, directory: Path, snaplen: int = SNAPLEN) -> None:
+    def __init__(self, network: Network, directory: Path, snaplen: int = HEADERS) -> None:
         """Start capturing; returns when every tcpdump listens.
+
+        Args:
+            network: What to capture on.
+            directory: Where the pcap files go.
+            snaplen: Bytes kept of a frame: `HEADERS` or `WHOLE`.
 
         Raises:
             CaptureError: One did not start.

@@ -50,8 +50,8 @@ class Tcpdump:
             ifname: The interface.
             direction: `in` or `out`.
             path: The pcap file to write.
-            snaplen: Bytes kept of a frame; with --immediate-mode the ring has a slot of that size
-                for each of 2 MiB, at full size only 8 of them.
+            snaplen: Bytes kept of a frame; with --immediate-mode each takes a slot of that size,
+                and some, in a ring of 2 MiB.
         """
         self.interface, self.direction, self.path = f"{ns.name}:{ifname}", direction, path
         argv = ["tcpdump", "-i", ifname, "-n", "-p", "-U", "--immediate-mode", "-Z", "root",

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness import datapath as datapaths
-from harness.capture import Capture
+from harness.capture import HEADERS, Capture
 from harness.datapath import Datapath, Features, NodeDatapath, NodeSettings
 from harness.evidence import Evidence
 from harness.testbed.actor import Actor
@@ -84,8 +84,11 @@ class Testbed:
         return {entry.node.name: entry for entry in self.datapaths}[node]
 
     @contextmanager
-    def capture(self) -> Iterator[Seen]:
+    def capture(self, snaplen: int = HEADERS) -> Iterator[Seen]:
         """Capture on every interface; the frames are there when the context has ended.
+
+        Args:
+            snaplen: Bytes kept of a frame: `capture.HEADERS`, or `capture.WHOLE` for checksums.
 
         Raises:
             CaptureError: A capture could not be started or proven complete.
@@ -93,7 +96,7 @@ class Testbed:
         directory = self.directory / f"capture{len(self.captures) + 1}"
         names = [f"{host.name}:{ifname}" for host, ifname in self.network.interfaces()]
         seen = Seen(directory, names)
-        capture = Capture(self.network, directory)
+        capture = Capture(self.network, directory, snaplen)
         self._captures.append(capture)
         self.captures.append(seen)
         self._open.append(seen)

@@ -3,6 +3,8 @@
 
 import pytest
 
+from harness.capture import WHOLE
+
 
 def test_hr13_ttl_same_node(one_node, datapath, family):
     with one_node.capture() as seen:
@@ -25,13 +27,13 @@ def test_hr14_macs_at_the_pod(one_node, datapath, family):
 @pytest.mark.parametrize("offloads", [True, False], ids=["offloads", "no-offloads"])
 def test_hr18_checksums_at_every_tap_same_node(build_testbed, datapath, family, offloads):
     testbed = build_testbed("one_node", datapath, family, {"offloads": offloads})
-    with testbed.capture() as seen:
+    with testbed.capture(WHOLE) as seen:
         testbed.pod1.ping(testbed.pod2)
         testbed.pod1.datagrams(testbed.pod2)
         testbed.pod1.ping(testbed.pod2, ttl=1, size=1000)
     faults = [(str(frame), frame.checksum_faults()) for frame in seen.frames]
     assert [fault for fault in faults if fault[1]] == []
-    with testbed.capture() as seen_tcp:
+    with testbed.capture(WHOLE) as seen_tcp:
         testbed.pod1.stream(testbed.pod2, 1000)
     faults = [(str(frame), frame.checksum_faults()) for frame in seen_tcp.frames]
     assert [fault for fault in faults if fault[1]] == []

@@ -6,6 +6,7 @@ from scapy.layers.inet import ICMP, IP
 from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import Ether
 
+from harness.capture import WHOLE
 from harness.traffic import Flow
 from harness.traffic.flow import ICMP_PROTOCOL
 
@@ -39,13 +40,13 @@ def test_hr15_macs_on_the_wire(two_node, datapath, family):
 @pytest.mark.parametrize("offloads", [True, False], ids=["offloads", "no-offloads"])
 def test_hr18_checksums_at_every_tap_two_nodes(build_testbed, datapath, family, offloads):
     testbed = build_testbed("two_node", datapath, family, {"offloads": offloads})
-    with testbed.capture() as seen:
+    with testbed.capture(WHOLE) as seen:
         testbed.pod1.ping(testbed.pod2)
         testbed.pod1.datagrams(testbed.pod2)
         testbed.pod1.ping(testbed.pod2, ttl=2, size=1000)
     faults = [(str(frame), frame.checksum_faults()) for frame in seen.frames]
     assert [fault for fault in faults if fault[1]] == []
-    with testbed.capture() as seen_tcp:
+    with testbed.capture(WHOLE) as seen_tcp:
         testbed.pod1.stream(testbed.pod2, 1000)
     faults = [(str(frame), frame.checksum_faults()) for frame in seen_tcp.frames]
     assert [fault for fault in faults if fault[1]] == []
