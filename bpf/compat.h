@@ -23,6 +23,9 @@
 static long (*redirect_neigh)(u32 ifindex, struct bpf_redir_neigh *params, int plen,
 			      u64 flags) = (void *)BPF_FUNC_redirect_neigh;
 static long (*redirect_peer)(u32 ifindex, u64 flags) = (void *)BPF_FUNC_redirect_peer;
+/* BCC says int; before 6.13 the helper's sum has 32 bits, and half of all sums would look negative. */
+static s64 (*csum_diff)(const void *from, u32 from_size, const void *to, u32 to_size,
+			u32 seed) = (void *)BPF_FUNC_csum_diff;
 static u64 (*jiffies64)(void) = (void *)BPF_FUNC_jiffies64;
 
 #ifndef NULL

@@ -110,8 +110,8 @@ static __always_inline int answer_solicitation(struct __sk_buff *skb, const stru
 	__builtin_memcpy(adv.mac, pod->lxc_mac, ETH_ALEN);
 	pseudo.length = bpf_htonl(size);
 	pseudo.next_header = bpf_htonl(IPPROTO_ICMPV6);
-	sum = bpf_csum_diff(NULL, 0, (void *)&pseudo, sizeof(pseudo), 0);
-	sum = bpf_csum_diff(NULL, 0, (void *)&adv.icmp, size, sum);
+	sum = csum_diff(NULL, 0, (void *)&pseudo, sizeof(pseudo), 0);
+	sum = csum_diff(NULL, 0, (void *)&adv.icmp, size, sum);
 	adv.icmp.icmp6_cksum = fold(sum);
 	if (bpf_skb_change_tail(skb, sizeof(adv), 0) ||
 	    bpf_skb_store_bytes(skb, 0, &adv, sizeof(adv), 0))

@@ -33,15 +33,12 @@ static __always_inline s64 sum_bytes(struct __sk_buff *skb, u32 offset, u64 leng
 		size = length - done;
 		if (size > CHUNK)
 			size = CHUNK;
+		/* 1 to CHUNK by arithmetic: from `!= 0` the verifier learns nothing before 6.8. */
 		asm volatile("" : "+r"(size));
-		if (size > CHUNK)
-			break;
-		asm volatile("" : "+r"(size));
-		if (size < 1)
-			break;
+		size = ((size - 1) & (CHUNK - 1)) + 1;
 		if (bpf_skb_load_bytes(skb, offset + done, chunk, size))
 			return -1;
-		sum = bpf_csum_diff(NULL, 0, (void *)chunk, CHUNK, sum);
+		sum = csum_diff(NULL, 0, (void *)chunk, CHUNK, sum);
 		if (sum < 0)
 			return sum;
 	}
@@ -107,7 +104,7 @@ static __always_inline int error4(struct __sk_buff *skb, const struct packet *pk
 		return -1;
 	head.icmp.type = type;
 	head.icmp.code = code;
-	sum = bpf_csum_diff(NULL, 0, (void *)&head.icmp, sizeof(head.icmp), 0);
+	sum = csum_diff(NULL, 0, (void *)&head.icmp, sizeof(head.icmp), 0);
 	sum = sum_bytes(skb, L3_OFFSET + sizeof(head), quote, sum);
 	if (sum < 0)
 		return -1;
@@ -120,7 +117,7 @@ static __always_inline int error4(struct __sk_buff *skb, const struct packet *pk
 	head.ip.protocol = IPPROTO_ICMP;
 	head.ip.saddr = from;
 	head.ip.daddr = pkt->src4;
-	head.ip.check = fold(bpf_csum_diff(NULL, 0, (void *)&head.ip, sizeof(head.ip), 0));
+	head.ip.check = fold(csum_diff(NULL, 0, (void *)&head.ip, sizeof(head.ip), 0));
 	return bpf_skb_store_bytes(skb, L3_OFFSET, &head, sizeof(head), 0);
 }
 
@@ -151,8 +148,8 @@ static __always_inline int error6(struct __sk_buff *skb, const struct packet *pk
 	pseudo.destination = pkt->src6;
 	pseudo.length = bpf_htonl(sizeof(head.icmp) + quote);
 	pseudo.next_header = bpf_htonl(IPPROTO_ICMPV6);
-	sum = bpf_csum_diff(NULL, 0, (void *)&pseudo, sizeof(pseudo), 0);
-	sum = bpf_csum_diff(NULL, 0, (void *)&head.icmp, sizeof(head.icmp), sum);
+	sum = csum_diff(NULL, 0, (void *)&pseudo, sizeof(pseudo), 0);
+	sum = csum_diff(NULL, 0, (void *)&head.icmp, sizeof(head.icmp), sum);
 	sum = sum_bytes(skb, L3_OFFSET + sizeof(head), quote, sum);
 	if (sum < 0)
 		return -1;
