@@ -18,7 +18,7 @@ static __always_inline int from_container4(struct __sk_buff *skb, const struct s
 		return drop(PROGRAM_FROM_CONTAINER, DROP_MALFORMED);
 	if (pkt.src4 != pod->ip4)
 		return drop(PROGRAM_FROM_CONTAINER, DROP_SOURCE);
-	if (link_scope4(pkt.dst4) || has_options4(skb))
+	if (link_scope4(pkt.dst4) || has_options4(skb) || for_the_stack(skb))
 		return to_stack(PROGRAM_FROM_CONTAINER);
 	/* service.c, then egress policy of policy.c */
 	target = endpoints4.lookup(&pkt.dst4);
@@ -47,7 +47,7 @@ static __always_inline int from_container6(struct __sk_buff *skb, const struct s
 		return drop(PROGRAM_FROM_CONTAINER, DROP_SOURCE);
 	if (is_neighbour_discovery(skb, &pkt))
 		return answer_solicitation(skb, pod);
-	if (link_scope6(&pkt.dst6))
+	if (link_scope6(&pkt.dst6) || for_the_stack(skb))
 		return to_stack(PROGRAM_FROM_CONTAINER);
 	/* service.c, then egress policy of policy.c */
 	target = endpoints6.lookup(&pkt.dst6);

@@ -51,7 +51,7 @@ static __always_inline bool error_allowed(struct __sk_buff *skb, const struct pa
 {
 	u8 type;
 
-	if (skb->pkt_type != PACKET_HOST && skb->pkt_type != PACKET_OTHERHOST)
+	if (skb->pkt_type != PACKET_HOST || pkt->later_fragment)
 		return false;
 	if (pkt->family == ADDRESS_FAMILY_INET) {
 		if (link_scope4(pkt->src4) || !pkt->src4)

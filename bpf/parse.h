@@ -55,6 +55,7 @@ struct packet {
 	u8 protocol;		/* or next header */
 	u8 tos;
 	bool has_ports;
+	bool later_fragment;	/* or behind an IPv6 extension header: no ICMP error about it */
 	u16 sport, dport;
 	u32 l3_size;		/* of one segment, if the packet is GSO */
 	__be32 flowinfo;
@@ -99,6 +100,13 @@ static __always_inline bool same_address6(const union address6 *a, const union a
 static __always_inline bool unspecified6(const union address6 *a)
 {
 	return !(a->words[0] | a->words[1] | a->words[2] | a->words[3]);
+}
+
+/* A tagged frame belongs to another link; a broadcast one is no router's to forward. */
+static __always_inline bool for_the_stack(struct __sk_buff *skb)
+{
+	return skb->vlan_present || skb->pkt_type == PACKET_BROADCAST ||
+	       skb->pkt_type == PACKET_MULTICAST;
 }
 
 /* Multicast (ff00::/8) and link-local (fe80::/10) never leave their link (RFC 4291). */

@@ -76,6 +76,7 @@ class NetNS:
             os.close(home)
         self.inum = os.fstat(self._fd).st_ino
         self._netlink: IPRoute | None = None
+        self._owner = 0
 
     def fileno(self) -> int:
         """The descriptor that holds the namespace."""
@@ -103,6 +104,10 @@ class NetNS:
         if self._netlink is None:
             with self:
                 self._netlink = IPRoute(groups=0)
+            self._owner = threading.get_ident()
+        if self._owner != threading.get_ident():
+            # pyroute2 0.9 would open another socket, in that thread's namespace: the machine's own.
+            raise RuntimeError(f"netlink of {self.name} belongs to another thread")
         return self._netlink
 
     def socket(self, family: int, kind: int, proto: int = 0) -> socket.socket:

@@ -8,9 +8,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from harness.bpf import syscall
 from harness.bpf.module import Module, Patch, Source
+from harness.errors import CommandError
 from harness.hooks import EGRESS, INGRESS, attach
+from harness.plugin.fixtures import kernel_release
 from harness.testbed import Actor
 
 FIRST = 1  # the priority of a program that runs before the datapath's
@@ -32,6 +36,21 @@ def netdev_drop(node: Actor, hook: str, device: str = "enp0s8") -> None:
         f" type filter hook {hook} device {device} priority 0; policy accept;"
         " meta protocol { ip, ip6 } drop; }; }"
     ))  # fmt: skip
+
+
+_NETDEV_SINCE = {"ingress": (4, 2), "egress": (5, 16)}
+
+
+def require_netdev_hook(node: Actor, hook: str) -> None:
+    """Skip where the kernel has no such netdev hook; one new enough to have it fails."""
+    chain = f"chain probe {{ type filter hook {hook} device lo priority 0; }}"
+    try:
+        node.ns.run(["nft", "-f", "-"], stdin=f"table netdev probe {{ {chain}; }}")
+    except CommandError as error:
+        since = _NETDEV_SINCE[hook]
+        if kernel_release() >= since:
+            raise
+        pytest.skip(f"no netfilter netdev {hook} hook before {since[0]}.{since[1]}: {error.stderr}")
 
 
 @contextmanager

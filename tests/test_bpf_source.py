@@ -147,6 +147,7 @@ def test_no_bcc_but_pypis(package, tmp_path, monkeypatch):
         bcc_import.load_from(tmp_path / "dist-packages" / "bcc")
 
 
-def test_bcc_itself(package):
+def test_bcc_itself(package, monkeypatch):
+    monkeypatch.setitem(sys.modules, "bcc", None)  # whatever stands there comes back afterwards
     (package / "__init__.py").write_text("class BPF: pass\n", encoding="ascii")
     assert bcc_import.load_from(package).BPF

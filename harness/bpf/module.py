@@ -136,6 +136,7 @@ class Module:
             BuildError: Compiler or verifier refused; the message has file and line, the
                 exception the whole log.
         """
+        syscall.lift_memlock()
         self.source = source
         self._bpf = _compile(source)
         self._fds: dict[str, int] = {}

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
 import platform
+import resource
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 
 _NR_BPF = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "s390x": 351, "ppc64le": 361}
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -45,12 +48,24 @@ def instruction(opcode: int, dst: int = 0, src: int = 0, off: int = 0, imm: int 
     return struct.pack("=BBhi", opcode, (src << 4) | dst, off, imm)
 
 
+@lru_cache(maxsize=1)
+def lift_memlock() -> None:
+    """Before 5.11, programs and maps count as locked memory of the user: lift this process's limit.
+
+    Without CAP_SYS_RESOURCE the limit stays, and a load may be refused with EPERM.
+    """
+    with contextlib.suppress(ValueError, OSError):
+        unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, unlimited)
+
+
 def load_program(kind: int, code: bytes, log_size: int = 1 << 16) -> int:
     """Load instructions as a program and return its descriptor.
 
     Raises:
         OSError: The kernel refused; `filename` holds the verifier's log.
     """
+    lift_memlock()
     log = ctypes.create_string_buffer(log_size)
     instructions = ctypes.create_string_buffer(code, len(code))
     name = ctypes.create_string_buffer(b"GPL")

@@ -65,11 +65,13 @@ class Frame:
         offset = {0x0800: 22, 0x86DD: 21}.get(self.ethertype)
         return self.raw[offset] if offset else 0
 
-    def checksum_faults(self) -> list[str]:
+    def checksum_faults(self, partial: bool = True) -> list[str]:
         """Which checksums are wrong: empty means all are right.
 
-        A checksum that the sender left to the NIC holds the pseudo header's sum
-        (CHECKSUM_PARTIAL, include/linux/skbuff.h): that is right too, when the sum is.
+        Args:
+            partial: Whether the senders' checksum offload is on: a checksum left to the NIC then
+                holds the pseudo header's sum (CHECKSUM_PARTIAL, include/linux/skbuff.h), and is
+                right when that sum is.
         """
         if self.length > len(self.raw):
             return [f"only {len(self.raw)} of {self.length} bytes captured"]
@@ -78,10 +80,10 @@ class Frame:
             header = self.raw[14 : 14 + (self.raw[14] & 0x0F) * 4]
             if checksum(header):
                 faults.append("IPv4 header")
-        fault = self._l4_fault()
+        fault = self._l4_fault(partial)
         return [*faults, fault] if fault else faults
 
-    def _l4_fault(self) -> str | None:  # noqa: PLR0911 - one return a kind of frame
+    def _l4_fault(self, partial: bool) -> str | None:  # noqa: PLR0911 - one return a kind of frame
         ipv4 = self.ethertype == 0x0800
         if ipv4:
             offset = 14 + (self.raw[14] & 0x0F) * 4
@@ -109,7 +111,7 @@ class Frame:
         held = int.from_bytes(segment[where : where + 2], "big")
         if checksum(pseudo + segment) == 0 or (protocol == 17 and ipv4 and held == 0):
             return None
-        if protocol in (6, 17) and held == checksum(pseudo) ^ 0xFFFF:
+        if partial and protocol in (6, 17) and held == checksum(pseudo) ^ 0xFFFF:
             return None
         return names[protocol]
 

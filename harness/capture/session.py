@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import accumulate, islice
 from pathlib import Path
 
 from harness.capture.frame import Frame, read_pcap
@@ -65,15 +65,17 @@ class Capture:
         finally:
             for dump in self._dumps:
                 dump.stop()
-        frames: list[Frame] = []
+        timed: list[tuple[int, Frame]] = []
         for dump, count in held.items():
             # What came between the proof and the end (a late neighbour probe) is not proven.
             found = read_pcap(dump.path, dump.interface, dump.direction) if count else iter(())
             proven = list(islice(found, count))
             if len(proven) != count:
                 raise CaptureError(f"{dump.path} holds {len(proven)} of {count} frames")
-            frames += proven
-        return sorted(frames, key=lambda frame: frame.time)
+            # A file's order is the truth, its times are not quite: they may be the sender's.
+            latest = list(accumulate((frame.time for frame in proven), max))
+            timed += zip(latest, proven, strict=True)
+        return [frame for _, frame in sorted(timed, key=lambda row: row[0])]
 
     def close(self) -> None:
         """Stop what still runs; its end is waited for when the next capture closes.

@@ -66,7 +66,9 @@ class Tcpdump:
         assert self._process.stderr is not None
         end = time.monotonic() + _DEADLINE
         while not (match := pattern.search(self._text)):
-            ready, _, _ = select.select([self._process.stderr], [], [], end - time.monotonic())
+            ready, _, _ = select.select(
+                [self._process.stderr], [], [], max(0.0, end - time.monotonic())
+            )
             chunk = self._process.stderr.read(4096) if ready else b""
             if not chunk:
                 reason = "ended" if ready else f"did not do so within {_DEADLINE:g} s"
@@ -106,8 +108,18 @@ class Tcpdump:
             self._process.kill()
 
     def reap(self) -> None:
-        """Wait for its end."""
-        self._process.wait(_DEADLINE)
+        """Wait for its end.
+
+        Raises:
+            CaptureError: It does not end, although it was killed.
+        """
+        try:
+            self._process.wait(_DEADLINE)
+        except subprocess.TimeoutExpired:
+            raise CaptureError(
+                f"tcpdump on {self.interface} (pid {self._process.pid}) does not end",
+                "look at the kernel's log",
+            ) from None
         if self._process.stderr is not None:
             self._process.stderr.close()
 

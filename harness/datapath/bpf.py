@@ -119,13 +119,17 @@ class InstalledBpf:
         self.node = node
         self.module = module
         self._devices: set[int] = set()
-        self._empty_maps()
-        self.sync()
-        for pod in node.pods:
-            self._attach("from_container", node.ifindex(pod.lxc), INGRESS)
-        if node.has_nic:
-            self._attach("from_netdev", node.ifindex(NIC), INGRESS)
-            self._attach("to_netdev", node.ifindex(NIC), EGRESS)
+        try:
+            self._empty_maps()
+            self.sync()
+            for pod in node.pods:
+                self._attach("from_container", node.ifindex(pod.lxc), INGRESS)
+            if node.has_nic:
+                self._attach("from_netdev", node.ifindex(NIC), INGRESS)
+                self._attach("to_netdev", node.ifindex(NIC), EGRESS)
+        except BaseException:
+            self.remove()
+            raise
 
     def _attach(self, program: str, ifindex: int, direction: int) -> None:
         attach(self.node.ns, ifindex, direction, self.module.fd(program), program)

@@ -26,7 +26,7 @@ class Legacy:
     def install(self, node: Node, settings: NodeSettings) -> InstalledLegacy:
         """Load the rules, and give the pods' gateway to every lxc."""
         rules = [
-            node_rules(family, settings.legacy_services, settings.masquerade != "none")
+            node_rules(family, settings.legacy_services, settings.legacy_masquerade)
             for family in Family
         ]
         with node.ns:

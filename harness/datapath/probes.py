@@ -90,7 +90,7 @@ def probe_helper(helper: Helper) -> Probe:
         if not error.filename:
             raise PrivilegeError(
                 f"the kernel refuses to load BPF programs ({error.strerror})",
-                "run as root with CAP_BPF (or SYS_ADMIN) and NET_ADMIN",
+                "run as root with CAP_BPF (or SYS_ADMIN); before Linux 5.11, raise `ulimit -l`",
             ) from None
         return Probe(False, _last_line(error))
     except OSError as error:

@@ -26,6 +26,7 @@ class NodeSettings:
         services: Who translates services: nobody, BPF, or kube-proxy's iptables rules.
         masquerade: Who masquerades pod → world: nobody, BPF, or iptables.
         legacy_services: How many services' worth of kube-proxy rules the legacy path carries.
+        legacy_masquerade: Whether the legacy path masquerades pod → world, as a CNI's does.
     """
 
     host_routing: bool = True
@@ -33,6 +34,7 @@ class NodeSettings:
     services: Literal["none", "bpf", "iptables"] = "none"
     masquerade: Literal["none", "bpf", "iptables"] = "none"
     legacy_services: int = 100
+    legacy_masquerade: bool = True
 
     def __post_init__(self) -> None:
         for field in fields(self):

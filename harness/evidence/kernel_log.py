@@ -28,7 +28,7 @@ def find_splats(lines: list[str]) -> list[str]:
 
 
 class KernelLog:
-    """The kernel's log from now on."""
+    """The kernel's log from now on; what was read stays known, so that no ring is too small."""
 
     def __init__(self, path: str = KMSG) -> None:
         """Open the log at its end.
@@ -36,6 +36,8 @@ class KernelLog:
         Raises:
             PrivilegeError: It cannot be read.
         """
+        self._splats: list[str] = []
+        self._overwritten = False
         try:
             self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             os.lseek(self._fd, 0, os.SEEK_END)
@@ -45,32 +47,44 @@ class KernelLog:
                 "run as root with SYSLOG, or pass /dev/kmsg into the container",
             ) from None
 
-    def read(self) -> list[str]:
-        """The lines since the last call, or since opening.
-
-        Raises:
-            PrivilegeError: Lines were overwritten before they were read: nothing is proven.
-        """
+    def collect(self) -> None:
+        """Read what is new, before the kernel overwrites it."""
         lines: list[str] = []
         while True:
             try:
                 record = os.read(self._fd, 8192)
             except BlockingIOError:
-                return lines
+                break
             except BrokenPipeError:
-                raise PrivilegeError(
-                    "the kernel's log was overwritten before it was read",
-                    "boot with a larger log_buf_len",
-                ) from None
+                self._overwritten = True
+                continue
             if not record:
-                return lines
-            text = record.decode(errors="replace")
-            lines.append(text.split(";", 1)[-1].split("\n", 1)[0])
+                break
+            prefix, _, text = record.decode(errors="replace").partition(";")
+            if _from_the_kernel(prefix):
+                lines.append(text.split("\n", 1)[0])
+        self._splats += find_splats(lines)
 
     def splats(self) -> list[str]:
-        """Splats since the last call, or since opening."""
-        return find_splats(self.read())
+        """Splats since opening.
+
+        Raises:
+            PrivilegeError: Lines were overwritten before they were read: nothing is proven.
+        """
+        self.collect()
+        if self._overwritten:
+            raise PrivilegeError(
+                "the kernel's log was overwritten before it was read",
+                "boot with a larger log_buf_len",
+            )
+        return list(self._splats)
 
     def close(self) -> None:
         """Close the log."""
         os.close(self._fd)
+
+
+def _from_the_kernel(prefix: str) -> bool:
+    """Whether a record's priority has facility 0; others wrote to /dev/kmsg themselves."""
+    priority = prefix.split(",", 1)[0]
+    return not priority.isdigit() or int(priority) >> 3 == 0

@@ -15,16 +15,17 @@ HOOKS = ("prerouting", "forward", "postrouting")
 _TABLE = "hostroute_evidence"
 # Priority -300 is before conntrack's and every rule that could drop (uapi netfilter_ipv4.h).
 _RULES = f"""\
+table inet {_TABLE} {{}}
+delete table inet {_TABLE}
 table inet {_TABLE} {{
     counter prerouting {{}}
     counter forward {{}}
     counter postrouting {{}}
-    counter tracked {{}}
     chain prerouting {{ type filter hook prerouting priority -300; counter name prerouting; }}
     chain forward {{ type filter hook forward priority -300; counter name forward; }}
     chain postrouting {{ type filter hook postrouting priority -300; counter name postrouting; }}
     chain tracking {{
-        type filter hook prerouting priority 300; ct state new counter name tracked;
+        type filter hook prerouting priority 300; ct state new accept;
     }}
 }}
 """

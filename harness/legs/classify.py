@@ -37,10 +37,7 @@ def _ip_parts(packet: bytes) -> tuple[Family, int, str, str, bytes] | None:
 
 
 def _in_flow(packet: bytes, flow: Flow) -> tuple[str, int | None] | None:  # noqa: C901, PLR0911
-    """(request or reply, number) of an IP packet that is the flow's, else None.
-
-    The client's address is not looked at: on a masqueraded leg it is the node's.
-    """
+    """(request or reply, number) of an IP packet that is the flow's, else None."""
     parts = _ip_parts(packet)
     if parts is None:
         return None
@@ -53,7 +50,10 @@ def _in_flow(packet: bytes, flow: Flow) -> tuple[str, int | None] | None:  # noq
         kind, identity, number = rest[0], *struct.unpack("!HH", rest[4:8])
         if identity != flow.client_port:
             return None
-        if kind == ICMP_ECHO[family] and destination == flow.server:
+        towards = kind == ICMP_ECHO[family]
+        if not flow.is_client(source if towards else destination, identity):
+            return None
+        if towards and destination == flow.server:
             return REQUEST, number
         if kind == ICMP_ECHO_REPLY[family] and source == flow.server:
             return REPLY, number
@@ -62,9 +62,9 @@ def _in_flow(packet: bytes, flow: Flow) -> tuple[str, int | None] | None:  # noq
     number = None
     if protocol == socket.IPPROTO_UDP and len(rest) >= 12:
         number = struct.unpack("!I", rest[8:12])[0]
-    if destination == flow.server and dport == flow.server_port:
+    if (destination, dport) == (flow.server, flow.server_port) and flow.is_client(source, sport):
         return REQUEST, number
-    if source == flow.server and sport == flow.server_port:
+    if (source, sport) == (flow.server, flow.server_port) and flow.is_client(destination, dport):
         return REPLY, number
     return None
 

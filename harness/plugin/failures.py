@@ -29,13 +29,14 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str]
 
 def _keep(testbed: Testbed, item: pytest.Item) -> list[Path]:
     """Copy a testbed's captures to results/pcaps, and say where they are."""
-    name = re.sub(r"[^\w.\[\]-]", "_", item.name)
+    name = re.sub(r"[^\w.\[\]/-]", "_", item.nodeid.replace(".py::", "/"))
     kept = []
     for seen in testbed.captures:
         target = (
             item.config.rootpath / PCAPS / name / seen.directory.parent.name / seen.directory.name
         )
-        target.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(target, ignore_errors=True)  # an earlier run's files would mislead
+        target.mkdir(parents=True)
         kept += [Path(shutil.copy(pcap, target)) for pcap in sorted(seen.directory.glob("*.pcap"))]
     return kept
 

@@ -7,6 +7,7 @@ import dataclasses
 import platform
 import re
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,7 @@ def build_testbed(
     """
     built: list[Testbed] = []
     request.node.stash[TESTBEDS_KEY] = built
-    directory = run_directory / re.sub(r"[^\w.\[\]-]", "_", request.node.name)
+    directory = run_directory / re.sub(r"[^\w.\[\]-]", "_", request.node.nodeid)
 
     def build(
         name: str,
@@ -98,9 +99,11 @@ def build_testbed(
         request.node.add_report_section("setup", "host routing", lines)
         return testbed
 
-    yield build
-    for testbed in built:
-        testbed.close()
+    with ExitStack() as closing:
+        closing.callback(run_log.collect)
+        yield build
+        for testbed in built:
+            closing.callback(testbed.close)
 
 
 def _testbed_fixture(name: str) -> Callable[..., Testbed]:

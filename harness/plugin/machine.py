@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 
 import pytest
@@ -50,4 +51,10 @@ def kernel_log(machine: None) -> Iterator[KernelLog]:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Judge the run's kernel log last, when there is something to judge."""
-    items.sort(key=lambda item: "run_log" in getattr(item, "fixturenames", ()))
+    items.sort(key=lambda item: "run_log" in _parameters(item))
+
+
+def _parameters(item: pytest.Item) -> list[str]:
+    """The fixtures a test names itself; `fixturenames` would list those of its fixtures too."""
+    function = getattr(item, "function", None)
+    return list(inspect.signature(function).parameters) if function else []

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from harness import datapath as datapaths
@@ -120,8 +120,9 @@ class Testbed:
 
     def close(self) -> None:
         """Stop captures, give programs back, let the namespaces go."""
-        for capture in self._captures:
-            capture.close()
-        for entry in self.datapaths:
-            entry.installed.remove()
-        self.network.close()
+        with ExitStack() as closing:  # one step that fails must not keep the others from running
+            closing.callback(self.network.close)
+            for entry in self.datapaths:
+                closing.callback(entry.installed.remove)
+            for capture in self._captures:
+                closing.callback(capture.close)

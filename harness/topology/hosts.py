@@ -20,6 +20,7 @@ POD_IF = "eth0"
 _SETTLE_SECONDS = 5
 _PERMANENT = 0x80  # NUD_PERMANENT, uapi/linux/neighbour.h
 _TENTATIVE = 0x40  # IFA_F_TENTATIVE, uapi/linux/if_addr.h
+_MLD_TIMER_RUNNING = 0x01  # MAF_TIMER_RUNNING, include/net/if_inet6.h
 _ANY_SCOPE = 255  # RT_SCOPE_NOWHERE, uapi/linux/rtnetlink.h
 _OFFLOADS = ("tx-checksum-ip-generic", "tx-tcp-segmentation", "tx-tcp6-segmentation",
              "tx-generic-segmentation", "tx-scatter-gather")  # fmt: skip
@@ -67,20 +68,31 @@ class Host:
     def await_settled(self) -> None:
         """Return when nothing that was set up here is still on its way in the kernel.
 
-        Two workers are waited for. linkwatch: a veth end that came up before its peer gets its
+        Three are waited for. linkwatch: a veth end that came up before its peer gets its
         queue from it, and until then drops what it is given. addrconf's: it joins an IPv6 address's
         multicast group, with an MLD report, and only then clears the address's tentative flag.
+        MLD's timer: it sends a group's second report.
 
         Raises:
             KernelError: A link or an address is not ready after five seconds.
         """
         deadline = time.monotonic() + _SETTLE_SECONDS
-        while late := [*self._links_without_carrier(), *self._tentative_addresses()]:
+        while late := self._unsettled():
             if time.monotonic() > deadline:
                 raise KernelError(
                     f"{late[0]} of {self.name} is not ready after {_SETTLE_SECONDS} s",
                     "look at the kernel's log",
                 )
+
+    def _unsettled(self) -> list[str]:
+        return (
+            self._links_without_carrier() + self._tentative_addresses() + self._groups_to_report()
+        )
+
+    def _groups_to_report(self) -> list[str]:
+        """Multicast groups whose MLD timer runs: index, device, group, users, flags, timer."""
+        rows = (line.split() for line in self.ns.read("/proc/net/igmp6").splitlines())
+        return [row[2] for row in rows if int(row[4], 16) & _MLD_TIMER_RUNNING]
 
     def _links_without_carrier(self) -> list[str]:
         return [

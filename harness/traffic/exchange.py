@@ -176,7 +176,7 @@ def ping(
     ttl: int = 64,
     df: bool = False,
     mark: int = 0,
-    flow: Flow | None = None,
+    translated: tuple[str, ...] = (),
 ) -> Exchange:
     """Send echo requests one after the other and collect replies and ICMP errors.
 
@@ -193,10 +193,11 @@ def ping(
         df: Forbid fragmentation, by the sender too; larger packets than the MTU may then fail
             to be sent at all.
         mark: SO_MARK of the sender's socket.
-        flow: A flow to continue; a new one by default.
+        translated: Addresses the sender may be seen under, where something masquerades.
     """
     identity = next_identity()
-    flow = flow or Flow(family, ICMP_PROTOCOL[family], source, destination, identity, identity)
+    protocol = ICMP_PROTOCOL[family]
+    flow = Flow(family, protocol, source, destination, identity, identity, translated=translated)
     exchange = Exchange(flow)
     with ExitStack() as stack:
         sock = stack.enter_context(ns.socket(family.af, socket.SOCK_RAW, ICMP_PROTOCOL[family]))
@@ -206,17 +207,15 @@ def ping(
         sock.bind((source, 0))
         reader = _PingReader(sock, exchange)
         stack.enter_context(pinned())
-        first = len(flow.sent) + 1
-        for number in range(first, first + count):
+        for number in range(1, count + 1):
             flow.sent.append(number)
             try:
                 sock.sendto(_echo(family, flow.client_port, number, size), (destination, 0, *scope))
             except OSError as error:
                 exchange.refused.append(errno.errorcode.get(error.errno or 0, str(error)))
             reader.drain()
-        if len(exchange.replies) != count:
-            fence.pass_()
-            reader.drain()
+        fence.pass_()  # also when every reply is there: a second copy may be on its way
+        reader.drain()
     return exchange
 
 
@@ -246,6 +245,7 @@ def datagrams(
     size: int = 64,
     ttl: int = 64,
     df: bool = False,
+    fenced: bool = True,
 ) -> Exchange:
     """Send UDP datagrams and send each back; the server answers from the same thread.
 
@@ -259,6 +259,7 @@ def datagrams(
         size: Payload bytes, at least 4.
         ttl: TTL or hop limit.
         df: Forbid fragmentation.
+        fenced: False: if every reply is there, do not wait for second copies.
     """
     flow = Flow(family, socket.IPPROTO_UDP, client, server, next_identity(), next_identity())
     exchange = Exchange(flow)
@@ -280,7 +281,7 @@ def datagrams(
             except OSError as error:
                 exchange.refused.append(errno.errorcode.get(error.errno or 0, str(error)))
             _answer(exchange, ask, answer)
-        if len(exchange.replies) != count:
+        if fenced or len(exchange.replies) != count:
             fence.pass_()
             _answer(exchange, ask, answer)
             fence.pass_()

@@ -35,6 +35,7 @@ class Flow:
         client_port: Port, or the echo's id.
         server_port: Port, or the echo's id.
         sent: Numbers of the requests, in the order sent.
+        translated: Addresses the client may be seen under, where something masquerades.
     """
 
     family: Family
@@ -44,11 +45,18 @@ class Flow:
     client_port: int
     server_port: int
     sent: list[int] = field(default_factory=list)
+    translated: tuple[str, ...] = ()
 
     @property
     def is_icmp(self) -> bool:
         """Whether it is a ping."""
         return self.protocol == ICMP_PROTOCOL[self.family]
+
+    def is_client(self, address: str, port: int) -> bool:
+        """Whether a packet's other end is the client, under its own or a translated address."""
+        if address == self.client:
+            return port == self.client_port
+        return address in self.translated
 
     def __str__(self) -> str:
         names = {socket.IPPROTO_UDP: "UDP", socket.IPPROTO_TCP: "TCP"}

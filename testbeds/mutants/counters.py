@@ -12,7 +12,7 @@ MUTANTS: tuple[Mutant, ...] = (
         patch("count.c", "	if (hit)\n		*hit += 1;", ""),
         (
             Catch(t.B1 + "test_hr01_programs_attached_and_hit", "assert hits =="),
-            Catch(t.B2 + "test_hr01_programs_attached_and_hit", "assert sent == PINGS"),
+            Catch(t.B2 + "test_hr01_programs_attached_and_hit", "forwarded + resolved =="),
         ),
     ),
     Mutant(

@@ -7,6 +7,11 @@ from harness.bpf.module import Patch
 from testbeds.mutants import tests as t
 from testbeds.mutants.mutant import Catch, Mutant, patch
 
+_LINK_SCOPE = (
+    "	if (link_scope6(&pkt.dst6) || for_the_stack(skb))\n"
+    "		return to_stack(PROGRAM_FROM_CONTAINER);"
+)
+
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "time exceeded not sent",
@@ -74,7 +79,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "link scope sent out of the NIC",
         patch(
             "from_container.c",
-            "	if (link_scope6(&pkt.dst6))\n		return to_stack(PROGRAM_FROM_CONTAINER);",
+            _LINK_SCOPE,
             "	if (link_scope6(&pkt.dst6)) {\n"
             "		u32 zero = 0; struct node_config *node = config.lookup(&zero);\n"
             "		if (node) return bpf_redirect(node->nic_ifindex, 0); }",
@@ -98,7 +103,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "link scope flooded to every lxc",
         patch(
             "from_container.c",
-            "	if (link_scope6(&pkt.dst6))\n		return to_stack(PROGRAM_FROM_CONTAINER);",
+            _LINK_SCOPE,
             "	if (link_scope6(&pkt.dst6)) { u32 i = skb->ifindex + 1;\n"
             "		return redirect_peer(i, 0); }",
         ),
@@ -108,6 +113,37 @@ MUTANTS: tuple[Mutant, ...] = (
                 "seen.frames} ==",
                 {"destination": "ff02::1"},
                 (6,),
+            ),
+        ),
+    ),
+    Mutant(
+        "tags and broadcasts ignored",
+        patch("parse.h", "	return skb->vlan_present ||", "	return 0 && skb->vlan_present &&"),
+        (Catch(t.D2 + "test_tagged_frame_stays_on_its_link", "seen.frames} =="),),
+    ),
+    Mutant(
+        "link-local sources delivered from the wire",
+        patch(
+            "from_netdev.c",
+            "	    link_scope6(&pkt.src6) || unspecified6(&pkt.src6))",
+            "	    0)",
+        ),
+        (
+            Catch(
+                t.D2 + "test_link_local_source_from_the_wire_is_not_delivered",
+                'f.direction == "in"] == []',
+                families=(6,),
+            ),
+        ),
+    ),
+    Mutant(
+        "time exceeded about a later fragment",
+        patch("icmp_error.c", " || pkt->later_fragment)", ")"),
+        (
+            Catch(
+                t.D2 + "test_no_time_exceeded_about_a_later_fragment",
+                'frame.direction == "out"]',
+                families=(4,),
             ),
         ),
     ),

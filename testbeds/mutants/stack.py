@@ -71,4 +71,22 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
         "bpf-redirect",
     ),
+    Mutant(
+        "TCP left to the stack",
+        patch(
+            "from_container.c",
+            "	target = endpoints4.lookup(&pkt.dst4);",
+            "	if (pkt.protocol == IPPROTO_TCP) return to_stack(PROGRAM_FROM_CONTAINER);\n"
+            "	target = endpoints4.lookup(&pkt.dst4);",
+        ),
+        (
+            Catch(t.MTU + "test_hr33_gso_stream_arrives_intact", 'hooks["forward"]', families=(4,)),
+            Catch(t.B1 + "test_hr02_tcp_too", 'hooks["forward"] > 0', families=(4,)),
+        ),
+    ),
+    Mutant(
+        "every packet through bpf_redirect_neigh",
+        patch("forward.c", "if (result == FIB_SUCCESS && mac_known(fib.dmac) &&", "if (0 &&"),
+        (Catch(t.B2 + "test_hr01_programs_attached_and_hit", "assert forwarded > 0"),),
+    ),
 )

@@ -36,6 +36,9 @@ def test_hr02_netfilter_hooks(one_node, datapath, family, bypass):
     expected = 0 if datapath.name in bypass else 2 * PINGS
     hooks = ("prerouting", "forward", "postrouting")
     assert evidence.nodes["master"].hooks == dict.fromkeys(hooks, expected)
+    with one_node.evidence() as control:  # the counters do count, on this node, in this run
+        one_node.pod1.ping(one_node.master, PINGS)
+    assert control.nodes["master"].hooks["prerouting"] == PINGS
 
 
 def test_hr02_stack_counters(one_node, datapath, family, bypass):
@@ -54,6 +57,9 @@ def test_hr03_conntrack(one_node, datapath, family, bypass):
     entries = [(entry.source, entry.destination) for entry in evidence.nodes["master"].conntrack]
     flow = (exchange.flow.client, exchange.flow.server)
     assert entries == ([] if datapath.name in bypass else [flow])
+    with one_node.evidence() as control:  # conntrack does track, on this node, in this run
+        one_node.pod1.ping(one_node.master)
+    assert len(control.nodes["master"].conntrack) == 1
 
 
 def test_hr04_forward_policy_drop(one_node, datapath, family, bypass):
@@ -96,12 +102,19 @@ def test_hr43_host_route_deleted_and_rp_filter_on(one_node, datapath, family, by
     assert exchange.lost == (0 if datapath.name in bypass else PINGS)
 
 
+def test_hr02_tcp_too(one_node, datapath, family, bypass):
+    with one_node.evidence() as evidence:
+        transfer = one_node.pod1.stream(one_node.pod2, 100_000)
+    assert transfer.received_sha256 == transfer.sent_sha256
+    assert (evidence.nodes["master"].hooks["forward"] > 0) == (datapath.name not in bypass)
+
+
 def test_hr46_backlog_enqueues_a_round_trip(one_node, datapath, family):
     rounds = []
     with pinned() as cpu, BacklogCounter(cpu) as backlog:
         for _ in range(20):
             before = backlog.read()
-            exchange = one_node.pod1.datagrams(one_node.pod2)
+            exchange = one_node.pod1.datagrams(one_node.pod2, fenced=False)
             assert exchange.lost == 0
             rounds.append(backlog.read() - before)
     # Others' traffic on this CPU, and a fence after a late reply, can only add.

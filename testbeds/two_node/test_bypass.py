@@ -3,7 +3,7 @@
 
 import pytest
 
-from testbeds.faults import forward_policy_drop, netdev_drop
+from testbeds.faults import forward_policy_drop, netdev_drop, require_netdev_hook
 
 PINGS = 5
 NODES = ("master", "node1")
@@ -27,8 +27,13 @@ def test_hr01_programs_attached_and_hit(two_node, datapath, family, bypass):
             ("enp0s8", "ingress", "from_netdev"),
             ("enp0s8", "egress", "to_netdev"),
         }
-        sent = sum(count for (program, _), count in hits.items() if program == "from-container")
-        assert sent == PINGS
+        forwarded = hits.get(("from-container", "forward"), 0)
+        resolved = hits.get(("from-container", "neigh"), 0)
+        assert forwarded + resolved == PINGS
+        if datapath.name == "bpf-skip-fib":
+            assert forwarded == 0
+        else:  # of packets in quick succession, one in a while refreshes the neighbour
+            assert forwarded > 0
         assert hits["from-netdev", "local"] == PINGS
         assert hits["to-netdev", "pass"] == PINGS
         assert evidence.nodes[node].programs.drops == {}
@@ -60,6 +65,7 @@ def test_hr04_forward_policy_drop(two_node, datapath, family, bypass, node):
 
 @pytest.mark.parametrize("hook", ["ingress", "egress"])
 def test_hr05_netdev_drop_on_the_nic(two_node, datapath, family, bypass, hook):
+    require_netdev_hook(two_node.master, hook)
     netdev_drop(two_node.master, hook)
     exchange = two_node.pod1.ping(two_node.pod2, PINGS)
     assert exchange.lost == (0 if datapath.name in bypass else PINGS)

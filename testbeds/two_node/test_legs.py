@@ -21,7 +21,7 @@ def test_hr08_datagram_between_nodes(two_node, datapath, family):
 @pytest.mark.topology(world=True)
 def test_hr08_pod_and_world(two_node, datapath, family, bypass):
     with two_node.capture() as seen:
-        two_node.pod1.ping(two_node.world)
+        two_node.pod1.ping(two_node.world, translated=(two_node.master.address,))
     answered = "" if datapath.name in ("bpf", "bpf-skip-fib") else "> reply"
     expected = f"""
         pod1:eth0        > request    < reply
@@ -32,6 +32,11 @@ def test_hr08_pod_and_world(two_node, datapath, family, bypass):
         world:eth0       < request    > reply
     """
     assert seen.legs() == expected
+    # The legacy path masquerades; these programs have no stage for it yet.
+    shown = (two_node.pod1 if datapath.name in bypass else two_node.master).address
+    layer = {4: "IP", 6: "IPv6"}[family]
+    sources = [frame.packet[layer].src for frame in seen.at("world:eth0", "request", "in")]
+    assert sources == [shown]
 
 
 @pytest.mark.parametrize("count", [1, 1000])

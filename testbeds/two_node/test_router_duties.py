@@ -2,9 +2,9 @@
 """What a router owes its hosts, on two nodes: time exceeded, link scope."""
 
 import pytest
-from scapy.layers.inet import UDP
+from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import IPv6
-from scapy.layers.l2 import Ether
+from scapy.layers.l2 import Dot1Q, Ether
 
 from harness.topology import Family
 from harness.traffic import IcmpError
@@ -34,6 +34,42 @@ def test_hr17_ttl_2_ends_at_the_second_node(two_node, datapath, family):
         node1:enp0s8     < request    > error
     """
     assert seen.legs() == expected
+
+
+def _packet(family, source, destination):
+    layer = IP(src=source, dst=destination) if family == 4 else IPv6(src=source, dst=destination)
+    return layer / UDP(sport=4000, dport=4001) / b"crafted"
+
+
+@pytest.mark.conformance
+def test_tagged_frame_stays_on_its_link(two_node, datapath, family):
+    pod = two_node.pod1
+    frame = Ether(src=pod.mac, dst=pod.lxc_mac) / Dot1Q(vlan=7)
+    with two_node.capture() as seen:
+        pod.inject("eth0", [bytes(frame / _packet(family, pod.address, two_node.pod2.address))])
+    assert {frame.interface for frame in seen.frames} == {"pod1:eth0", "master:lxc1"}
+
+
+@pytest.mark.conformance
+def test_link_local_source_from_the_wire_is_not_delivered(build_testbed, datapath):
+    testbed = build_testbed("two_node", datapath, Family.ipv6)
+    nics = [testbed.network.host(name).macs["enp0s8"] for name in ("master", "node1")]
+    packet = _packet(6, "fe80::1:99", testbed.pod2.address)
+    with testbed.capture() as seen:
+        testbed.master.inject("enp0s8", [bytes(Ether(src=nics[0], dst=nics[1]) / packet)])
+    assert [f for f in seen.frames if f.interface == "pod2:eth0" and f.direction == "in"] == []
+
+
+@pytest.mark.conformance
+def test_no_time_exceeded_about_a_later_fragment(build_testbed, datapath):
+    testbed = build_testbed("two_node", datapath, Family.ipv4)
+    pod = testbed.pod1
+    fragment = IP(src=pod.address, dst=testbed.pod2.address, ttl=1, frag=100) / b"12345678"
+    with testbed.capture() as seen:
+        pod.inject("eth0", [bytes(Ether(src=pod.mac, dst=pod.lxc_mac) / fragment)])
+    assert [frame for frame in seen.frames if frame.direction == "out"] == seen.at(
+        "pod1:eth0", "fragment", "out"
+    )
 
 
 @pytest.mark.parametrize("destination", ["ff02::1", "ff05::1", "fe80::99"])
