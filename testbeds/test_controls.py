@@ -13,6 +13,7 @@ import pytest
 
 from harness import datapath as datapaths
 from harness.bpf.module import Patch
+from harness.capture import WHOLE
 from harness.evidence import KernelLog
 from harness.topology import Family
 from testbeds import faults
@@ -184,7 +185,7 @@ def test_capture_that_lost_packets_is_refused(request, monkeypatch, build_testbe
     testbed = build_testbed("one_node", datapaths.find("bpf"), Family.ipv4)
 
     def flood():
-        with testbed.capture():
+        with testbed.capture(WHOLE):
             stopped = testbed._captures[0]._dumps
             for dump in stopped:
                 dump._process.send_signal(signal.SIGSTOP)

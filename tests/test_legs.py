@@ -26,6 +26,8 @@ from harness.traffic import Flow
 A, B, ROUTER = "10.0.1.10", "10.0.1.11", "10.0.1.1"
 A6, B6, ROUTER6 = "fd00:10:0:1::a", "fd00:10:0:1::b", "fd00:10:0:1::1"
 PING = Flow(Family.ipv4, 1, A, B, 7, 7, [1])
+NODE = "192.168.56.11"
+MASQUERADED = Flow(Family.ipv4, 1, A, B, 7, 7, [1], translated=(NODE,))
 PING6 = Flow(Family.ipv6, 58, A6, B6, 7, 7, [1])
 UDP4 = Flow(Family.ipv4, 17, A, B, 1111, 2222, [1])
 TCP6 = Flow(Family.ipv6, 6, A6, B6, 1111, 2222)
@@ -154,7 +156,8 @@ FRAMES = [
     ("reply", echo(1, "echo-reply", src=B, dst=A), PING, 1),
     ("other", echo(1, identity=8), PING, None),  # another ping's
     ("other", echo(1, src=A, dst=ROUTER), PING, None),  # another target's
-    ("request", echo(1, src="192.168.56.11"), PING, 1),  # masqueraded
+    ("other", echo(1, src=NODE), PING, None),  # masqueraded, where nothing should
+    ("request", echo(1, src=NODE), MASQUERADED, 1),
     ("error", IP(src=ROUTER, dst=A) / ICMP(type=11) / QUOTE, PING, 1),
     ("error", IP(src=ROUTER, dst=A) / ICMP(type=3, code=4) / QUOTE_UDP, UDP4, 1),
     ("other", IP(src=ROUTER, dst=A) / ICMP(type=3) / QUOTE_UDP, PING, None),  # quotes another flow

@@ -139,9 +139,18 @@ def test_a_log_is_read_from_now_on(tmp_path):
         with path.open("a", encoding="ascii") as file:
             file.write("4,2,2,-;WARNING: now\n SUBSYSTEM=net\n")
         assert log.splats() == ["WARNING: now"]
-        assert log.read() == []
+        assert log.splats() == ["WARNING: now"]  # what was read stays known
     finally:
         log.close()
+
+
+def test_what_a_program_wrote_to_the_log_is_no_splat(tmp_path):
+    path = tmp_path / "kmsg"
+    path.write_text("", encoding="ascii")
+    log = KernelLog(str(path))
+    path.write_text("12,2,2,-;WARNING: says somebody in userspace\n", encoding="ascii")
+    assert log.splats() == []
+    log.close()
 
 
 def test_counters_that_did_not_move_are_left_out():
