@@ -11,12 +11,22 @@
 static __always_inline bool neighbour_due(u32 nexthop)
 {
 	u32 slot = (nexthop ^ (nexthop >> 8) ^ (nexthop >> 16) ^ (nexthop >> 24)) & 0xff;
-	u64 *used = neighbour_used.lookup(&slot), now = jiffies64();
+	struct neighbour_use *use = neighbour_used.lookup(&slot);
+	u64 now = jiffies64();
 
-	if (!used || now - *used < REFRESH_JIFFIES)
+	/* Two next hops in one slot take turns: slower for both, but neither goes stale. */
+	if (!use || (use->nexthop == nexthop && now - use->jiffies < REFRESH_JIFFIES))
 		return false;
-	*used = now;
+	use->nexthop = nexthop;
+	use->jiffies = now;
 	return true;
+}
+
+static __always_inline u32 nexthop_of(const struct bpf_fib_lookup *fib)
+{
+	if (fib->family == ADDRESS_FAMILY_INET)
+		return fib->ipv4_dst;
+	return fib->ipv6_dst[0] ^ fib->ipv6_dst[1] ^ fib->ipv6_dst[2] ^ fib->ipv6_dst[3];
 }
 
 static __always_inline bool mac_known(const u8 *mac)
@@ -84,7 +94,7 @@ static __always_inline int forward(struct __sk_buff *skb, const struct packet *p
 
 	/* Kernels without "bpf: fib_lookup: require NUD_VALID" give success and no MAC. */
 	if (result == FIB_SUCCESS && mac_known(fib.dmac) &&
-	    !neighbour_due(fib.family == ADDRESS_FAMILY_INET ? fib.ipv4_dst : fib.ipv6_dst[3])) {
+	    !neighbour_due(nexthop_of(&fib))) {
 		if (write_macs(skb, fib.dmac, fib.smac))
 			return drop(program, DROP_REWRITE);
 		return redirected(program, VERDICT_FORWARD, bpf_redirect(fib.ifindex, 0));

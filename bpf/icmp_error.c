@@ -71,6 +71,28 @@ static __always_inline bool error_allowed(struct __sk_buff *skb, const struct pa
 	return type & 0x80;	/* informational */
 }
 
+#define BUDGET_JIFFIES	64	/* 64 ms to 640 ms, by the kernel's HZ */
+#define BUDGET_ERRORS	64
+
+/* RFC 4443 2.4(f) and RFC 1812 4.3.2.8: a router limits the errors it sends; here per CPU. */
+static __always_inline bool error_affordable(void)
+{
+	u32 zero = 0;
+	struct error_budget *budget = error_budgets.lookup(&zero);
+	u64 window = jiffies64() / BUDGET_JIFFIES;
+
+	if (!budget)
+		return false;
+	if (budget->window != window) {
+		budget->window = window;
+		budget->sent = 0;
+	}
+	if (budget->sent >= BUDGET_ERRORS)
+		return false;
+	budget->sent += 1;
+	return true;
+}
+
 /* Cut the packet to its quote, open room for the new headers, send it back to its sender. */
 static __always_inline int open_room(struct __sk_buff *skb, u32 quote, u32 room)
 {
@@ -175,7 +197,7 @@ static __always_inline int time_exceeded(struct __sk_buff *skb, const struct pac
 	int failed;
 
 	node = config.lookup(&zero);
-	if (!node || !error_allowed(skb, pkt, l4_offset))
+	if (!node || !error_allowed(skb, pkt, l4_offset) || !error_affordable())
 		return drop(program, DROP_TTL);
 	if (pkt->family == ADDRESS_FAMILY_INET) {
 		failed = error4(skb, pkt, from_pod ? node->gateway4 : node->node4,

@@ -10,5 +10,17 @@ BPF_PERCPU_ARRAY(hits, u64, PROGRAMS * VERDICTS);
 BPF_PERCPU_ARRAY(drops, u64, DROP_REASONS);
 BPF_PERCPU_ARRAY(fib_results, u64, FIB_RESULTS);
 
-/* When a next hop was last sent to through the neighbour layer, in jiffies. */
-BPF_PERCPU_ARRAY(neighbour_used, u64, 256);
+/* Which next hop of a slot was last sent to through the neighbour layer, and when, in jiffies. */
+struct neighbour_use {
+	u64 jiffies;
+	u32 nexthop;
+	u32 pad;
+};
+BPF_PERCPU_ARRAY(neighbour_used, struct neighbour_use, 256);
+
+/* How many ICMP errors were sent in the present window of jiffies. */
+struct error_budget {
+	u64 window;
+	u64 sent;
+};
+BPF_PERCPU_ARRAY(error_budgets, struct error_budget, 1);

@@ -83,9 +83,13 @@ class NetNS:
         return self._fd
 
     def __enter__(self) -> NetNS:
-        stack = _entered.__dict__.setdefault("stack", [])
-        stack.append(_current())
-        _setns(self._fd)
+        back = _current()
+        try:
+            _setns(self._fd)
+        except BaseException:
+            os.close(back)
+            raise
+        _entered.__dict__.setdefault("stack", []).append(back)
         return self
 
     def __exit__(

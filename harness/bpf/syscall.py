@@ -135,17 +135,6 @@ def program_tag(fd: int) -> str:
     return info.raw[8:16].hex()
 
 
-def program_id(fd: int) -> int:
-    """A program's id, from struct bpf_prog_info."""
-    info = ctypes.create_string_buffer(256)
-    _bpf(_OBJ_GET_INFO_BY_FD, struct.pack("=IIQ", fd, len(info), ctypes.addressof(info)))
-    return int.from_bytes(info.raw[4:8], "little" if _little_endian() else "big")
-
-
-def _little_endian() -> bool:
-    return struct.pack("=H", 1)[0] == 1
-
-
 def raw_tracepoint_open(tracepoint: str, fd: int) -> int:
     """Attach a program to a raw tracepoint; closing the descriptor detaches it."""
     name = ctypes.create_string_buffer(tracepoint.encode())

@@ -138,7 +138,7 @@ class InstalledBpf:
     def _empty_maps(self) -> None:
         for name in ("endpoints4", "endpoints6", "sources"):
             self.module.table(name).clear()
-        for name in ("hits", "drops", "fib_results", "neighbour_used"):
+        for name in ("hits", "drops", "fib_results", "neighbour_used", "error_budgets"):
             table = self.module.table(name)
             zero = (table.Leaf * table.total_cpu)() if hasattr(table, "total_cpu") else table.Leaf()
             for key in range(len(table)):
@@ -149,10 +149,8 @@ class InstalledBpf:
         self._write_config()
         for pod in self.node.pods:
             self._write_pod(pod)
-        links = {link["index"]: link for link in self.node.ns.netlink.get_links()}
         for entry in self.node.ns.netlink.get_addr():
-            if entry["index"] in links:
-                self._write_endpoint(entry.get_attr("IFA_ADDRESS"), flags=_HOST)
+            self._write_endpoint(entry.get_attr("IFA_ADDRESS"), flags=_HOST)
 
     def _write_config(self) -> None:
         table = self.module.table("config")

@@ -28,8 +28,9 @@ _libc = ctypes.CDLL(None)
 def pinned() -> Iterator[int]:
     """Keep the calling thread on the CPU it runs on; yields the CPU's number."""
     before = os.sched_getaffinity(0)
-    cpu = _libc.sched_getcpu()
-    os.sched_setaffinity(0, {cpu} if cpu in before else {min(before)})
+    here = _libc.sched_getcpu()
+    cpu = here if here in before else min(before)
+    os.sched_setaffinity(0, {cpu})
     try:
         yield cpu
     finally:

@@ -15,7 +15,11 @@ _LINK_SCOPE = (
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "time exceeded not sent",
-        patch("icmp_error.c", "if (!node || !error_allowed(skb, pkt, l4_offset))", "if (1)"),
+        patch(
+            "icmp_error.c",
+            "if (!node || !error_allowed(skb, pkt, l4_offset) || !error_affordable())",
+            "if (1)",
+        ),
         (
             Catch(t.D1 + "test_hr17_ttl_1_same_node", "exchange.errors ==", {"size": 56}),
             Catch(t.D2 + "test_hr17_ttl_1_ends_at_the_first_node", "exchange.errors =="),
@@ -146,5 +150,10 @@ MUTANTS: tuple[Mutant, ...] = (
                 families=(4,),
             ),
         ),
+    ),
+    Mutant(
+        "time exceeded without a limit",
+        patch("icmp_error.c", " || !error_affordable())", ")"),
+        (Catch(t.D1 + "test_hr17_time_exceeded_is_limited", "64 <= len(exchange.errors) < 2000"),),
     ),
 )

@@ -25,7 +25,11 @@ MUTANTS: tuple[Mutant, ...] = (
                 "if (result == FIB_SUCCESS && mac_known(fib.dmac) &&",
                 "if (result >= 0 &&",
             ),
-            Patch("forward.c", "	if (!used || now - *used < REFRESH_JIFFIES)", "	if (1)"),
+            Patch(
+                "forward.c",
+                "	if (!use || (use->nexthop == nexthop && now - use->jiffies < REFRESH_JIFFIES))",
+                "	if (1)",
+            ),
         ),
         (Catch(t.NEIGH + "test_hr29_neighbour_that_never_answers", t.TABLE),),
     ),
@@ -46,7 +50,11 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "neighbours in use never refreshed",
-        patch("forward.c", "	if (!used || now - *used < REFRESH_JIFFIES)", "	if (1)"),
+        patch(
+            "forward.c",
+            "	if (!use || (use->nexthop == nexthop && now - use->jiffies < REFRESH_JIFFIES))",
+            "	if (1)",
+        ),
         (Catch(t.NEIGH + "test_hr28_next_hop_moves_silently", "== [NEW_MAC]"),),
     ),
     Mutant(
@@ -62,7 +70,11 @@ MUTANTS: tuple[Mutant, ...] = (
                 "		if (kept && !*kept) __builtin_memcpy(kept, fib.dmac, 6);\n"
                 "		if (!kept || write_macs(skb, (u8 *)kept, fib.smac))",
             ),
-            Patch("forward.c", "	if (!used || now - *used < REFRESH_JIFFIES)", "	if (1)"),
+            Patch(
+                "forward.c",
+                "	if (!use || (use->nexthop == nexthop && now - use->jiffies < REFRESH_JIFFIES))",
+                "	if (1)",
+            ),
         ),
         (Catch(t.NEIGH + "test_hr28_next_hop_announces_another_mac", "== [NEW_MAC, NEW_MAC]"),),
     ),

@@ -23,6 +23,16 @@ def test_hr17_ttl_1_same_node(one_node, datapath, family, size):
     assert seen.legs() == REFUSED
 
 
+@pytest.mark.datapaths("bpf", "bpf-redirect", "bpf-skip-fib")
+def test_hr17_time_exceeded_is_limited(one_node, datapath, family):
+    # The stack's own limit is switched off in testbeds; the programs' is 64 in 64 jiffies.
+    with one_node.evidence() as evidence:
+        exchange = one_node.pod1.ping(one_node.pod2, 2000, ttl=1, size=0)
+    assert 64 <= len(exchange.errors) < 2000
+    limited = evidence.nodes["master"].programs.drops["ttl"]
+    assert limited + len(exchange.errors) == 2000
+
+
 def test_hr17_ttl_1_to_the_node_itself_is_answered(one_node, datapath, family):
     assert one_node.pod1.ping(one_node.master, ttl=1).lost == 0
 
