@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures of the benchmarks: comparisons, each made once in a run, and the run's record."""
+"""Fixtures of the suites: probes, comparisons, each made once in a run, and the run's record."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 
 from harness.bench import MEASURES, Comparison, Run, compare
 from harness.plugin.options import settings
 from harness.topology import Family
+from testbeds.faults import HelperCall, Metadata
 from testbeds.measuring import arm
 
 Compare = Callable[..., Comparison]
@@ -61,6 +63,20 @@ def say(
         record_property("measured", text)
 
     return line
+
+
+@pytest.fixture
+def helper_call(machine: None) -> Iterator[HelperCall]:
+    """A redirect helper to be called as the test says."""
+    with closing(HelperCall()) as call:
+        yield call
+
+
+@pytest.fixture
+def metadata(machine: None) -> Iterator[Metadata]:
+    """Writes and reads a packet's metadata on both sides of the namespace border."""
+    with closing(Metadata()) as border:
+        yield border
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -90,6 +90,10 @@ class HelperCall:
         fd = self.module.fd("call_helper")
         attach(node.ns, node.ifindex(interface), direction, fd, "call_helper", FIRST)
 
+    def close(self) -> None:
+        """Unload the program."""
+        self.module.close()
+
     def returned(self) -> dict[int, int]:
         """What the helper returned → how often."""
         table = self.module.table("returned")
@@ -117,6 +121,10 @@ class Metadata:
         """Read them from every packet that enters through an interface."""
         fd = self.module.fd("read_metadata")
         attach(pod.ns, pod.ifindex(interface), INGRESS, fd, "read_metadata", FIRST)
+
+    def close(self) -> None:
+        """Unload the programs."""
+        self.module.close()
 
     def seen(self) -> dict[str, int]:
         """`mark`, `tstamp`, `pkt_type`, `ingress_ifindex`, `packets`, of the last packet read."""

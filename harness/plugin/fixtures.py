@@ -109,17 +109,12 @@ def build_testbed(
 def _testbed_fixture(name: str) -> Callable[..., Testbed]:
     def fixture(request: pytest.FixtureRequest, build_testbed: BuildTestbed) -> Testbed:
         parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
-        marks = {
-            key: dict(marker.kwargs) if (marker := request.node.get_closest_marker(key)) else {}
-            for key in ("topology", "settings")
-        }
-        settings = dataclasses.replace(chosen_settings(request.config), **marks["settings"])
+        marker = request.node.get_closest_marker("topology")
         testbed = build_testbed(
             name,
             parameters.get("datapath", DATAPATHS["bpf"]),
             parameters.get("family", Family.ipv4),
-            marks["topology"],
-            settings,
+            dict(marker.kwargs) if marker else {},
         )
         require_bpf(testbed)
         return testbed

@@ -23,10 +23,7 @@ def catalogue_id(name: str) -> str | None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the markers that parametrize."""
-    for line in (
-        "datapaths(*names): the datapaths the test applies to; all of them without it",
-        "settings(**changes): what the nodes' operator asked for",
-    ):
+    for line in ("datapaths(*names): the datapaths the test applies to; all of them without it",):
         config.addinivalue_line("markers", line)
 
 

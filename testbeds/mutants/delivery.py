@@ -35,7 +35,7 @@ MUTANTS: tuple[Mutant, ...] = (
             Catch("two_node/test_legs::test_hr08_pod_and_world", t.TABLE),
             Catch(t.B1 + "test_hr11_tc_egress_drop_on_the_servers_lxc", t.LOST),
             Catch(t.B1 + "test_hr46_backlog_enqueues_a_round_trip", "min(rounds)"),
-            Catch(t.BORDER + "test_hr37_mark_across_the_border", 'seen["mark"]'),
+            Catch(t.BORDER + "test_hr37_mark_and_tstamp_across_the_border", 'seen["mark"]'),
             Catch(t.BORDER + "test_hr38_interface_counters", '"tx_packets"]'),
         ),
     ),
@@ -99,8 +99,13 @@ MUTANTS: tuple[Mutant, ...] = (
         (Catch(t.OTHERHOST, "assert replied =="),),
     ),
     Mutant(
+        "timestamp cleared on delivery",
+        patch("local_delivery.c", "	" + _PEER, "	skb->tstamp = 0;\n	" + _PEER),
+        (Catch(t.BORDER + "test_hr37_mark_and_tstamp_across_the_border", 'seen["tstamp"]'),),
+    ),
+    Mutant(
         "mark cleared on delivery",
         patch("local_delivery.c", "	" + _PEER, "	skb->mark = 0;\n	" + _PEER),
-        (Catch(t.BORDER + "test_hr37_mark_across_the_border", 'seen["mark"]'),),
+        (Catch(t.BORDER + "test_hr37_mark_and_tstamp_across_the_border", 'seen["mark"]'),),
     ),
 )

@@ -11,7 +11,7 @@ from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import Ether
 
 from harness.hooks import EGRESS, INGRESS
-from testbeds.faults import TC_ACT_REDIRECT, TC_ACT_SHOT, HelperCall
+from testbeds.faults import TC_ACT_REDIRECT, TC_ACT_SHOT
 from testbeds.one_node.legs import UNANSWERED
 
 PINGS = 3
@@ -35,23 +35,21 @@ WRONG = {
 
 @pytest.mark.datapaths("bpf")
 @pytest.mark.parametrize("wrong", WRONG)
-def test_hr39_redirect_peer_misdirected(one_node, datapath, family, wrong, kernel_log):
-    call = HelperCall()
+def test_hr39_redirect_peer_misdirected(one_node, datapath, family, helper_call, wrong, kernel_log):
     with one_node.capture() as seen:
-        call.put(one_node.master, "lxc1", "redirect_peer", WRONG[wrong](one_node))
+        helper_call.put(one_node.master, "lxc1", "redirect_peer", WRONG[wrong](one_node))
         exchange = one_node.pod1.ping(one_node.pod2, PINGS)
-    assert call.returned() == {TC_ACT_REDIRECT: PINGS}
+    assert helper_call.returned() == {TC_ACT_REDIRECT: PINGS}
     assert exchange.lost == PINGS
     assert seen.legs() == UNANSWERED
     assert kernel_log.splats() == []
 
 
 @pytest.mark.datapaths("bpf")
-def test_hr39_redirect_peer_well_directed(one_node, datapath, family):
-    call = HelperCall()
-    call.put(one_node.master, "lxc1", "redirect_peer", one_node.master.ifindex("lxc2"))
+def test_hr39_redirect_peer_well_directed(one_node, datapath, family, helper_call):
+    helper_call.put(one_node.master, "lxc1", "redirect_peer", one_node.master.ifindex("lxc2"))
     exchange = one_node.pod1.ping(one_node.pod2, PINGS)
-    assert call.returned() == {TC_ACT_REDIRECT: PINGS}
+    assert helper_call.returned() == {TC_ACT_REDIRECT: PINGS}
     assert exchange.lost == 0
 
 
@@ -65,23 +63,25 @@ MISUSES = {
 
 @pytest.mark.datapaths("legacy")
 @pytest.mark.parametrize("misuse", MISUSES)
-def test_hr48_helpers_misused(one_node, datapath, family, misuse, kernel_log):
+def test_hr48_helpers_misused(one_node, datapath, family, helper_call, misuse, kernel_log):
     helper, flags, hook, returned = MISUSES[misuse]
-    call = HelperCall()
     interface = "lxc2" if hook == EGRESS else "lxc1"
-    call.put(one_node.master, interface, helper, one_node.master.ifindex("lxc2"), flags, hook)
+    helper_call.put(
+        one_node.master, interface, helper, one_node.master.ifindex("lxc2"), flags, hook
+    )
     exchange = one_node.pod1.ping(one_node.pod2, PINGS)
-    assert call.returned() == {returned: PINGS}
+    assert helper_call.returned() == {returned: PINGS}
     assert exchange.lost == PINGS
     assert kernel_log.splats() == []
 
 
 @pytest.mark.datapaths("legacy")
 @pytest.mark.parametrize("destination", ["multicast", "unicast"])
-def test_hr48_redirect_neigh_of_a_multicast_frame(one_node, datapath, family, destination):
+def test_hr48_redirect_neigh_of_a_multicast_frame(
+    one_node, datapath, family, helper_call, destination
+):
     pod, target = one_node.pod1, one_node.pod2
-    call = HelperCall()
-    call.put(one_node.master, "lxc1", "redirect_neigh", one_node.master.ifindex("lxc2"))
+    helper_call.put(one_node.master, "lxc1", "redirect_neigh", one_node.master.ifindex("lxc2"))
     mac = {"multicast": "01:00:5e:00:00:05", "unicast": pod.lxc_mac}[destination]
     echo = (
         IP(src=pod.address, dst=target.address) / ICMP(id=7, seq=1)
@@ -90,6 +90,6 @@ def test_hr48_redirect_neigh_of_a_multicast_frame(one_node, datapath, family, de
     )
     with one_node.capture() as seen:
         pod.inject("eth0", [bytes(Ether(src=pod.mac, dst=mac) / echo)])
-    assert call.returned() == {TC_ACT_REDIRECT: 1}
+    assert helper_call.returned() == {TC_ACT_REDIRECT: 1}
     arrived = [frame.direction for frame in seen.frames if frame.interface == "pod2:eth0"]
     assert arrived == ([] if destination == "multicast" else ["in", "out"])

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a program costs by itself: BPF_PROG_TEST_RUN, no network, nanoseconds a packet."""
+
+from statistics import median
+
+import pytest
+from scapy.layers.inet import IP, UDP
+from scapy.layers.inet6 import IPv6
+from scapy.layers.l2 import Ether
+
+from harness.bpf.syscall import test_run as run_program
+from testbeds.faults import TC_ACT_REDIRECT
+
+pytestmark = [pytest.mark.bench, pytest.mark.topology(pods_per_node=2)]
+RUNS = 100
+#: Each repetition takes one from the TTL, so that no more than 254 measure the same path.
+REPEAT = 200
+
+
+@pytest.mark.datapaths("bpf", "bpf-redirect", "bpf-skip-fib")
+@pytest.mark.parametrize("path", ["local delivery", "off the node"])
+def test_bench_program_cost(two_node, datapath, family, path, say):
+    pod = two_node.pod1
+    target = (two_node.pod2 if path == "local delivery" else two_node.pod3).address
+    ip = IP(src=pod.address, dst=target, ttl=255) if family == 4 else IPv6(
+        src=pod.address, dst=target, hlim=255
+    )  # fmt: skip
+    frame = bytes(Ether(src=pod.mac, dst=pod.lxc_mac) / ip / UDP(sport=1, dport=2) / bytes(64))
+    master = two_node.master
+    fd = two_node.datapath_of("master").installed.module.fd("from_container")
+    with master.ns:
+        runs = [run_program(fd, frame, REPEAT, master.ifindex("lxc1")) for _ in range(RUNS)]
+    assert {run.action for run in runs} == {TC_ACT_REDIRECT}
+    cost = [run.nanoseconds for run in runs]
+    head = f"program cost {datapath.name} {family.name} {path}"
+    say(f"{head}: {median(cost):.0f} ns a packet, least {min(cost)} (aim 150)")
