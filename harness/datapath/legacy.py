@@ -35,7 +35,7 @@ class Legacy:
             for family in Family:
                 node.add_address(pod.lxc, node.gateway[family], family.host_prefix)
         node.await_settled()
-        return InstalledLegacy(node, settings.legacy_services, rules)
+        return InstalledLegacy(node, settings, rules)
 
 
 class InstalledLegacy:
@@ -43,15 +43,15 @@ class InstalledLegacy:
 
     Attributes:
         node: The node.
-        services: How many services its rules carry.
+        settings: What its rules were made from.
         rules: The rules, per family.
     """
 
     name = "legacy"
 
-    def __init__(self, node: Node, services: int, rules: list[RuleSet]) -> None:
+    def __init__(self, node: Node, settings: NodeSettings, rules: list[RuleSet]) -> None:
         self.node = node
-        self.services = services
+        self.settings = settings
         self.rules = rules
 
     def counters(self) -> Counters:
@@ -68,7 +68,9 @@ class InstalledLegacy:
     def describe(self) -> str:
         """Name, services, rules and their digests."""
         sets = ", ".join(f"{r.family.name} {r.rules} rules {r.sha256}" for r in self.rules)
-        return f"legacy (conntrack, FORWARD, {self.services} services: {sets})"
+        masquerade = "masquerade" if self.settings.legacy_masquerade else "no masquerade"
+        services = self.settings.legacy_services
+        return f"legacy (conntrack, FORWARD, {masquerade}, {services} services: {sets})"
 
     def remove(self) -> None:
         """The rules die with the namespace."""
