@@ -7,6 +7,7 @@ namespace of the child's own, a seccomp filter, a limit in a user namespace of t
 
 import platform
 import shutil
+import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -174,9 +175,23 @@ def patches(tmp_path_factory):
     return tmp_path_factory.mktemp("patches")
 
 
+def require_user_namespaces():
+    """Skip where the kernel makes none: in a chroot (user_namespaces(7)), or switched off."""
+    made = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "true"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if made.returncode:
+        pytest.skip(f"no user namespace can be made here: {made.stderr.strip()}")
+
+
 @pytest.mark.parametrize("name", LACKS)
 def test_a_lack_is_said_in_one_line(name, tmp_path, patches):
     lack = LACKS[name](tmp_path)
+    if "--user" in lack.prefix:
+        require_user_namespaces()
     cli, run = both(lack, patches)
     for ended in (cli, run):
         assert ended.code == lack.code, ended.text
