@@ -9,7 +9,8 @@ import pytest
 
 from harness.errors import TrafficError, UnknownNameError
 from harness.topology import Family
-from harness.traffic.inline import MAX_SIZE, InlineFlow, pinned
+from harness.traffic.fence import pinned
+from harness.traffic.inline import MAX_SIZE, InlineFlow
 
 
 class Here:

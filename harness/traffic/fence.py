@@ -25,12 +25,25 @@ _libc = ctypes.CDLL(None)
 
 
 @contextmanager
-def pinned() -> Iterator[int]:
-    """Keep the calling thread on the CPU it runs on; yields the CPU's number."""
+def pinned(cpu: int | None = None) -> Iterator[int]:
+    """Keep the calling thread on one CPU, and give it its former ones back; yields the CPU.
+
+    Args:
+        cpu: Which; by default the one it runs on.
+
+    Raises:
+        TrafficError: The kernel refuses: the CPU is offline, or not among those allowed.
+    """
     before = os.sched_getaffinity(0)
-    here = _libc.sched_getcpu()
-    cpu = here if here in before else min(before)
-    os.sched_setaffinity(0, {cpu})
+    if cpu is None:
+        here = _libc.sched_getcpu()
+        cpu = here if here in before else min(before)
+    try:
+        os.sched_setaffinity(0, {cpu})
+    except (OSError, ValueError) as error:
+        raise TrafficError(
+            f"cannot pin to CPU {cpu} ({error})", f"allowed here: {sorted(before)}; see cpuset(7)"
+        ) from None
     try:
         yield cpu
     finally:

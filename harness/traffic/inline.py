@@ -13,8 +13,7 @@ import os
 import select
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from types import TracebackType
 from typing import Literal
 
@@ -28,26 +27,6 @@ Protocol = Literal["udp", "tcp"]
 MAX_SIZE = 1200
 _CONNECT_SECONDS = 2.0
 _LATE_MS = 200
-
-
-@contextmanager
-def pinned(cpu: int) -> Iterator[None]:
-    """Keep the calling thread on one CPU, and give it its former ones back.
-
-    Raises:
-        TrafficError: The kernel refuses: the CPU is offline, or not among those allowed.
-    """
-    before = os.sched_getaffinity(0)
-    try:
-        os.sched_setaffinity(0, {cpu})
-    except (OSError, ValueError) as error:
-        raise TrafficError(
-            f"cannot pin to CPU {cpu} ({error})", f"allowed here: {sorted(before)}; see cpuset(7)"
-        ) from None
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 class InlineFlow:

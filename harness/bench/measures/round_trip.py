@@ -14,7 +14,8 @@ from harness.bench.arms import BuiltArm
 from harness.bench.rounds import Plan, Sampler
 from harness.bench.verdict import Better
 from harness.topology import Family
-from harness.traffic.inline import InlineFlow, Protocol, pinned
+from harness.traffic.fence import pinned
+from harness.traffic.inline import InlineFlow, Protocol
 
 _WARM_FLOW = 300  # past TCP's quick acknowledgements, and with every table and cache filled
 _WARM_TURN = 10  # the caches again, after the other arms' turns
