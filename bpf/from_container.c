@@ -3,8 +3,8 @@
  * tc ingress of a pod's lxc: everything the pod sends.
  *
  * Stages, in order: source check, gateway's ARP and NDP, [service translation:
- * service.c], [egress policy: policy.c], local delivery, the node itself,
- * [encapsulation: encap.c], forwarding. Those in brackets are not built yet; each
+ * service.c], [egress policy: policy.c], the gateway itself, the node itself, local
+ * delivery, [encapsulation: encap.c], forwarding. Those in brackets are not built yet; each
  * joins as a file of its own at its place below.
  */
 
@@ -22,8 +22,9 @@ static __always_inline int from_container4(struct __sk_buff *skb, const struct s
 		return to_stack(PROGRAM_FROM_CONTAINER);
 	/* service.c, then egress policy of policy.c */
 	target = endpoints4.lookup(&pkt.dst4);
-	if (target && target->flags & ENDPOINT_HOST)
-		return to_stack(PROGRAM_FROM_CONTAINER);
+	if (target && target->flags)
+		return target->flags & ENDPOINT_GATEWAY ? answer_echo(skb, &pkt, pod) :
+							  to_stack(PROGRAM_FROM_CONTAINER);
 	if (target)
 		action = deliver_local(skb, &pkt, target, PROGRAM_FROM_CONTAINER);
 	else	/* encap.c */
@@ -51,8 +52,9 @@ static __always_inline int from_container6(struct __sk_buff *skb, const struct s
 		return to_stack(PROGRAM_FROM_CONTAINER);
 	/* service.c, then egress policy of policy.c */
 	target = endpoints6.lookup(&pkt.dst6);
-	if (target && target->flags & ENDPOINT_HOST)
-		return to_stack(PROGRAM_FROM_CONTAINER);
+	if (target && target->flags)
+		return target->flags & ENDPOINT_GATEWAY ? answer_echo(skb, &pkt, pod) :
+							  to_stack(PROGRAM_FROM_CONTAINER);
 	if (target)
 		action = deliver_local(skb, &pkt, target, PROGRAM_FROM_CONTAINER);
 	else	/* encap.c */

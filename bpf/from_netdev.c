@@ -14,7 +14,7 @@ static __always_inline int from_netdev4(struct __sk_buff *skb)
 		return drop(PROGRAM_FROM_NETDEV, DROP_MALFORMED);
 	/* service.c, then masquerade.c */
 	target = endpoints4.lookup(&pkt.dst4);
-	if (!target || target->flags & ENDPOINT_HOST || has_options4(skb) || for_the_stack(skb) ||
+	if (!target || target->flags || has_options4(skb) || for_the_stack(skb) ||
 	    link_scope4(pkt.src4))
 		return to_stack(PROGRAM_FROM_NETDEV);
 	action = deliver_local(skb, &pkt, target, PROGRAM_FROM_NETDEV);
@@ -31,7 +31,7 @@ static __always_inline int from_netdev6(struct __sk_buff *skb)
 		return drop(PROGRAM_FROM_NETDEV, DROP_MALFORMED);
 	/* service.c, then masquerade.c */
 	target = endpoints6.lookup(&pkt.dst6);
-	if (!target || target->flags & ENDPOINT_HOST || for_the_stack(skb) ||
+	if (!target || target->flags || for_the_stack(skb) ||
 	    link_scope6(&pkt.src6) || unspecified6(&pkt.src6))
 		return to_stack(PROGRAM_FROM_NETDEV);
 	action = deliver_local(skb, &pkt, target, PROGRAM_FROM_NETDEV);

@@ -20,7 +20,7 @@ enum verdict {
 	VERDICT_LOCAL = 2,	/* delivered to a pod of this node */
 	VERDICT_FORWARD = 3,	/* out of the device of the lookup, MACs rewritten */
 	VERDICT_NEIGH = 4,	/* out through bpf_redirect_neigh */
-	VERDICT_ANSWER = 5,	/* answered by the program: ARP, NS, ICMP error */
+	VERDICT_ANSWER = 5,	/* answered by the program: ARP, NS, echo, ICMP error */
 	VERDICT_PASS = 6,	/* let go on its way (to_netdev) */
 	VERDICTS = 7,
 };
@@ -33,7 +33,8 @@ enum drop_reason {
 	DROP_TTL = 4,		/* TTL ran out and an ICMP error is not allowed */
 	DROP_REDIRECT = 5,	/* a redirect helper returned TC_ACT_SHOT */
 	DROP_REWRITE = 6,	/* the packet could not be written to */
-	DROP_REASONS = 7,
+	DROP_GATEWAY = 7,	/* for the gateway, which answers echo requests only */
+	DROP_REASONS = 8,
 };
 
 /* Return codes of bpf_fib_lookup, BPF_FIB_LKUP_RET_* (uapi/linux/bpf.h). */
@@ -53,7 +54,12 @@ enum fib_result {
 	FIB_RESULTS = 12,
 };
 
-#define ENDPOINT_HOST	1	/* an address of the node itself, no pod */
+/* What an address is that is no pod's; in struct endpoint's flags. */
+enum endpoint_flag {
+	ENDPOINT_HOST = 1,	/* an address of the node itself */
+	ENDPOINT_GATEWAY = 2,	/* the pods' gateway: no device has it */
+	ENDPOINT_FLAGS = 3,
+};
 
 /* Addresses are in network byte order everywhere. */
 union address6 {
@@ -61,11 +67,11 @@ union address6 {
 	__u32 words[4];
 };
 
-/* Where a destination address lives: a pod of this node, or the node. */
+/* Where a destination address lives: a pod of this node, the node, or nowhere (the gateway). */
 struct endpoint {
 	__u32 ifindex;		/* the pod's lxc */
 	__u32 mtu;		/* of the pod's eth0 */
-	__u16 flags;		/* ENDPOINT_* */
+	__u16 flags;		/* enum endpoint_flag; 0: a pod */
 	__u8 mac[6];		/* the pod's eth0 */
 	__u8 lxc_mac[6];
 	__u8 pad[2];

@@ -55,7 +55,8 @@ struct packet {
 	u8 protocol;		/* or next header */
 	u8 tos;
 	bool has_ports;
-	bool later_fragment;	/* or behind an IPv6 extension header: no ICMP error about it */
+	bool fragment;		/* a part of a packet, or behind an IPv6 extension header */
+	bool later_fragment;	/* no first part, or behind one: no ICMP error about it */
 	u16 sport, dport;
 	u32 l3_size;		/* of one segment, if the packet is GSO */
 	__be32 flowinfo;

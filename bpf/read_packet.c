@@ -19,7 +19,8 @@ static __always_inline bool read_packet4(struct __sk_buff *skb, struct packet *p
 	pkt->dst4 = ip->daddr;
 	pkt->l3_size = skb->len - L3_OFFSET;
 	pkt->later_fragment = ip->frag_off & bpf_htons(IP4_FRAGMENT_OFFSET);
-	if (!(ip->frag_off & bpf_htons(IP4_FRAGMENT_OFFSET | IP4_MORE_FRAGMENTS)))
+	pkt->fragment = ip->frag_off & bpf_htons(IP4_FRAGMENT_OFFSET | IP4_MORE_FRAGMENTS);
+	if (!pkt->fragment)
 		parse_l4(pkt, skb, sizeof(*ip));
 	return true;
 }
@@ -48,6 +49,7 @@ static __always_inline bool read_packet6(struct __sk_buff *skb, struct packet *p
 	pkt->later_fragment = pkt->protocol == IPPROTO_HOPOPTS ||
 			      pkt->protocol == IPPROTO_ROUTING ||
 			      pkt->protocol == IPPROTO_FRAGMENT || pkt->protocol == IPPROTO_DSTOPTS;
+	pkt->fragment = pkt->later_fragment;
 	pkt->flowinfo = *(__be32 *)ip & bpf_htonl(0x0fffffff);
 	__builtin_memcpy(&pkt->src6, &ip->saddr, sizeof(pkt->src6));
 	__builtin_memcpy(&pkt->dst6, &ip->daddr, sizeof(pkt->dst6));

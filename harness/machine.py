@@ -15,7 +15,6 @@ from harness.bpf.bcc_import import bcc
 from harness.bpf.headers import kernel_source
 from harness.datapath import NodeSettings, decide, probes
 from harness.errors import KernelError, PrivilegeError
-from harness.evidence import KernelLog
 from harness.netns import NetNS
 from harness.process import TOOLS, find_tool
 from harness.topology import Network, Topology
@@ -56,7 +55,6 @@ def check_machine() -> None:
     bcc()
     kernel_source()
     probes.running_kernel()
-    KernelLog().close()
     with Network(Topology(pods_per_node=1)) as network:
         check_clsact(network)
 

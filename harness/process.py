@@ -26,6 +26,11 @@ TOOLS: dict[str, str] = {
     "setpriv": "util-linux",
 }
 
+# The kernel signals a child only if its parent dies after the request: one that came too late to
+# make it sees another parent, and does not begin.
+_BOUND_BY = ["setpriv", "--pdeathsig", "KILL", "--", "/bin/sh", "-c",
+             '[ "$PPID" = "$0" ] && exec "$@"']  # fmt: skip
+
 _SBIN = os.pathsep.join(("/usr/local/sbin", "/usr/sbin", "/sbin"))
 
 
@@ -49,7 +54,8 @@ def spawn(argv: list[str], **popen: Any) -> subprocess.Popen[bytes]:
         argv: The program's name and its arguments.
         **popen: Passed to `subprocess.Popen`.
     """
-    bound = [find_tool("setpriv"), "--pdeathsig", "KILL", "--", find_tool(argv[0]), *argv[1:]]
+    bound = [*_BOUND_BY, str(os.getpid()), find_tool(argv[0]), *argv[1:]]
+    bound[0] = find_tool(bound[0])
     popen.setdefault("stdin", subprocess.DEVNULL)
     return subprocess.Popen(bound, **popen)
 
@@ -73,15 +79,25 @@ def run_together(jobs: list[tuple[list[str], str | None]], timeout: float = 30.0
     Raises:
         CommandError: The first, in the order of `jobs`, that failed; all have ended by then.
     """
-    children = [
-        spawn(
-            argv,
-            stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        for argv, stdin in jobs
-    ]
+    children: list[subprocess.Popen[bytes]] = []
+    try:
+        for argv, stdin in jobs:
+            given = subprocess.PIPE if stdin is not None else subprocess.DEVNULL
+            pipe = subprocess.PIPE
+            children.append(spawn(argv, stdin=given, stdout=pipe, stderr=pipe))
+    except BaseException:  # one that cannot begin takes those along that have
+        for child in children:
+            child.kill()
+            child.communicate()
+        raise
+    return _outputs(jobs, children, timeout)
+
+
+def _outputs(
+    jobs: list[tuple[list[str], str | None]],
+    children: list[subprocess.Popen[bytes]],
+    timeout: float,
+) -> list[str]:
     outputs, failures = [], []
     for child, (argv, stdin) in zip(children, jobs, strict=True):
         status: int | str

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from harness.bpf.bcc_import import DIST_PACKAGES
+from harness.plugin.fixtures import kernel_release
 from harness.process import TOOLS, find_tool
 from testbeds.child import CLI, end, pytest_of, start
 
@@ -85,10 +86,25 @@ def impostor(directory, text):
     return hiding((directory, DIST_PACKAGES / "bcc"))
 
 
-def broken_source(directory):
+#: What is wrong with bpf/rewrite.c → (how it reads then, what the error says, and where).
+BROKEN = {
+    "compiler": (lambda text: text + "\nint x = ;\n", "does not compile: ", "bpf/rewrite.c:"),
+    "verifier": (
+        lambda text: text.replace(
+            "if (!cursor_at(&cur, skb, sizeof(struct iphdr)))",
+            "cur.eth = LOAD_POINTER(data, skb); if (!cur.eth)",
+        ),
+        "the verifier refused from_container: ",
+        # kernel/bpf/verifier.c, linfo: with file and line since 6.10.
+        "bpf/rewrite.c:" if kernel_release() >= (6, 10) else "offset is outside of the packet",
+    ),
+}
+
+
+def broken_source(directory, breaking):
     source = Path(__file__).resolve().parents[1] / "bpf" / "rewrite.c"
     broken = directory / "rewrite.c"
-    broken.write_text(source.read_text(encoding="utf-8") + "\nint x = ;\n", encoding="utf-8")
+    broken.write_text(breaking(source.read_text(encoding="utf-8")), encoding="utf-8")
     return hiding((broken, source))
 
 
@@ -215,13 +231,17 @@ def test_without_a_lack_both_succeed(patches):
     assert run.code == 0, run.text
 
 
-def test_a_broken_source_is_named_with_its_line(tmp_path, patches):
-    cli, run = both(Lack(14, (), broken_source(tmp_path)), patches)
+@pytest.mark.parametrize("refused_by", BROKEN)
+def test_a_broken_source_is_named_with_its_line(tmp_path, patches, refused_by):
+    breaking, what, where = BROKEN[refused_by]
+    cli, run = both(Lack(14, (), broken_source(tmp_path, breaking)), patches)
     assert cli.code == 14
     assert len(cli.err.splitlines()) == 1
-    assert "bpf/rewrite.c:" in cli.err
+    assert what in cli.err
+    assert where in cli.err
     assert run.code == 1
-    assert "bpf/rewrite.c:" in run.text
+    assert what in run.text
+    assert where in run.text
     assert "Traceback" not in run.text
     assert "INTERNALERROR" not in run.text
 

@@ -14,6 +14,7 @@ import pytest
 from harness import datapath as datapaths
 from harness.bpf.module import Patch
 from harness.capture import WHOLE
+from harness.datapath.bpf import InstalledBpf
 from harness.evidence import KernelLog
 from harness.topology import Family
 from testbeds import faults
@@ -93,6 +94,7 @@ def test_there_are_enough_mutants():
 
 
 _HELPERS = "one_node/test_helpers::"
+_FORGOTTEN = "test_hr20_address_that_the_node_lost_is_looked_up_again"
 _CALLED_BUT_LET_GO = Patch("misuse.c", "	return result;", "	return TC_ACT_OK;")
 _READDRESSED = Patch(
     "misuse.c",
@@ -113,9 +115,14 @@ MISUSE: dict[str, tuple[list[dict[str, str]], Patch, str]] = {
         "exchange.lost ==",
     ),
     "test_hr48_helpers_misused": (
-        [{"misuse": "peer-unknown-flags"}, {"misuse": "neigh-unknown-flags"}],
+        [{"misuse": m} for m in ("peer-unknown-flags", "neigh-unknown-flags", "peer-at-egress")],
         _CALLED_BUT_LET_GO,
         "exchange.lost ==",
+    ),
+    "test_hr48_what_a_helper_refuses_is_counted": (
+        [{"helper": "redirect_peer"}, {"helper": "bpf_redirect"}],
+        Patch("count.c", "	if (action != TC_ACT_REDIRECT)\n", "	if (action < 0)\n"),
+        'drops == {"redirect": PINGS}',
     ),
     "test_hr48_redirect_neigh_of_a_multicast_frame": (
         [{"destination": "multicast"}],
@@ -128,15 +135,40 @@ _MISUSE_CASES = [
     for name, (cases, fault, line) in MISUSE.items()
     for arguments in cases
 ]
+# Nothing gets through to a peer that is down; what went elsewhere instead must be seen.
+_MISUSE_CASES.append(
+    (
+        "test_hr39_redirect_peer_misdirected",
+        {"wrong": "peer-down"},
+        Patch("misuse.c", "redirect_peer(call->ifindex", "redirect_peer(skb->ifindex"),
+        "seen.legs() == UNANSWERED",
+    )
+)
 
 
+@pytest.mark.parametrize("_family", list(Family), ids=[family.name for family in Family])
 @pytest.mark.parametrize(("name", "arguments", "fault", "line"), _MISUSE_CASES)
-def test_helper_that_is_not_dropped_is_noticed(request, monkeypatch, name, arguments, fault, line):
+def test_helper_that_is_not_dropped_is_noticed(
+    request, monkeypatch, name, arguments, fault, line, _family
+):
     monkeypatch.setattr(faults.HelperCall, "patches", (fault,))
     failing = _failing_line(
-        _test(_HELPERS + name), request, datapaths.find("legacy"), Family.ipv4, arguments
+        _test(_HELPERS + name), request, datapaths.find("legacy"), _family, arguments
     )
     assert line in failing
+
+
+def test_sync_that_forgets_nothing_is_noticed(request, monkeypatch):
+    exact, known = InstalledBpf._write_endpoints, {}
+
+    def adding(self, endpoints):
+        known.update(endpoints)
+        exact(self, known)
+
+    monkeypatch.setattr(InstalledBpf, "_write_endpoints", adding)
+    test = _test("one_node/test_router_duties::" + _FORGOTTEN)
+    line = _failing_line(test, request, datapaths.find("bpf"), Family.ipv4, {})
+    assert 'lookups == [{}, {"not-fwded": 1}]' in line
 
 
 def test_requirement_of_a_helper_that_is_not_called_is_noticed(request, monkeypatch):
@@ -202,6 +234,7 @@ def test_every_assertion_has_a_control():
     caught = {catch.test for mutant in MUTANTS for catch in mutant.catches}
     caught |= {_HELPERS + name for name in MISUSE}
     caught |= {
+        "one_node/test_router_duties::" + _FORGOTTEN,
         "one_node/test_decision::test_hr06_unmet_requirement_means_legacy",
         "one_node/test_decision::test_hr06_a_helper_a_datapath_does_not_call_is_no_requirement",
     }

@@ -8,7 +8,7 @@ import pytest
 
 from harness.bpf import bcc_import, headers
 from harness.bpf.contract import BPF_DIR, enums, parse_enums
-from harness.bpf.module import Patch, Source, source_files
+from harness.bpf.module import Patch, Source, _explain_refusal, source_files
 from harness.datapath import DATAPATHS
 from harness.datapath.bpf import PARTS
 from harness.errors import BuildError, MissingToolError
@@ -85,6 +85,31 @@ def test_every_source_names_its_licence_in_its_first_line():
             "SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)"
             in path.read_text().splitlines()[0]
         )
+
+
+REFUSAL = """\
+; {line}
+950: (61) r1 = *(u32 *)(r3 +76)       ; R1=pkt(r=0) R3=ctx()
+R1 offset is outside of the packet
+processed 390 insns (limit 1000000) max_states_per_insn 1 total_states 35
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "where"),
+    [
+        (" @ rewrite.c:38", "bpf/rewrite.c:38: "),
+        ("ip->ttl -= 1; @ rewrite.c:38", "bpf/rewrite.c:38: "),
+        ("ip->ttl -= 1;", "ip->ttl -= 1;: "),
+    ],
+)
+def test_a_refusal_says_where_and_what(line, where):
+    refusal = _explain_refusal(REFUSAL.format(line=line))
+    assert refusal == where + "R1 offset is outside of the packet"
+
+
+def test_a_refusal_without_a_log():
+    assert _explain_refusal("") == ""
 
 
 # -------------------------------------------------------------------------------- the header tree

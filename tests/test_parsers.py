@@ -126,9 +126,12 @@ def test_ordinary_lines_are_no_splats():
     assert find_splats(lines) == []
 
 
-def test_a_log_that_cannot_be_read_is_an_error(tmp_path):
+def test_a_log_that_cannot_be_read_is_an_error_of_who_asks_and_of_nobody_else(tmp_path):
+    log = KernelLog(str(tmp_path / "absent"))
+    log.collect()
     with pytest.raises(PrivilegeError, match=r"kernel's log cannot be read .*: run as root"):
-        KernelLog(str(tmp_path / "absent"))
+        log.splats()
+    log.close()
 
 
 def test_a_log_is_read_from_now_on(tmp_path):

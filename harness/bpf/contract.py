@@ -23,8 +23,7 @@ def parse_enums(header: str) -> dict[str, dict[int, str]]:
     """Return number → name for each enum of a C header.
 
     Names lose the enum's prefix and are lower case with dashes: `DROP_NO_ENDPOINT` is
-    `no-endpoint`. The entry that only counts the others (its name holds no underscore, or it
-    ends in S with the prefix's plural) is left out.
+    `no-endpoint`. The last entry, which only counts the others, is left out.
     """
     enums: dict[str, dict[int, str]] = {}
     for enum, body in _ENUM.findall(header):
@@ -39,7 +38,7 @@ def parse_enums(header: str) -> dict[str, dict[int, str]]:
 
 @lru_cache(maxsize=1)
 def enums() -> dict[str, dict[int, str]]:
-    """The enums of bpf/hostroute.h: `program`, `verdict`, `drop_reason`, `fib_result`.
+    """The enums of bpf/hostroute.h: `program`, `verdict`, `drop_reason`, `fib_result`, ….
 
     Raises:
         BuildError: The header is not there.

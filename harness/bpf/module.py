@@ -22,10 +22,13 @@ from harness.errors import BuildError
 
 #: Two compilations at once crash the process (LLVM's state in libbcc is global).
 _compiling = threading.Lock()
-_LOG_SIZE = 1 << 20
+_LOG_SIZE = (1 << 24) - 1  # the most that kernels before 6.4 take
 _ERROR_LINE = re.compile(
     r"^(?P<file>[^\s:]+\.[ch]):(?P<line>\d+):\d+: (?:fatal )?error: (.*)$", re.M
 )
+
+# As in `; check += 1; @ rewrite.c:38` (kernel/bpf/log.c, verbose_linfo).
+_SOURCE_LINE = re.compile(r"^;\s*(?P<text>.*?)\s*(?:@ (?P<file>\S+:\d+))?$")
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,21 @@ def _compile(source: Source) -> Any:
     raise BuildError(f"BPF source does not compile: {what}", log=log)
 
 
+def _explain_refusal(log: str) -> str:
+    """The verifier's last word and the source line it stands on, as in `bpf/rewrite.c:38: …`.
+
+    Kernels from 6.10 on print file and line; older ones the line's text, where they find it.
+    """
+    lines = [line for line in log.splitlines() if line.strip()]
+    words = [line for line in lines if not line.startswith(("processed", ";"))][-1:]
+    places = [match for line in lines if (match := _SOURCE_LINE.match(line))]
+    if not words or not places:
+        return "".join(words)
+    place = places[-1]
+    where = f"bpf/{place['file']}" if place["file"] else place["text"]
+    return f"{where}: {words[0].strip()}"
+
+
 class Module:
     """Programs loaded into the kernel, with their maps.
 
@@ -154,8 +172,8 @@ class Module:
         start, size = lib.bpf_function_start(module, symbol), lib.bpf_function_size(module, symbol)
         if not start:
             raise BuildError(f"the source defines no program {name}", "is it static?")
-        buffer = ctypes.create_string_buffer(_LOG_SIZE)
         for level in (0, 1):
+            buffer = ctypes.create_string_buffer(_LOG_SIZE if level else 1)
             with _captured_output():
                 fd: int = lib.bcc_func_load(
                     module, kind, symbol, start, size, lib.bpf_module_license(module),
@@ -166,11 +184,8 @@ class Module:
                 return fd
         code = ctypes.get_errno()
         log = buffer.value.decode(errors="replace")
-        lines = [line for line in log.splitlines() if line.strip()]
-        source = [line for line in lines if line.startswith("; ")][-1:]
-        verdict = [line for line in lines if not line.startswith(("processed", "; "))][-1:]
-        detail = " at ".join(part.strip() for part in (*verdict, *source)) or os.strerror(code)
-        raise BuildError(f"the verifier refused {name}: {detail}", log=log)
+        what = _explain_refusal(log) or os.strerror(code)
+        raise BuildError(f"the verifier refused {name}: {what}", log=log)
 
     def fd(self, program: str) -> int:
         """The descriptor of a loaded program."""

@@ -16,9 +16,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     del arguments
     for name, datapath in DATAPATHS.items():
-        kind = "BPF host routing" if datapath.host_routing else "the node's own stack"
         needs = ", ".join(f"bpf_{helper}" for helper in sorted(datapath.needs)) or "no helper"
-        print(f"{name:<14}{kind:<22}needs {needs}")
+        print(f"{name:<14}{datapath.summary}; needs {needs}")
     return 0
 
 

@@ -17,11 +17,23 @@ DATAPATHS: dict[str, Datapath] = {
     datapath.name: datapath
     for datapath in (
         Legacy(),
-        HostRouting("bpf", frozenset({"redirect_peer", "redirect_neigh", "fib_lookup"})),
         HostRouting(
-            "bpf-redirect", frozenset({"redirect_neigh", "fib_lookup"}), ("LOCAL_REDIRECT",)
+            "bpf",
+            "bpf_fib_lookup off the node, bpf_redirect_peer into the pod",
+            frozenset({"redirect_peer", "redirect_neigh", "fib_lookup"}),
         ),
-        HostRouting("bpf-skip-fib", frozenset({"redirect_peer", "redirect_neigh"}), ("SKIP_FIB",)),
+        HostRouting(
+            "bpf-redirect",
+            "as bpf, but bpf_redirect to the pod's lxc",
+            frozenset({"redirect_neigh", "fib_lookup"}),
+            ("LOCAL_REDIRECT",),
+        ),
+        HostRouting(
+            "bpf-skip-fib",
+            "as bpf, but bpf_redirect_neigh looks up route and neighbour",
+            frozenset({"redirect_peer", "redirect_neigh"}),
+            ("SKIP_FIB",),
+        ),
     )
 }
 

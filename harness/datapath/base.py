@@ -86,6 +86,11 @@ class Datapath(Protocol):
         ...
 
     @property
+    def summary(self) -> str:
+        """What forwards, in a few words."""
+        ...
+
+    @property
     def needs(self) -> frozenset[str]:
         """Helpers it calls (`probes.HELPERS`)."""
         ...

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import ctypes
 import socket
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from harness.bpf import syscall
 from harness.bpf.contract import enums
@@ -15,19 +16,20 @@ from harness.bpf.module import Module, Patch, Source
 from harness.datapath.base import Counters
 from harness.datapath.settings import NodeSettings
 from harness.hooks import EGRESS, INGRESS, Attachment, attach, attachments, detach_all
-from harness.topology import Family, Node
+from harness.topology import Family, Node, Pod
 from harness.topology.addressing import mac_bytes
 from harness.topology.hosts import NIC
 
 #: In the order in which they are joined: each part uses only what stands before it. The stages
-#: to come (policy.c, service.c, masquerade.c, encap.c) go between gateway.c and local_delivery.c.
+#: to come (policy.c, service.c, masquerade.c, encap.c) go between gateway_echo.c and
+#: local_delivery.c.
 PARTS = (
     "compat.h", "hostroute.h", "parse.h", "maps.c", "count.c", "read_packet.c", "rewrite.c",
-    "icmp_error.c", "gateway.c", "local_delivery.c", "forward.c",
+    "icmp_error.c", "gateway.c", "gateway_echo.c", "local_delivery.c", "forward.c",
     "from_container.c", "from_netdev.c", "to_netdev.c",
 )  # fmt: skip
 PROGRAMS = ("from_container", "from_netdev", "to_netdev")
-_HOST = 1  # ENDPOINT_HOST
+_BYTE_ORDER: Literal["little", "big"] = sys.byteorder
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,14 @@ class HostRouting:
 
     Attributes:
         name: As in `--datapath`.
+        summary: What forwards, in a few words.
         needs: Helpers it calls.
         defines: Macros it is built with.
         patches: Changes of the source, for mutated programs.
     """
 
     name: str
+    summary: str
     needs: frozenset[str]
     defines: tuple[str, ...] = ()
     patches: tuple[Patch, ...] = ()
@@ -102,9 +106,6 @@ def _network_order(address: str) -> int:
     return int.from_bytes(socket.inet_aton(address), _BYTE_ORDER)
 
 
-_BYTE_ORDER: Any = "little" if ctypes.c_uint16.from_buffer_copy(b"\1\0").value == 1 else "big"
-
-
 class InstalledBpf:
     """The programs on a node.
 
@@ -147,10 +148,15 @@ class InstalledBpf:
     def sync(self) -> None:
         """Write pods, node addresses and links into the maps, as an agent would."""
         self._write_config()
+        endpoints: dict[str, dict[str, Any]] = {}
+        flags = {name: number for number, name in enums()["endpoint_flag"].items()}
+        for family in Family:
+            endpoints[self.node.gateway[family]] = {"flags": flags["gateway"]}
+        for entry in self.node.ns.netlink.get_addr():  # a gateway that a device has is the node's
+            endpoints[entry.get_attr("IFA_ADDRESS")] = {"flags": flags["host"]}
         for pod in self.node.pods:
-            self._write_pod(pod)
-        for entry in self.node.ns.netlink.get_addr():
-            self._write_endpoint(entry.get_attr("IFA_ADDRESS"), flags=_HOST)
+            endpoints |= self._write_pod(pod)
+        self._write_endpoints(endpoints)
 
     def _write_config(self) -> None:
         table = self.module.table("config")
@@ -167,7 +173,8 @@ class InstalledBpf:
             ctypes.memmove(ctypes.byref(getattr(leaf, field)), packed, 16)
         table[ctypes.c_int(0)] = leaf
 
-    def _write_pod(self, pod: Any) -> None:
+    def _write_pod(self, pod: Pod) -> dict[str, dict[str, Any]]:
+        """Say whom the pod's lxc belongs to; returns the pod's addresses as endpoints."""
         ifindex = self.node.ifindex(pod.lxc)
         sources = self.module.table("sources")
         source = sources.Leaf()
@@ -177,25 +184,31 @@ class InstalledBpf:
         source.lxc_mac[:] = mac_bytes(pod.lxc_mac)
         sources[sources.Key(ifindex)] = source
         mtu = self.node.ns.netlink.link("get", index=ifindex)[0].get_attr("IFLA_MTU")
-        for family in Family:
-            self._write_endpoint(
-                pod.addresses[family], ifindex=ifindex, mtu=mtu,
-                mac=mac_bytes(pod.mac), lxc_mac=mac_bytes(pod.lxc_mac),
-            )  # fmt: skip
+        endpoint = {
+            "ifindex": ifindex, "mtu": mtu, "mac": mac_bytes(pod.mac),
+            "lxc_mac": mac_bytes(pod.lxc_mac),
+        }  # fmt: skip
+        return {pod.addresses[family]: endpoint for family in Family}
 
-    def _write_endpoint(
-        self, address: str, flags: int = 0, ifindex: int = 0, mtu: int = 0,
-        mac: bytes = bytes(6), lxc_mac: bytes = bytes(6),
-    ) -> None:  # fmt: skip
-        table = self.module.table("endpoints6" if ":" in address else "endpoints4")
-        leaf = table.Leaf(ifindex=ifindex, mtu=mtu, flags=flags)
-        leaf.mac[:], leaf.lxc_mac[:] = mac, lxc_mac
-        if ":" in address:
-            key = table.Key()
-            ctypes.memmove(ctypes.byref(key), socket.inet_pton(socket.AF_INET6, address), 16)
-        else:
-            key = table.Key(_network_order(address))
-        table[key] = leaf
+    def _write_endpoints(self, endpoints: dict[str, dict[str, Any]]) -> None:
+        """Make the maps say what `endpoints` says: what is gone goes first."""
+        tables = {family: self.module.table(f"endpoints{family.value}") for family in Family}
+        wanted: dict[Family, dict[bytes, dict[str, Any]]] = {family: {} for family in Family}
+        for address, fields in endpoints.items():
+            family = Family.ipv6 if ":" in address else Family.ipv4
+            wanted[family][socket.inet_pton(family.af, address)] = fields
+        for family, table in tables.items():
+            for key in list(table.keys()):
+                if bytes(key) not in wanted[family]:
+                    del table[key]
+            for packed, fields in wanted[family].items():
+                leaf = table.Leaf()
+                for name, value in fields.items():
+                    if isinstance(value, bytes):
+                        getattr(leaf, name)[:] = value
+                    else:
+                        setattr(leaf, name, value)
+                table[table.Key.from_buffer_copy(packed)] = leaf
 
     def counters(self) -> Counters:
         """What the programs counted since they were installed."""

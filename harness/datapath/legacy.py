@@ -20,6 +20,7 @@ class Legacy:
     """Kernel forwarding with conntrack, a FORWARD chain, masquerading and kube-proxy's rules."""
 
     name: str = "legacy"
+    summary: str = "the node's own stack: routes, conntrack, netfilter with kube-proxy's rules"
     needs: frozenset[str] = frozenset()
     host_routing: bool = False
 

@@ -31,26 +31,21 @@ class KernelLog:
     """The kernel's log from now on; what was read stays known, so that no ring is too small."""
 
     def __init__(self, path: str = KMSG) -> None:
-        """Open the log at its end.
-
-        Raises:
-            PrivilegeError: It cannot be read.
-        """
+        """Open the log at its end; that it cannot be read, `splats` says."""
         self._splats: list[str] = []
         self._overwritten = False
+        self._unreadable = ""
+        self._fd = -1
         try:
             self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             os.lseek(self._fd, 0, os.SEEK_END)
         except OSError as error:
-            raise PrivilegeError(
-                f"the kernel's log cannot be read ({path}: {error.strerror})",
-                "run as root with SYSLOG, or pass /dev/kmsg into the container",
-            ) from None
+            self._unreadable = f"{path}: {error.strerror}"
 
     def collect(self) -> None:
         """Read what is new, before the kernel overwrites it."""
         lines: list[str] = []
-        while True:
+        while self._fd >= 0 and not self._unreadable:
             try:
                 record = os.read(self._fd, 8192)
             except BlockingIOError:
@@ -58,6 +53,9 @@ class KernelLog:
             except BrokenPipeError:
                 self._overwritten = True
                 continue
+            except OSError as error:
+                self._unreadable = str(error.strerror)
+                break
             if not record:
                 break
             prefix, _, text = record.decode(errors="replace").partition(";")
@@ -69,9 +67,15 @@ class KernelLog:
         """Splats since opening.
 
         Raises:
-            PrivilegeError: Lines were overwritten before they were read: nothing is proven.
+            PrivilegeError: The log cannot be read, or lines were overwritten before they were:
+                nothing is proven.
         """
         self.collect()
+        if self._unreadable:
+            raise PrivilegeError(
+                f"the kernel's log cannot be read ({self._unreadable})",
+                "run as root with SYSLOG, or pass /dev/kmsg into the container",
+            )
         if self._overwritten:
             raise PrivilegeError(
                 "the kernel's log was overwritten before it was read",
@@ -81,7 +85,9 @@ class KernelLog:
 
     def close(self) -> None:
         """Close the log."""
-        os.close(self._fd)
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
 
 def _from_the_kernel(prefix: str) -> bool:

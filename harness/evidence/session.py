@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from harness.datapath import Counters, NodeDatapath
 from harness.evidence import conntrack, links, netfilter, snmp
+from harness.evidence.kernel_log import KernelLog
 from harness.topology import Host, Network
 
 
@@ -50,6 +51,7 @@ class Evidence:
         self._datapaths = {datapath.node.name: datapath for datapath in datapaths}
         self.nodes: dict[str, NodeEvidence] = {}
         self.links: dict[tuple[str, str], int] = {}
+        self._log = KernelLog()
         self._before = {}
         for node in network.nodes:
             netfilter.install(node.ns)
@@ -74,6 +76,7 @@ class Evidence:
 
     def finish(self) -> None:
         """Take the second reading; call it when the traffic has ended."""
+        self._log.collect()
         links_after = self._read_links()
         self.links = {key: value - self._links_before[key] for key, value in links_after.items()}
         for node in self._network.nodes:
@@ -91,6 +94,18 @@ class Evidence:
                 new,
                 after.programs - before.programs,
             )
+
+    def splats(self) -> list[str]:
+        """Kernel splats between the readings; the log is the machine's, no namespace has one.
+
+        Raises:
+            PrivilegeError: The log cannot be read: nothing is proven.
+        """
+        return self._log.splats()
+
+    def close(self) -> None:
+        """Close the log."""
+        self._log.close()
 
 
 def _take(entries: list[conntrack.Entry], entry: conntrack.Entry) -> bool:

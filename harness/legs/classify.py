@@ -62,6 +62,9 @@ def _in_flow(packet: bytes, flow: Flow) -> tuple[str, int | None] | None:  # noq
     number = None
     if protocol == socket.IPPROTO_UDP and len(rest) >= 12:
         number = struct.unpack("!I", rest[8:12])[0]
+    elif protocol == socket.IPPROTO_TCP and len(rest) >= 14:
+        # Sequence, acknowledgement, flags, and the length: what tells one segment from the next.
+        number = int.from_bytes(rest[4:14] + _length(packet))
     if (destination, dport) == (flow.server, flow.server_port) and flow.is_client(source, sport):
         return REQUEST, number
     if (source, sport) == (flow.server, flow.server_port) and flow.is_client(destination, dport):
@@ -95,6 +98,11 @@ def _outside(frame: Frame) -> str:
     if protocol == socket.IPPROTO_ICMPV6 and rest:
         return _ND.get(rest[0], "other")
     return "other"
+
+
+def _length(packet: bytes) -> bytes:
+    """An IP packet's own word for its length, two bytes; 0 for a GSO packet beyond 64 KiB."""
+    return packet[2:4] if packet[0] >> 4 == 4 else packet[4:6]
 
 
 def _is_fragment4(packet: bytes) -> bool:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -119,7 +120,7 @@ def _remark(sightings: list[Packet | None], sent: list[Packet]) -> str:
     if packets == sent:
         return ""
     if all(number is None for _, number in packets):
-        return ""  # TCP carries no numbers: that the leg was seen is all the table says
+        return ""  # a quote too short to tell: that the leg was seen is all the table says
     missing = len(set(sent) - set(packets))
     again = len(packets) - len(set(packets))
     parts = []
@@ -145,5 +146,28 @@ def legs_of(
         kind, packet = look(frame, flows)
         seen[frame.interface, ARROWS[frame.direction], kind].append(packet)
     sent: list[Packet] = [(i, number) for i, flow in enumerate(flows) for number in flow.sent]
-    legs = {leg: _remark(sightings, sent) for leg, sightings in seen.items()}
+    legs = {
+        leg: _remark(sightings, sent + _segments(leg[2], seen, flows))
+        for leg, sightings in seen.items()
+    }
     return LegTable(legs, interfaces)
+
+
+def _segments(
+    kind: str, seen: dict[Leg, list[Packet | None]], flows: Sequence[Flow]
+) -> list[Packet]:
+    """The TCP segments of a kind, as the tap saw them that saw the first of each flow.
+
+    How many segments a stream takes its sender decides; `seen` is in the order of the frames'
+    times, so a flow's first tap is its sender's. Every other must have seen the same.
+    """
+    found = []
+    for index, flow in enumerate(flows):
+        if flow.protocol == socket.IPPROTO_TCP:
+            taps = (
+                [packet for packet in sightings if packet is not None and packet[0] == index]
+                for leg, sightings in seen.items()
+                if leg[2] == kind and leg[1] == ">"
+            )
+            found += next((tap for tap in taps if tap), [])
+    return found

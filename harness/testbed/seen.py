@@ -26,11 +26,14 @@ class Seen:
         self.frames: list[Frame] = []
         self._interfaces = list(interfaces)
         self.complete = False
+        self._legs: LegTable | None = None  # the report shows what the test compared
 
     def legs(self) -> LegTable:
         """The legs seen; compare with a table by ==."""
         self._check()
-        return legs_of(self.frames, self.flows, self._interfaces)
+        if self._legs is None:
+            self._legs = legs_of(self.frames, self.flows, self._interfaces)
+        return self._legs
 
     def at(self, interface: str, kind: str, direction: str = "") -> list[Frame]:
         """Frames of one kind at an interface.

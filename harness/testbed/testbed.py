@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from harness import datapath as datapaths
@@ -110,9 +110,9 @@ class Testbed:
     @contextmanager
     def evidence(self) -> Iterator[Evidence]:
         """Read every node's counters before and after the block."""
-        evidence = Evidence(self.network, self.datapaths)
-        yield evidence
-        evidence.finish()
+        with closing(Evidence(self.network, self.datapaths)) as evidence:
+            yield evidence
+            evidence.finish()
 
     def status(self) -> list[str]:
         """One line a node: what runs there, and why."""

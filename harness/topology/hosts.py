@@ -65,6 +65,10 @@ class Host:
         """Add an address; IPv6 joins its group a moment later: see `await_settled`."""
         self.ns.netlink.addr("add", index=self.ifindex(ifname), address=address, prefixlen=prefix)
 
+    def delete_address(self, ifname: str, address: str, prefix: int) -> None:
+        """Take an address away again."""
+        self.ns.netlink.addr("del", index=self.ifindex(ifname), address=address, prefixlen=prefix)
+
     def await_settled(self) -> None:
         """Return when nothing that was set up here is still on its way in the kernel.
 

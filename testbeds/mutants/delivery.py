@@ -20,6 +20,15 @@ _HUNDREDTH = (
     "	if (!bpf_skb_load_bytes(skb, l4 + 6, &number, 2) && bpf_ntohs(number) %% 100 == 0)\n"
     "		%s }\n"
 )
+#: Echo requests change their numbers in pairs, 1 with 2, 3 with 4; their checksums stay right.
+_EXCHANGE = (
+    "	{ __be16 old, new; u8 type; u32 l4 = 14 + (pkt->family == 2 ? 20 : 40);\n"
+    "	if (!bpf_skb_load_bytes(skb, l4, &type, 1) && (type == 8 || type == 128) &&\n"
+    "	    !bpf_skb_load_bytes(skb, l4 + 6, &old, 2)) {\n"
+    "		new = bpf_htons(((bpf_ntohs(old) - 1) ^ 1) + 1);\n"
+    "		bpf_l4_csum_replace(skb, l4 + 2, old, new, 2);\n"
+    "		bpf_skb_store_bytes(skb, l4 + 6, &new, 2, 0); } }\n"
+)
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
@@ -83,6 +92,25 @@ MUTANTS: tuple[Mutant, ...] = (
             _HUNDREDTH % "return drop(program, DROP_REWRITE);" + "	" + _PEER,
         ),
         (Catch(t.MANY, t.TABLE, {"count": 1000}), Catch(t.MANY_FAR, t.TABLE, {"count": 1000})),
+    ),
+    Mutant(
+        "packets delivered out of order",
+        patch("local_delivery.c", "	" + _PEER, _EXCHANGE + "	" + _PEER),
+        (Catch(t.MANY, t.TABLE, {"count": 1000}), Catch(t.MANY_FAR, t.TABLE, {"count": 1000})),
+    ),
+    Mutant(
+        "the last TCP segment delivered twice",
+        patch(
+            "local_delivery.c",
+            "	return redirected(program, VERDICT_LOCAL, bpf_redirect(pod->ifindex, 0));",
+            "	{ u8 flags; u32 l4 = 14 + (pkt->family == 2 ? 20 : 40);\n"
+            "	if (pkt->protocol == IPPROTO_TCP &&\n"
+            "	    !bpf_skb_load_bytes(skb, l4 + 13, &flags, 1) && flags & 1)\n"
+            "		bpf_clone_redirect(skb, pod->ifindex, 0); }\n"
+            "	return redirected(program, VERDICT_LOCAL, bpf_redirect(pod->ifindex, 0));",
+        ),
+        (Catch(t.LEGS_TCP, t.TABLE), Catch(t.LEGS_TCP_FAR, t.TABLE)),
+        "bpf-redirect",
     ),
     Mutant(
         "replies lost",

@@ -49,4 +49,42 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
         (Catch(t.GATEWAY, "exchange.lost == 0", families=(6,)),),
     ),
+    Mutant(
+        "gateway's pings not answered",
+        patch("gateway_echo.c", "type != request)", "1)"),
+        (Catch(t.GATEWAY_PING, "exchange.lost == 0", {"size": 0}),),
+    ),
+    Mutant(
+        "gateway's echo reply has the request's TTL",
+        patch(
+            "gateway_echo.c", "#define ECHO_HOP_LIMIT	64", "#define ECHO_HOP_LIMIT	pkt->ttl"
+        ),
+        (Catch(t.GATEWAY_PING, "(64, pod.lxc_mac, pod.mac)", {"size": 0}),),
+    ),
+    Mutant(
+        "gateway's echo reply with its header's checksum off",
+        patch("gateway_echo.c", "before, after, sizeof(u16))", "before, after + 1, sizeof(u16))"),
+        (Catch(t.GATEWAY_PING, "exchange.lost == 0", {"size": 57}, (4,)),),
+    ),
+    Mutant(
+        "gateway is looked up",
+        (
+            Patch(
+                "from_container.c",
+                "	target = endpoints4.lookup(&pkt.dst4);\n",
+                "	target = endpoints4.lookup(&pkt.dst4);\n"
+                "	if (target && target->flags & ENDPOINT_GATEWAY) target = NULL;\n",
+            ),
+            Patch(
+                "from_container.c",
+                "	target = endpoints6.lookup(&pkt.dst6);\n",
+                "	target = endpoints6.lookup(&pkt.dst6);\n"
+                "	if (target && target->flags & ENDPOINT_GATEWAY) target = NULL;\n",
+            ),
+        ),
+        (
+            Catch(t.GATEWAY_PING, "exchange.lost == 0", {"size": 1400}),
+            Catch(t.GATEWAY_FAR, '{"pod1:eth0", "master:lxc1"}'),
+        ),
+    ),
 )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from harness.bpf.module import Patch
 from testbeds.mutants import tests as t
 from testbeds.mutants.mutant import Catch, Mutant, patch
 
@@ -57,32 +58,19 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "the node's own addresses not known",
-        patch(
-            "from_container.c",
-            """		return to_stack(PROGRAM_FROM_CONTAINER);
-	if (target)
-		action = deliver_local(skb, &pkt, target, PROGRAM_FROM_CONTAINER);
-	else	/* encap.c */
-		action = forward(skb, &pkt, PROGRAM_FROM_CONTAINER);
-	return action == TTL_EXPIRED ? time_exceeded(skb, &pkt, PROGRAM_FROM_CONTAINER) : action;
-}
-
-static __always_inline int from_container6""",
-            """		return drop(PROGRAM_FROM_CONTAINER, DROP_FIB);
-	if (target)
-		action = deliver_local(skb, &pkt, target, PROGRAM_FROM_CONTAINER);
-	else	/* encap.c */
-		action = forward(skb, &pkt, PROGRAM_FROM_CONTAINER);
-	return action == TTL_EXPIRED ? time_exceeded(skb, &pkt, PROGRAM_FROM_CONTAINER) : action;
-}
-
-static __always_inline int from_container6""",
+        tuple(
+            Patch(
+                "from_container.c",
+                f"	target = endpoints{family}.lookup(&pkt.dst{family});\n",
+                f"	target = endpoints{family}.lookup(&pkt.dst{family});\n"
+                "	if (target && target->flags & ENDPOINT_HOST)\n"
+                "		return drop(PROGRAM_FROM_CONTAINER, DROP_FIB);\n",
+            )
+            for family in (4, 6)
         ),
         (
-            Catch(t.OWN_NODE, t.TABLE, families=(4,)),
-            Catch(
-                t.D1 + "test_hr17_ttl_1_to_the_node_itself_is_answered", ".lost == 0", families=(4,)
-            ),
+            Catch(t.OWN_NODE, t.TABLE),
+            Catch(t.D1 + "test_hr17_ttl_1_to_the_node_itself_is_answered", ".lost == 0"),
         ),
     ),
 )

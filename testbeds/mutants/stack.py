@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from harness.bpf.module import Patch
 from testbeds.mutants import tests as t
 from testbeds.mutants.mutant import Catch, Mutant, patch
 
@@ -73,15 +74,19 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "TCP left to the stack",
-        patch(
-            "from_container.c",
-            "	target = endpoints4.lookup(&pkt.dst4);",
-            "	if (pkt.protocol == IPPROTO_TCP) return to_stack(PROGRAM_FROM_CONTAINER);\n"
-            "	target = endpoints4.lookup(&pkt.dst4);",
+        tuple(
+            Patch(
+                "from_container.c",
+                f"	target = endpoints{family}.lookup(&pkt.dst{family});",
+                "	if (pkt.protocol == IPPROTO_TCP) return to_stack(PROGRAM_FROM_CONTAINER);\n"
+                f"	target = endpoints{family}.lookup(&pkt.dst{family});",
+            )
+            for family in (4, 6)
         ),
         (
-            Catch(t.MTU + "test_hr33_gso_stream_arrives_intact", 'hooks["forward"]', families=(4,)),
-            Catch(t.B1 + "test_hr02_tcp_too", 'hooks["forward"] > 0', families=(4,)),
+            Catch(t.LEGS_TCP, t.TABLE),
+            Catch(t.MTU + "test_hr33_gso_stream_arrives_intact", 'hooks["forward"]'),
+            Catch(t.B1 + "test_hr02_tcp_too", 'hooks["forward"] > 0'),
         ),
     ),
     Mutant(

@@ -3,6 +3,8 @@
 
 LEGS = "one_node/test_legs::test_hr07_ping_between_pods_same_node"
 LEGS_UDP = "one_node/test_legs::test_hr07_datagram_between_pods_same_node"
+LEGS_TCP = "one_node/test_legs::test_hr07_stream_between_pods_same_node"
+LEGS_TCP_FAR = "two_node/test_legs::test_hr08_stream_between_nodes"
 LEGS_FAR = "two_node/test_legs::test_hr08_ping_between_nodes"
 OWN_NODE = "one_node/test_legs::test_hr10_pod_and_its_own_node"
 MANY = "one_node/test_legs::test_hr12_every_leg_once_same_node"
@@ -17,6 +19,10 @@ SUMS_FAR = "two_node/test_frames::test_hr18_checksums_at_every_tap_two_nodes"
 OTHERHOST = "two_node/test_frames::test_hr47_frame_not_addressed_to_the_nic"
 B1, B2 = "one_node/test_bypass::", "two_node/test_bypass::"
 GATEWAY = "one_node/test_gateway::test_hr16_gateway_is_answered_for"
+GATEWAY_PING = "one_node/test_gateway::test_hr16_gateway_answers_ping"
+GATEWAY_FAR = (
+    "two_node/test_router_duties::test_hr16_what_is_for_the_gateway_never_follows_the_default_route"
+)
 OWN_ADDRESS = "one_node/test_gateway::test_hr16_own_address_is_not_answered_for"
 TAKEN = "one_node/test_gateway::test_hr16_a_pod_may_not_take_the_gateways_address"
 D1, D2 = "one_node/test_router_duties::", "two_node/test_router_duties::"

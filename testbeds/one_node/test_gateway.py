@@ -5,7 +5,8 @@ import pytest
 from scapy.layers.inet6 import ICMPv6ND_NS, IPv6
 from scapy.layers.l2 import ARP, Ether
 
-from testbeds.one_node.legs import SAME_NODE
+from harness.capture import WHOLE
+from testbeds.one_node.legs import OWN_NODE, SAME_NODE
 
 _ASKED = {
     4: "pod1:eth0 > who-has < is-at \n master:lxc1 < who-has > is-at",
@@ -69,3 +70,19 @@ def test_hr16_a_pod_may_not_take_the_gateways_address(one_node, datapath, family
     assert seen.legs() == (
         f"pod1:eth0 > {asked} < {answered} \n master:lxc1 < {asked} > {answered}"
     )
+
+
+@pytest.mark.parametrize("size", [0, 57, 1400])
+def test_hr16_gateway_answers_ping(one_node, datapath, family, bypass, size):
+    pod, gateway = one_node.pod1, one_node.master.gateway[family]
+    with one_node.evidence() as evidence, one_node.capture(WHOLE) as seen:
+        exchange = pod.ping(gateway, 2, size=size, ttl=1)
+    assert exchange.lost == 0
+    assert seen.legs() == OWN_NODE
+    assert [frame.checksum_faults() for frame in seen.frames] == [[]] * len(seen.frames)
+    replies = seen.at("pod1:eth0", "reply", "in")
+    assert {(f.ttl, f.source_mac, f.destination_mac) for f in replies} == {
+        (64, pod.lxc_mac, pod.mac)
+    }
+    answers = evidence.nodes["master"].programs.hits.get(("from-container", "answer"), 0)
+    assert answers == (2 if datapath.name in bypass else 0)

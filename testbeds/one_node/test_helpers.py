@@ -5,13 +5,18 @@ Their return value proves nothing: 7 says that a redirect was asked for, and wha
 of device, peer and hook it decides later. Each wrong use stands beside the right one.
 """
 
+import dataclasses
+from typing import Any
+
 import pytest
 from scapy.layers.inet import ICMP, IP
 from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import Ether
 
+from harness.bpf.module import Patch
+from harness.datapath import DATAPATHS
 from harness.hooks import EGRESS, INGRESS
-from testbeds.faults import TC_ACT_REDIRECT, TC_ACT_SHOT
+from testbeds.faults import TC_ACT_REDIRECT, TC_ACT_SHOT, HelperCall
 from testbeds.one_node.legs import UNANSWERED
 
 PINGS = 3
@@ -73,6 +78,21 @@ def test_hr48_helpers_misused(one_node, datapath, family, helper_call, misuse, k
     assert helper_call.returned() == {returned: PINGS}
     assert exchange.lost == PINGS
     assert kernel_log.splats() == []
+
+
+@pytest.mark.parametrize("helper", ["redirect_peer", "bpf_redirect"])
+def test_hr48_what_a_helper_refuses_is_counted(build_testbed, family, helper):
+    """The bundled programs themselves, with a flag that no kernel knows."""
+    name = {"redirect_peer": "bpf", "bpf_redirect": "bpf-redirect"}[helper]
+    call = Patch("local_delivery.c", f"{helper}(pod->ifindex, 0)", f"{helper}(pod->ifindex, 0x80)")
+    bundled: Any = DATAPATHS[name]
+    misusing = dataclasses.replace(bundled, patches=(call, *HelperCall.patches))
+    testbed = build_testbed("one_node", misusing, family)
+    with testbed.evidence() as evidence:
+        exchange = testbed.pod1.ping(testbed.pod2, PINGS)
+    assert exchange.lost == PINGS
+    assert evidence.nodes["master"].programs.drops == {"redirect": PINGS}
+    assert evidence.nodes["master"].programs.hits == {("from-container", "drop"): PINGS}
 
 
 @pytest.mark.datapaths("legacy")

@@ -18,6 +18,12 @@ def test_hr07_datagram_between_pods_same_node(one_node, datapath, family):
     assert seen.legs() == SAME_NODE[datapath.name]
 
 
+def test_hr07_stream_between_pods_same_node(one_node, datapath, family):
+    with one_node.capture() as seen:
+        one_node.pod1.stream(one_node.pod2, 100_000)
+    assert seen.legs() == SAME_NODE[datapath.name]
+
+
 def test_hr10_pod_and_its_own_node(one_node, datapath, family):
     with one_node.capture() as seen:
         one_node.pod1.ping(one_node.master)

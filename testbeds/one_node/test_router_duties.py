@@ -48,6 +48,22 @@ def test_hr20_address_of_the_node_that_is_no_pod(one_node, datapath, family):
     assert seen.legs() == OWN_NODE
 
 
+@pytest.mark.datapaths("bpf", "bpf-redirect")
+def test_hr20_address_that_the_node_lost_is_looked_up_again(one_node, datapath, family):
+    master, address = one_node.master, {4: "192.0.2.200", 6: "2001:db8::c8"}[family]
+    installed = one_node.datapath_of("master").installed
+    master.add_address("lo", address, family.host_prefix)
+    installed.sync()
+    with one_node.evidence() as held:
+        assert one_node.pod1.ping(address).lost == 0
+    master.delete_address("lo", address, family.host_prefix)
+    installed.sync()
+    with one_node.evidence() as gone:
+        assert one_node.pod1.ping(address).lost == 1
+    lookups = [evidence.nodes["master"].programs.fib for evidence in (held, gone)]
+    assert lookups == [{}, {"not-fwded": 1}]
+
+
 @pytest.mark.parametrize("destination", ["ff02::1", "ff05::1", "fe80::99"])
 def test_hr23_link_local_and_multicast_are_not_routed(build_testbed, datapath, destination):
     testbed = build_testbed("one_node", datapath, Family.ipv6)

@@ -39,12 +39,21 @@ def test_hr01_programs_attached_and_hit(two_node, datapath, family, bypass):
         assert evidence.nodes[node].programs.drops == {}
 
 
+def _ping_both_nodes(testbed, count):
+    """Each node's own pod asks it: that traffic is the stack's on every datapath."""
+    for pod, node in ((testbed.pod1, testbed.master), (testbed.pod2, testbed.node1)):
+        assert pod.ping(node, count).lost == 0
+
+
 def test_hr02_netfilter_hooks(two_node, datapath, family, bypass):
     with two_node.evidence() as evidence:
         two_node.pod1.ping(two_node.pod2, PINGS)
     expected = 0 if datapath.name in bypass else 2 * PINGS
     hooks = dict.fromkeys(("prerouting", "forward", "postrouting"), expected)
     assert {node: evidence.nodes[node].hooks for node in NODES} == dict.fromkeys(NODES, hooks)
+    with two_node.evidence() as control:  # the counters do count, on these nodes, in this run
+        _ping_both_nodes(two_node, PINGS)
+    assert {control.nodes[node].hooks["prerouting"] for node in NODES} == {PINGS}
 
 
 def test_hr03_conntrack(two_node, datapath, family, bypass):
@@ -54,6 +63,9 @@ def test_hr03_conntrack(two_node, datapath, family, bypass):
     for node in NODES:
         entries = [(e.source, e.destination) for e in evidence.nodes[node].conntrack]
         assert entries == ([] if datapath.name in bypass else [flow])
+    with two_node.evidence() as control:  # conntrack does track, on these nodes, in this run
+        _ping_both_nodes(two_node, 1)
+    assert [len(control.nodes[node].conntrack) for node in NODES] == [1, 1]
 
 
 @pytest.mark.parametrize("node", NODES)

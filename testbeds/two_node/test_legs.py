@@ -18,6 +18,12 @@ def test_hr08_datagram_between_nodes(two_node, datapath, family):
     assert seen.legs() == TWO_NODES[datapath.name]
 
 
+def test_hr08_stream_between_nodes(two_node, datapath, family):
+    with two_node.capture() as seen:
+        two_node.pod1.stream(two_node.pod2, 100_000)
+    assert seen.legs() == TWO_NODES[datapath.name]
+
+
 @pytest.mark.topology(world=True)
 def test_hr08_pod_and_world(two_node, datapath, family, bypass):
     with two_node.capture() as seen:

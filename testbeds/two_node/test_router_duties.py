@@ -80,3 +80,14 @@ def test_hr23_link_scope_never_reaches_the_wire(build_testbed, datapath, destina
     with testbed.capture() as seen:
         pod.inject("eth0", [bytes(Ether(src=pod.mac, dst=pod.lxc_mac) / packet)])
     assert {frame.interface for frame in seen.frames} == {"pod1:eth0", "master:lxc1"}
+
+
+@pytest.mark.datapaths("bpf", "bpf-redirect", "bpf-skip-fib")
+@pytest.mark.topology(world=True)
+def test_hr16_what_is_for_the_gateway_never_follows_the_default_route(two_node, datapath, family):
+    pod = two_node.pod1
+    packet = _packet(family, pod.address, two_node.master.gateway[family])
+    with two_node.evidence() as evidence, two_node.capture() as seen:
+        pod.inject("eth0", [bytes(Ether(src=pod.mac, dst=pod.lxc_mac) / packet)])
+    assert {frame.interface for frame in seen.frames} == {"pod1:eth0", "master:lxc1"}
+    assert evidence.nodes["master"].programs.drops == {"gateway": 1}
