@@ -12,6 +12,7 @@ from scapy.layers.inet6 import (
     ICMPv6ND_NS,
     ICMPv6ND_RS,
     ICMPv6PacketTooBig,
+    ICMPv6TimeExceeded,
     IPv6,
     IPv6ExtHdrFragment,
 )
@@ -151,6 +152,14 @@ def test_equal_tables_explain_nothing():
 QUOTE = IPerror(src=A, dst=B) / ICMPQuote(type=8, id=7, seq=1)
 QUOTE_UDP = IPerror(src=A, dst=B) / UDPerror(sport=1111, dport=2222) / number(1)
 QUOTE6 = IPv6(src=A6, dst=B6) / ICMPv6EchoRequest(id=7, seq=1)
+
+
+def segment(sport, dport, payload=b"123"):
+    return TCP(sport=sport, dport=dport, seq=5, ack=6, flags="PA") / Raw(payload)
+
+
+#: Sequence number, acknowledgement, header length and flags (PSH, ACK), the length IPv6 states.
+SEGMENT = int.from_bytes(bytes.fromhex("00000005 00000006 5018 0017"))
 FRAMES = [
     ("request", echo(1), PING, 1),
     ("reply", echo(1, "echo-reply", src=B, dst=A), PING, 1),
@@ -168,8 +177,9 @@ FRAMES = [
     ("reply", IPv6(src=B6, dst=A6) / ICMPv6EchoReply(id=7, seq=1), PING6, 1),
     ("error", IPv6(src=ROUTER6, dst=A6) / ICMPv6PacketTooBig(mtu=1400) / QUOTE6, PING6, 1),
     ("error", IPv6(src=ROUTER6, dst=A6) / ICMPv6DestUnreach() / QUOTE6, PING6, 1),
-    ("request", IPv6(src=A6, dst=B6) / TCP(sport=1111, dport=2222), TCP6, None),
-    ("reply", IPv6(src=B6, dst=A6) / TCP(sport=2222, dport=1111), TCP6, None),
+    ("request", IPv6(src=A6, dst=B6) / segment(1111, 2222), TCP6, SEGMENT),
+    ("reply", IPv6(src=B6, dst=A6) / segment(2222, 1111), TCP6, SEGMENT),
+    ("request", IPv6(src=A6, dst=B6) / segment(1111, 2222, b"4"), TCP6, SEGMENT - 2),
     ("other", IP(src=A, dst=B) / TCP(sport=1111, dport=2222), TCP6, None),  # the other family
     ("who-has", ARP(op=1, psrc=A, pdst=B), PING, None),
     ("is-at", ARP(op=2, psrc=B, pdst=A), PING, None),
@@ -227,9 +237,31 @@ def test_a_leg_of_one_flow_of_two_is_not_a_leg_of_both():
     assert legs_of(both[::-1], flows).legs == {("pod1:eth0", ">", "request"): "out of order"}
 
 
-def test_tcp_segments_carry_no_number():
-    segments = [frame(IPv6(src=A6, dst=B6) / TCP(sport=1111, dport=2222))] * 3
-    assert legs_of(segments, [TCP6]) == "pod1:eth0 > request"
+def sent(*payloads, **options):
+    packet = IPv6(src=A6, dst=B6)
+    return [frame(packet / segment(1111, 2222, payload), **options) for payload in payloads]
+
+
+@pytest.mark.parametrize(
+    ("arrived", "remark"),
+    [
+        ((b"1", b"22", b"22", b"333"), ""),  # what was sent twice arrives twice
+        ((b"1", b"22", b"22"), "3 of 4"),
+        ((b"1", b"22", b"22", b"22", b"333"), "1 more than once"),
+        ((b"1", b"22", b"333", b"22"), "out of order"),
+    ],
+)
+def test_tcp_segments_are_those_of_the_first_tap(arrived, remark):
+    frames = sent(b"1", b"22", b"22", b"333") + sent(*arrived, interface="b:y", direction="in")
+    legs = legs_of(frames, [TCP6]).legs
+    assert legs == {("pod1:eth0", ">", "request"): "", ("b:y", "<", "request"): remark}
+
+
+def test_an_error_that_quotes_too_little_of_a_segment_has_no_number():
+    quote = IPv6(src=A6, dst=B6, nh=6) / Raw(bytes(TCP(sport=1111, dport=2222))[:8])
+    error = IPv6(src=ROUTER6, dst=A6) / ICMPv6TimeExceeded() / quote
+    assert look(frame(error), [TCP6]) == ("error", (0, None))
+    assert legs_of([frame(error)], [TCP6]) == "pod1:eth0 > error"
 
 
 def test_frames_outside_every_flow_count_once():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cache
 from ipaddress import ip_address
 
 from harness.topology.addressing import PODS, Family
@@ -77,6 +78,7 @@ def _service(number: int, family: Family) -> tuple[list[str], list[str]]:
     return chains, rules
 
 
+@cache
 def node_rules(family: Family, services: int, masquerade: bool = True) -> RuleSet:
     """Every rule of a node: conntrack, FORWARD, masquerading, and `services` services."""
     chains = ["KUBE-SERVICES", "KUBE-MARK-MASQ", "KUBE-POSTROUTING", "CNI-MASQUERADE"]

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
+from typing import Any
 
 from pyroute2 import NFCTSocket
 
 from harness.netns import NetNS
-from harness.topology import Family
 
 
 @dataclass(frozen=True)
@@ -26,24 +27,29 @@ class Entry:
     destination: str
 
 
-def read(ns: NetNS) -> list[Entry]:
-    """Every entry of both families."""
-    return [entry for family in Family for entry in _read(ns, family)]
+class Table:
+    """The conntrack table of a namespace; reading costs a dump, opening a socket ten times that."""
+
+    def __init__(self, ns: NetNS) -> None:
+        self._ns = ns
+        self._socket = NFCTSocket(nfgen_family=socket.AF_UNSPEC)  # both families
+
+    def read(self) -> list[Entry]:
+        """Every entry of both families."""
+        with self._ns:  # pyroute2 opens the real socket at the first request, where that is made
+            return [_entry(message) for message in self._socket.dump()]
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
 
 
-def _read(ns: NetNS, family: Family) -> list[Entry]:
-    version = "V4" if family is Family.ipv4 else "V6"
-    entries = []
-    with ns, NFCTSocket(nfgen_family=family.af) as sock:
-        for message in sock.dump():
-            original = message.get_attr("CTA_TUPLE_ORIG")
-            addresses = original.get_attr("CTA_TUPLE_IP")
-            protocol = original.get_attr("CTA_TUPLE_PROTO").get_attr("CTA_PROTO_NUM")
-            entries.append(
-                Entry(
-                    protocol,
-                    addresses.get_attr(f"CTA_IP_{version}_SRC"),
-                    addresses.get_attr(f"CTA_IP_{version}_DST"),
-                )
-            )
-    return entries
+def _entry(message: Any) -> Entry:
+    original = message.get_attr("CTA_TUPLE_ORIG")
+    addresses = original.get_attr("CTA_TUPLE_IP")
+    version = "V4" if addresses.get_attr("CTA_IP_V4_SRC") else "V6"
+    return Entry(
+        original.get_attr("CTA_TUPLE_PROTO").get_attr("CTA_PROTO_NUM"),
+        addresses.get_attr(f"CTA_IP_{version}_SRC"),
+        addresses.get_attr(f"CTA_IP_{version}_DST"),
+    )

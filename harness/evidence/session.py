@@ -52,6 +52,7 @@ class Evidence:
         self.nodes: dict[str, NodeEvidence] = {}
         self.links: dict[tuple[str, str], int] = {}
         self._log = KernelLog()
+        self._conntrack = {node.name: conntrack.Table(node.ns) for node in network.nodes}
         self._before = {}
         for node in network.nodes:
             netfilter.install(node.ns)
@@ -62,7 +63,7 @@ class Evidence:
         return _Reading(
             hooks,
             snmp.read(node.ns),
-            conntrack.read(node.ns),
+            self._conntrack[node.name].read(),
             self._datapaths[node.name].installed.counters(),
         )
 
@@ -104,8 +105,10 @@ class Evidence:
         return self._log.splats()
 
     def close(self) -> None:
-        """Close the log."""
+        """Close the log and the sockets."""
         self._log.close()
+        for table in self._conntrack.values():
+            table.close()
 
 
 def _take(entries: list[conntrack.Entry], entry: conntrack.Entry) -> bool:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import socket
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from harness.capture import Frame
@@ -121,8 +121,8 @@ def _remark(sightings: list[Packet | None], sent: list[Packet]) -> str:
         return ""
     if all(number is None for _, number in packets):
         return ""  # a quote too short to tell: that the leg was seen is all the table says
-    missing = len(set(sent) - set(packets))
-    again = len(packets) - len(set(packets))
+    missing = (Counter(sent) - Counter(packets)).total()
+    again = (Counter(packets) - Counter(sent)).total()
     parts = []
     if missing:
         parts.append(f"{len(sent) - missing} of {len(sent)}")
