@@ -10,6 +10,7 @@ from harness.datapath import Counters
 from harness.errors import CaptureError, PrivilegeError
 from harness.evidence import KernelLog, netfilter
 from harness.evidence.kernel_log import find_splats
+from harness.evidence.links import parse_dev
 from harness.evidence.snmp import parse_snmp, parse_snmp6
 
 SNMP = """\
@@ -163,3 +164,20 @@ def test_counters_that_did_not_move_are_left_out():
     assert moved == Counters({("p", "local"): 2, ("p", "drop"): 1}, {}, {"success": 1})
     assert str(moved) == "p drop 1, p local 2, fib success 1"
     assert str(after - after) == "nothing counted"
+
+
+DEV = """\
+Inter-|   Receive                                                |  Transmit
+ face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo
+    lo:       0       0    0    0    0     0          0         0        0       0    0    0    0
+eth0:1: 12345678901   7    0    2    0     0          0         1       90       3    0    4    0
+"""
+
+
+def test_interface_counters():
+    counters = parse_dev(DEV)
+    assert list(counters) == ["lo", "eth0:1"]  # an interface's name may hold a colon
+    assert counters["eth0:1"] == {
+        "rx_bytes": 12345678901, "rx_packets": 7, "rx_dropped": 2,
+        "tx_bytes": 90, "tx_packets": 3, "tx_dropped": 4,
+    }  # fmt: skip

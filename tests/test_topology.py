@@ -66,10 +66,6 @@ def test_a_mac_is_local_unicast_and_unique():
     assert plan.mac("pod", 256) == "02:00:03:00:01:00"
 
 
-def test_ifindexes_keep_clear_of_the_kernels_own():
-    assert 1000 <= plan.next_ifindex() != plan.next_ifindex()
-
-
 def test_a_familys_facts():
     assert (Family.ipv4.host_prefix, Family.ipv6.host_prefix) == (32, 128)
     assert Family.ipv4.af != Family.ipv6.af

@@ -32,9 +32,10 @@ class Legacy:
         ]
         with node.ns:
             process.run_together([([_RESTORE[r.family]], r.text) for r in rules])
-        for pod in node.pods:
-            for family in Family:
-                node.add_address(pod.lxc, node.gateway[family], family.host_prefix)
+        with node.together():
+            for pod in node.pods:
+                for family in Family:
+                    node.add_address(pod.lxc, node.gateway[family], family.host_prefix)
         node.await_settled()
         return InstalledLegacy(node, settings, rules)
 

@@ -10,6 +10,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.rtnl.tcmsg import sched_bpf
 
 from harness.errors import KernelError
+from harness.netlink_batch import Batch
 from harness.netns import NetNS
 
 # pyroute2 0.9 knows cls_bpf's attributes up to the flags; the tag, which tells whose program it is,
@@ -27,6 +28,8 @@ INGRESS, EGRESS = 0xFFFFFFF2, 0xFFFFFFF3
 _DIRECTIONS = {INGRESS: "ingress", EGRESS: "egress"}
 #: A datapath's; probes that a test puts before it take a lower one.
 PRIORITY = 10
+#: What the kernel says of a device, or its clsact, that is not there any more.
+_GONE = (errno.ENODEV, errno.ENOENT, errno.EINVAL)
 
 
 @dataclass(frozen=True)
@@ -62,18 +65,20 @@ def attach(
     Raises:
         KernelError: The kernel has no clsact or refuses the filter.
     """
+    batch = Batch(ns)
+    batch.add("tc", "add", (errno.EEXIST,), kind="clsact", index=ifindex)
     try:
-        ns.netlink.tc("add", "clsact", ifindex)
+        batch.send()
     except NetlinkError as error:
-        if error.code != errno.EEXIST:
-            raise KernelError(
-                f"the kernel has no clsact qdisc ({error})", "enable CONFIG_NET_SCH_INGRESS"
-            ) from None
+        raise KernelError(
+            f"the kernel has no clsact qdisc ({error})", "enable CONFIG_NET_SCH_INGRESS"
+        ) from None
+    batch.add(
+        "tc", "add-filter", kind="bpf", index=ifindex, handle=":1", fd=fd, name=name,
+        parent=direction, prio=priority, direct_action=True,
+    )  # fmt: skip
     try:
-        ns.netlink.tc(
-            "add-filter", "bpf", ifindex, ":1", fd=fd, name=name, parent=direction,
-            prio=priority, direct_action=True,
-        )  # fmt: skip
+        batch.send()
     except NetlinkError as error:
         raise KernelError(
             f"cannot attach {name} to ifindex {ifindex} of {ns.name} ({error})",
@@ -83,11 +88,9 @@ def attach(
 
 def detach_all(ns: NetNS, ifindex: int) -> None:
     """Take every program off a device's clsact hooks, now; a device that is gone has none."""
-    try:
-        ns.netlink.tc("del", "clsact", ifindex)
-    except NetlinkError as error:
-        if error.code not in (errno.ENODEV, errno.ENOENT, errno.EINVAL):
-            raise
+    batch = Batch(ns)
+    batch.add("tc", "del", _GONE, kind="clsact", index=ifindex)
+    batch.send()
 
 
 def attachments(ns: NetNS, interfaces: dict[str, int]) -> list[Attachment]:

@@ -42,6 +42,7 @@ def _keep(testbed: Testbed, item: pytest.Item) -> list[Path]:
 
 
 def _sections(testbed: Testbed, pcaps: list[Path]) -> Generator[tuple[str, str]]:
+    yield "host routing", "\n".join(testbed.status())
     counters = [f"{entry.node.name}: {entry.installed.counters()}" for entry in testbed.datapaths]
     yield "datapath counters", "\n".join(counters)
     for seen in testbed.captures:

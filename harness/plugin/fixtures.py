@@ -95,8 +95,6 @@ def build_testbed(
             described, datapath, family, directory / str(len(built)), settings, features
         )
         built.append(testbed)
-        lines = "\n".join(testbed.status())
-        request.node.add_report_section("setup", "host routing", lines)
         return testbed
 
     with ExitStack() as closing:

@@ -8,7 +8,6 @@ follow from .10 on. The wire is 192.168.56.0/24 and fd00:56::/64. The world behi
 
 from __future__ import annotations
 
-import itertools
 import socket
 from dataclasses import dataclass
 from enum import IntEnum
@@ -98,16 +97,3 @@ def link_local(role: str, number: int) -> str:
 def mac_bytes(text: str) -> bytes:
     """Six bytes of a MAC's text."""
     return bytes.fromhex(text.replace(":", ""))
-
-
-_ifindexes = itertools.count()
-
-
-def next_ifindex() -> int:
-    """An ifindex for one end of a veth pair, 1000 or more; the kernel numbers the other from 2.
-
-    A veth end whose ifindex equals its peer's, in another namespace, is taken for a plain device
-    by linkwatch_urgent_event() (net/core/link_watch.c): its carrier event then waits up to a
-    second, and with the event come MLD reports in the middle of a test.
-    """
-    return 1000 + next(_ifindexes) % 60_000

@@ -6,7 +6,9 @@ pyroute2 only; everything lives in namespaces that no name holds, so that it van
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import count
 from types import TracebackType
 
 from harness.topology import addressing as plan
@@ -15,6 +17,11 @@ from harness.topology.description import Topology
 from harness.topology.hosts import NIC, POD_IF, Host, Node, Pod
 
 BRIDGE = "br0"
+#: The ifindex of one end of every veth pair starts here; the kernel numbers the other end from 2. A
+#: veth end whose ifindex equals its peer's, in another namespace, is taken for a plain device by
+#: linkwatch_urgent_event() (net/core/link_watch.c): its carrier event then waits up to a second,
+#: and with the event come MLD reports in the middle of a test.
+_IFINDEX = 1000
 _ONLINK = 4  # RTNH_F_ONLINK, uapi/linux/rtnetlink.h
 _STATIC, _MASTER = 0x40, 0x04  # NUD_NOARP, NTF_MASTER, uapi/linux/neighbour.h
 _LINK = 253  # RT_SCOPE_LINK, uapi/linux/rtnetlink.h
@@ -75,6 +82,7 @@ class Network:
         self.pods: list[Pod] = []
         self.world: Host | None = None
         self.switch: Host | None = None
+        self._ifindexes = count(_IFINDEX)
         self._closing = ExitStack()
         try:
             self._build()
@@ -126,7 +134,6 @@ class Network:
         self._closing.callback(host.close)
         host.ns.sysctls(sysctls)
         host.links["lo"] = 1  # LOOPBACK_IFINDEX
-        host.up("lo")
 
     def _build(self) -> None:
         top = self.topology
@@ -136,13 +143,30 @@ class Network:
             self._adopt(node, _SYSCTLS | _NODE_SYSCTLS)
             for _ in range(top.pods_per_node):
                 self._add_pod(node)
-        if top.has_wire:
-            self._lay_wire()
-        else:
-            for family in Family:
-                self.nodes[0].add_address("lo", self.nodes[0].addresses[family], family.host_prefix)
+        wired = self._lay_wire() if top.has_wire else []
+        with self._together():
+            for host in self.hosts:
+                for ifname in ("lo", *host.macs):
+                    host.up(ifname)
+        with self._together():
+            for pod in self.pods:
+                self._configure_pod(pod)
+            if wired:
+                self._configure_wire(wired)
+            else:
+                node = self.nodes[0]
+                for family in Family:
+                    node.add_address("lo", node.addresses[family], family.host_prefix)
         for host in self.hosts:
             host.await_settled()
+
+    @contextmanager
+    def _together(self) -> Iterator[None]:
+        """Every host's changes at once, when the context ends: a batch a host."""
+        with ExitStack() as batches:
+            for host in self.hosts:
+                batches.enter_context(host.together())
+            yield
 
     def _add_pod(self, node: Node) -> None:
         number = len(self.pods) + 1
@@ -152,7 +176,10 @@ class Network:
         self.pods.append(pod)
         node.macs[pod.lxc] = plan.mac("lxc", number)
         self._veth(node, pod.lxc, pod, POD_IF, self.topology.pod_mtu)
-        node.add_address(pod.lxc, plan.link_local("lxc", number), 64)
+
+    def _configure_pod(self, pod: Pod) -> None:
+        node = pod.node
+        node.add_address(pod.lxc, plan.link_local("lxc", pod.number), 64)
         for family in Family:
             prefix, gateway = family.host_prefix, node.gateway[family]
             pod.add_address(POD_IF, pod.addresses[family], prefix)
@@ -164,7 +191,7 @@ class Network:
 
     def _veth(self, left: Host, left_if: str, right: Host, right_if: str, mtu: int) -> None:
         """One message makes both ends, placed, named and addressed."""
-        left.links[left_if] = plan.next_ifindex()
+        left.links[left_if] = next(self._ifindexes)
         left.ns.netlink.link(
             "add", kind="veth", ifname=left_if, address=left.macs[left_if], mtu=mtu,
             index=left.links[left_if],
@@ -174,9 +201,9 @@ class Network:
         for host, ifname in ((left, left_if), (right, right_if)):
             if not self.topology.offloads:
                 host.offloads_off(ifname)
-            host.up(ifname)
 
-    def _lay_wire(self) -> None:
+    def _lay_wire(self) -> list[tuple[Host, str]]:
+        """Join the nodes, and the world; returns who hangs on the wire, and by which interface."""
         top = self.topology
         for node in self.nodes:
             node.macs[NIC] = plan.mac("nic", node.number)
@@ -190,6 +217,9 @@ class Network:
             self._switch_wire(ends)
         else:
             self._veth(self.nodes[0], NIC, self.nodes[1], NIC, top.wire_mtu)
+        return ends
+
+    def _configure_wire(self, ends: list[tuple[Host, str]]) -> None:
         nics = {host: plan.WORLD_NIC if host is self.world else host.addresses for host, _ in ends}
         for host, ifname in ends:
             host.add_address(ifname, nics[host].ipv4, plan.WIRE4.prefixlen)
@@ -197,7 +227,7 @@ class Network:
             role, number = ("nic", host.number) if isinstance(host, Node) else ("world", 1)
             host.add_address(ifname, plan.link_local(role, number), 64)
             for other, other_if in ends:
-                if other is not host and top.quiet:
+                if other is not host and self.topology.quiet:
                     for family in Family:
                         host.add_neighbour(ifname, nics[other][family], other.macs[other_if])
         self._route_over_wire(ends)

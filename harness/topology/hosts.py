@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import socket
+import struct
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 from pyroute2.ethtool.ioctl import IoctlEthtool
 
 from harness.errors import KernelError
+from harness.netlink_batch import Batch
 from harness.netns import NetNS
 from harness.topology import addressing as plan
 from harness.topology.addressing import Addresses, Family
@@ -21,9 +25,18 @@ _SETTLE_SECONDS = 5
 _PERMANENT = 0x80  # NUD_PERMANENT, uapi/linux/neighbour.h
 _TENTATIVE = 0x40  # IFA_F_TENTATIVE, uapi/linux/if_addr.h
 _MLD_TIMER_RUNNING = 0x01  # MAF_TIMER_RUNNING, include/net/if_inet6.h
+_IFF_RUNNING, _SIOCGIFFLAGS = 0x40, 0x8913  # uapi/linux/if.h, sockios.h
+_IFREQ = struct.Struct("16sH22x")
 _ANY_SCOPE = 255  # RT_SCOPE_NOWHERE, uapi/linux/rtnetlink.h
 _OFFLOADS = ("tx-checksum-ip-generic", "tx-tcp-segmentation", "tx-tcp6-segmentation",
              "tx-generic-segmentation", "tx-scatter-gather")  # fmt: skip
+
+
+def _flags(any_socket: socket.socket, ifname: str) -> int:
+    """An interface's IFF_* flags."""
+    request = _IFREQ.pack(ifname.encode(), 0)
+    flags: int = _IFREQ.unpack(fcntl.ioctl(any_socket, _SIOCGIFFLAGS, request))[1]
+    return flags
 
 
 class Host:
@@ -43,6 +56,7 @@ class Host:
         self.ns = NetNS(name)
         self.links: dict[str, int] = {}
         self.macs: dict[str, str] = {}
+        self._batch: Batch | None = None
 
     def __repr__(self) -> str:
         return self.name
@@ -50,12 +64,29 @@ class Host:
     def ifindex(self, ifname: str) -> int:
         """The index of an interface, asked of the kernel once."""
         if ifname not in self.links:
-            self.links[ifname] = self.ns.netlink.link_lookup(ifname=ifname)[0]
+            with self.ns:
+                self.links[ifname] = socket.if_nametoindex(ifname)
         return self.links[ifname]
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Send the changes that are asked for meanwhile at once, when the context ends."""
+        self._batch = Batch(self.ns)
+        try:
+            yield
+            self._batch.send()
+        finally:
+            self._batch = None
+
+    def _ask(self, method: str, command: str, **fields: Any) -> None:
+        batch = self._batch or Batch(self.ns)
+        batch.add(method, command, **fields)
+        if batch is not self._batch:
+            batch.send()
 
     def up(self, ifname: str) -> None:
         """Set an interface up."""
-        self.ns.netlink.link("set", index=self.ifindex(ifname), state="up")
+        self._ask("link", "set", index=self.ifindex(ifname), state="up")
 
     def down(self, ifname: str) -> None:
         """Set an interface down."""
@@ -63,7 +94,7 @@ class Host:
 
     def add_address(self, ifname: str, address: str, prefix: int) -> None:
         """Add an address; IPv6 joins its group a moment later: see `await_settled`."""
-        self.ns.netlink.addr("add", index=self.ifindex(ifname), address=address, prefixlen=prefix)
+        self._ask("addr", "add", index=self.ifindex(ifname), address=address, prefixlen=prefix)
 
     def delete_address(self, ifname: str, address: str, prefix: int) -> None:
         """Take an address away again."""
@@ -99,19 +130,17 @@ class Host:
         return [row[2] for row in rows if int(row[4], 16) & _MLD_TIMER_RUNNING]
 
     def _links_without_carrier(self) -> list[str]:
-        return [
-            name
-            for link in self.ns.netlink.get_links()
-            if (name := link.get_attr("IFLA_IFNAME")) in self.macs
-            and link.get_attr("IFLA_OPERSTATE") != "UP"
-        ]
+        """Interfaces whose operational state is not up, asked by netdevice(7)'s ioctl.
+
+        A hundredth of the time that a dump of the links takes, and a test asks five namespaces.
+        """
+        with closing(self.ns.socket(socket.AF_INET, socket.SOCK_DGRAM)) as any_socket:
+            return [ifname for ifname in self.macs if not _flags(any_socket, ifname) & _IFF_RUNNING]
 
     def _tentative_addresses(self) -> list[str]:
-        return [
-            str(entry.get_attr("IFA_ADDRESS"))
-            for entry in self.ns.netlink.get_addr(family=socket.AF_INET6)
-            if entry.get_attr("IFA_FLAGS") & _TENTATIVE
-        ]
+        """IPv6 addresses in doubt: address, index, prefix length, scope, flags, device."""
+        rows = (line.split() for line in self.ns.read("/proc/net/if_inet6").splitlines())
+        return [row[0] for row in rows if int(row[4], 16) & _TENTATIVE]
 
     def add_route(self, destination: str, **spec: Any) -> None:
         """Add a route; `dev` names an interface, the rest is pyroute2's."""
@@ -125,13 +154,13 @@ class Host:
         if "dev" in spec:
             spec["oif"] = self.ifindex(spec.pop("dev"))
         family = Family.ipv6 if ":" in f"{destination}{spec.get('gateway', '')}" else Family.ipv4
-        self.ns.netlink.route(command, dst=destination, family=family.af, **spec)
+        self._ask("route", command, dst=destination, family=family.af, **spec)
 
     def add_neighbour(self, ifname: str, address: str, mac: str) -> None:
         """Add, or overwrite, a neighbour that is never resolved nor forgotten."""
-        self.ns.netlink.neigh(
-            "replace", dst=address, lladdr=mac, ifindex=self.ifindex(ifname), state=_PERMANENT,
-            family=Family.ipv6.af if ":" in address else Family.ipv4.af,
+        self._ask(
+            "neigh", "replace", dst=address, lladdr=mac, ifindex=self.ifindex(ifname),
+            state=_PERMANENT, family=Family.ipv6.af if ":" in address else Family.ipv4.af,
         )  # fmt: skip
 
     def delete_neighbour(self, ifname: str, address: str) -> None:
