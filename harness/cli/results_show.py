@@ -19,9 +19,9 @@ def environment_line(record: Document) -> str:
     machine = record["machine"]
     where = {"": "virtualised" if machine["virtualised"] else "bare metal"}
     kind = where.get(machine["accelerator"], f"in a {machine['accelerator']} guest")
+    cpus = f"{machine['cpus'] or 'unknown number of'} CPUs"
     return (
-        f"kernel {machine['kernel']}, {machine['cpus']} CPUs"
-        f" {machine['cpu_model'] or 'of unknown model'}, {kind}"
+        f"kernel {machine['kernel']}, {cpus} {machine['cpu_model'] or 'of unknown model'}, {kind}"
     )
 
 
