@@ -308,6 +308,15 @@ def test_gate_judges_by_the_noise_of_both_runs(put, results, tmp_path):
     assert results("gate", put("a", seed=1), tmp_path / "noisy.json")[0] == 0
 
 
+def test_gate_counts_the_least_change_it_is_told_to(put, results):
+    pair = put("a", seed=1), put("b", seed=2, factors={"bpf": 1.06})
+    assert results("gate", *pair, "--least", "1")[0] == REGRESSED
+    assert results("gate", *pair, "--least", "20")[0] == 0
+    for wrong in ("-1", "100", "nan"):
+        line = refused(results("gate", *pair, f"--least={wrong}"), UnknownNameError)
+        assert "is no share" in line
+
+
 def test_gate_does_not_mistake_a_drift_for_a_regression_unless_asked_to(put, results):
     pair = put("a", seed=1), put("b", seed=2, factors={"*": 1.1})
     assert results("gate", *pair)[0] == 0

@@ -36,7 +36,7 @@ def change_line(change: Change) -> str:
     return (
         f"{change.arm + against:<28}{values:<30}"
         f" ratio {interval(change.ratio, change.low, change.high)}, {change.verdict}{by}"
-        f" (noise floor ±{change.noise:.1%}, p {change.p_value:.2g})"
+        f" (floor ±{change.noise:.1%}, p {change.p_value:.2g})"
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.record import parts
-from harness.record.change import FASTER, SLOWER, Change, changes
+from harness.record.change import FASTER, LEAST, SLOWER, Change, changes
 from harness.record.schema import Document
 
 
@@ -44,7 +44,7 @@ class Judgement:
         return not (self.compared or self.asserted or self.missing)
 
 
-def judge(base: Document, new: Document, absolute: bool = False) -> Judgement:
+def judge(base: Document, new: Document, absolute: bool = False, least: float = LEAST) -> Judgement:
     """Judge a new record by a base.
 
     A datapath is judged by its ratio to the baseline of its own run, and by its exact figures.
@@ -54,10 +54,11 @@ def judge(base: Document, new: Document, absolute: bool = False) -> Judgement:
         new: What is to be judged.
         absolute: Judge every arm's values too, the baseline's among them: for a quiet machine,
             as between two runs these drift on any other.
+        least: The least change that counts, as a share.
     """
     judged = [
         change
-        for change in changes(base, new)
+        for change in changes(base, new, least)
         if change.arm != _LIMIT and (absolute or change.against or change.what.endswith(" exact"))
     ]
     passed = {
