@@ -10,12 +10,18 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from harness import __version__
-from harness.cli import datapaths, shell, status, testbeds
+from harness.cli import datapaths, results, shell, status, testbeds
 from harness.errors import EXIT_CODES, HarnessError
 
 COMMANDS = {
     command.name: command
-    for command in (status.COMMAND, testbeds.COMMAND, datapaths.COMMAND, shell.COMMAND)
+    for command in (
+        status.COMMAND,
+        testbeds.COMMAND,
+        datapaths.COMMAND,
+        shell.COMMAND,
+        results.COMMAND,
+    )
 }
 USAGE, INTERRUPTED, PIPE_CLOSED = 2, 130, 141  # 128 + SIGINT, 128 + SIGPIPE: as a shell says it
 
@@ -33,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     }  # fmt: skip
     parser = _Parser(
         prog="hostroute",
-        description="eBPF host routing: its status, its testbeds, its datapaths.",
+        description="eBPF host routing: its status, its testbeds, its datapaths, its results.",
         epilog="exit codes:\n" + "\n".join(f"  {code:>3}  {text}" for code, text in codes.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
