@@ -45,6 +45,8 @@ class Change:
         noise: What the whole interval had to exceed, as a share: the least change that counts, or
             the larger noise floor of both runs.
         verdict: Whether the arm became faster, slower, or no difference was found.
+        builds: Of the first record and of the second.
+        exact: Whether it counts instructions.
     """
 
     what: str
@@ -60,6 +62,17 @@ class Change:
     p_value: float
     noise: float
     verdict: str
+    builds: tuple[int, int]
+    exact: bool = False
+
+    @property
+    def telling(self) -> bool:
+        """Whether so many builds could have told a difference; an exact figure needs but one.
+
+        The smallest p-value is that of all builds of one run beyond all of the other.
+        """
+        orders = math.comb(sum(self.builds), self.builds[0])
+        return self.exact or 2 / orders <= _ALPHA
 
 
 def changes(old: Document, new: Document, least: float = LEAST) -> list[Change]:
@@ -121,7 +134,7 @@ def _judged(
     yield Change(
         what, arm, against, "" if against else old["unit"], old["better"], *typical,
         typical[1] / typical[0], math.exp(low), math.exp(high), p_value, noise,
-        _verdict(low > 0, old["better"]) if sure else NO_DIFFERENCE,
+        _verdict(low > 0, old["better"]) if sure else NO_DIFFERENCE, (len(before), len(after)),
     )  # fmt: skip
 
 
@@ -168,7 +181,8 @@ def _of_exact(old: Document, new: Document) -> Iterator[Change]:
         ratio = others[key]["value"] / entry["value"]
         sure = abs(math.log(ratio)) > math.log1p(EXACT_NOISE)
         yield Change(
-            f"{key.figure} {key.testbed} {key.family} exact", key.datapath, "", entry["unit"],
+            f"{key.figure} {key.testbed} {key.family}", key.datapath, "", entry["unit"],
             "lower", entry["value"], others[key]["value"], ratio, ratio, ratio, 0.0, EXACT_NOISE,
-            _verdict(ratio > 1, "lower") if sure else NO_DIFFERENCE,
+            _verdict(ratio > 1, "lower") if sure else NO_DIFFERENCE, (1, 1),
+            exact=True,
         )  # fmt: skip

@@ -21,6 +21,7 @@ class Judgement:
         conformance: What passed in the base and does not now, a line each.
         growth: What grows now and did not in the base, a line each.
         missing: What the base has and the new record has not, a line each.
+        untold: What the base has too few builds of to judge anything by, a line each.
         compared: How many figures were compared.
         asserted: How many assertions that passed in the base were looked up.
     """
@@ -30,6 +31,7 @@ class Judgement:
     conformance: list[str]
     growth: list[str]
     missing: list[str]
+    untold: list[str]
     compared: int
     asserted: int
 
@@ -59,8 +61,9 @@ def judge(base: Document, new: Document, absolute: bool = False, least: float = 
     judged = [
         change
         for change in changes(base, new, least)
-        if change.arm != _LIMIT and (absolute or change.against or change.what.endswith(" exact"))
+        if change.arm != _LIMIT and (absolute or change.against or change.exact)
     ]
+    untold = [change for change in judged if not change.telling]
     passed = {
         key: entries
         for key, entries in parts.assertions(base).items()
@@ -71,12 +74,19 @@ def judge(base: Document, new: Document, absolute: bool = False, least: float = 
         [change for change in judged if change.verdict == FASTER],
         list(_no_longer_passed(passed, parts.assertions(new))),
         list(_grows(base, new)),
-        list(_missing(base, new)),
-        len(judged),
+        [*_missing(base, new), *(_few(each) for each in untold if each.builds[0] >= _ENOUGH)],
+        [_few(each) for each in untold if each.builds[0] < _ENOUGH],
+        sum(each.telling for each in judged),
         len(passed),
     )
 
 
+def _few(change: Change) -> str:
+    builds = "{} builds in the base, {} in the new record".format(*change.builds)
+    return f"{change.what}: {change.arm}: {builds}, too few to tell"
+
+
+_ENOUGH = 4  # builds that could tell a difference from as many: 2 / 70 of all orders are extreme
 _LIMIT = "limit"  # two namespaces and nothing between: no datapath to be judged
 
 
