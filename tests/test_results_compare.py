@@ -213,6 +213,24 @@ def test_gate_does_not_pass_what_too_few_builds_cannot_tell(put, results):
     assert "holds nothing to judge by" in line
 
 
+@pytest.mark.parametrize("values", [[[0.0, 1.0]] * 12, [[]] * 12, []], ids=["0", "none", "()"])
+def test_gate_says_of_what_no_ratio_can_be_made(put, results, desk, values):
+    document = records.record(**ONE, seed=2)
+    arm = document["comparisons"][0]["arms"]["bpf"]
+    arm["values"] = values
+    arm["samples"] = [[[value] for value in build] for build in values]
+    document["comparisons"][0]["partial"] = "zero samples"
+    odd, usual = desk.keep(document), put("a", seed=1)
+    said = "round trip one_node ipv4 UDP 1 B: bpf: no ratio can be made of its values"
+    code, out, _ = results("gate", usual, odd)
+    assert code == REGRESSED
+    assert f"missing: {said}" in out.splitlines()
+    code, out, _ = results("gate", odd, usual)
+    assert code == 0
+    assert f"untold: {said}" in out.splitlines()
+    assert results("compare", odd, usual)[0] == 0
+
+
 def test_gate_counts_the_least_change_it_is_told_to(put, results):
     pair = put("a", seed=1), put("b", seed=2, factors={"bpf": 1.06})
     assert results("gate", *pair, "--least", "1")[0] == REGRESSED
