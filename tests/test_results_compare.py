@@ -197,6 +197,40 @@ def test_gate_judges_by_the_noise_of_both_runs(put, results, tmp_path):
     assert results("gate", put("a", seed=1), tmp_path / "noisy.json")[0] == 0
 
 
+def test_gate_does_not_pass_what_too_few_builds_cannot_tell(put, results):
+    base, new = put("a", seed=1), put("b", seed=2, factors={"bpf": 2}, builds=1)
+    code, out, _ = results("gate", base, new)
+    assert code == REGRESSED
+    few = "round trip one_node ipv4 UDP 1 B: bpf: {} builds in the base, {} in the new record"
+    assert f"missing: {few.format(12, 1)}, too few to tell" in out.splitlines()
+    code, out, _ = results("gate", new, base)  # the base has too few: said, and no fault of NEW
+    assert code == 0
+    assert f"untold: {few.format(1, 12)}, too few to tell" in out.splitlines()
+    assert "0 figures and 18 assertions compared" in out
+    assert "1 and 12 builds are too few to tell" in results("compare", new, base)[1]
+    alone = {"conformance": [], "growth": []}
+    line = refused(results("gate", put("c", builds=1, **alone), base), RecordError)
+    assert "holds nothing to judge by" in line
+
+
+@pytest.mark.parametrize("values", [[[0.0, 1.0]] * 12, [[]] * 12, []], ids=["0", "none", "()"])
+def test_gate_says_of_what_no_ratio_can_be_made(put, results, desk, values):
+    document = records.record(**ONE, seed=2)
+    arm = document["comparisons"][0]["arms"]["bpf"]
+    arm["values"] = values
+    arm["samples"] = [[[value] for value in build] for build in values]
+    document["comparisons"][0]["partial"] = "zero samples"
+    odd, usual = desk.keep(document), put("a", seed=1)
+    said = "round trip one_node ipv4 UDP 1 B: bpf: no ratio can be made of its values"
+    code, out, _ = results("gate", usual, odd)
+    assert code == REGRESSED
+    assert f"missing: {said}" in out.splitlines()
+    code, out, _ = results("gate", odd, usual)
+    assert code == 0
+    assert f"untold: {said}" in out.splitlines()
+    assert results("compare", odd, usual)[0] == 0
+
+
 def test_gate_counts_the_least_change_it_is_told_to(put, results):
     pair = put("a", seed=1), put("b", seed=2, factors={"bpf": 1.06})
     assert results("gate", *pair, "--least", "1")[0] == REGRESSED

@@ -170,13 +170,13 @@ def _gate(arguments: argparse.Namespace) -> int:
             "base": base["id"], "new": new["id"], "passed": found.passed,
             "across": sorted({each.kind for each in unlike}), **listed,
             **{name: getattr(found, name)
-               for name in ("conformance", "growth", "missing", "compared", "asserted")},
+               for name in ("conformance", "growth", "missing", "untold", "compared", "asserted")},
         }, indent=2))  # fmt: skip
         return 0 if found.passed else REGRESSED
     lines = _heads(base, new, unlike)
     for word, changed in (("regression", found.regressions), ("improvement", found.improvements)):
         lines += [f"{word}: {each.what}: {' '.join(change_line(each).split())}" for each in changed]
-    for name in ("conformance", "growth", "missing"):
+    for name in ("conformance", "growth", "missing", "untold"):
         lines += [f"{name}: {text}" for text in getattr(found, name)]
     words = "passed: nothing worse" if found.passed else "failed"
     lines.append(f"gate {words}, {found.compared} figures and {found.asserted} assertions compared")

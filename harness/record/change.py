@@ -45,6 +45,8 @@ class Change:
         noise: What the whole interval had to exceed, as a share: the least change that counts, or
             the larger noise floor of both runs.
         verdict: Whether the arm became faster, slower, or no difference was found.
+        builds: Of the first record and of the second.
+        exact: Whether it counts instructions.
     """
 
     what: str
@@ -60,6 +62,17 @@ class Change:
     p_value: float
     noise: float
     verdict: str
+    builds: tuple[int, int]
+    exact: bool = False
+
+    @property
+    def telling(self) -> bool:
+        """Whether so many builds could have told a difference; an exact figure needs but one.
+
+        The smallest p-value is that of all builds of one run beyond all of the other.
+        """
+        orders = math.comb(sum(self.builds), self.builds[0])
+        return self.exact or 2 / orders <= _ALPHA
 
 
 def changes(old: Document, new: Document, least: float = LEAST) -> list[Change]:
@@ -83,11 +96,12 @@ def _of_comparison(old: Document, new: Document, least: float) -> Iterator[Chang
     baseline = old["baseline"]
     for label, arm in old["arms"].items():
         other = new["arms"].get(label)
-        if other is None or arm["again"]:
+        if other is None or arm["again"] or not (has_ratio(arm) and has_ratio(other)):
             continue
         before, after = _builds(arm), _builds(other)
         yield from _judged(old, new, label, "", before, after, least)
-        if label != baseline and all(baseline in each["arms"] for each in (old, new)):
+        bases = [each["arms"].get(baseline) for each in (old, new)]
+        if label != baseline and all(each is not None and has_ratio(each) for each in bases):
             before = _builds(arm, old["arms"][baseline])
             after = _builds(other, new["arms"][baseline])
             yield from _judged(old, new, label, baseline, before, after, least)
@@ -98,31 +112,41 @@ def _builds(arm: Document, against: Document | None = None) -> list[float]:
     if against is None:
         return [median(build) for build in arm["values"] if build]
     return [
-        median(a / b if b else math.inf for a, b in zip(build, other, strict=False))
+        median(a / b for a, b in zip(build, other, strict=False))
         for build, other in zip(arm["values"], against["values"], strict=False)
         if build and other
     ]
+
+
+def has_ratio(arm: Document) -> bool:
+    """Whether an arm has values, and each of them is one of which a ratio can be made."""
+    values = [value for build in arm["values"] for value in build]
+    return bool(values) and min(values) > 0
 
 
 def _judged(
     old: Document, new: Document, arm: str, against: str, before: list[float], after: list[float],
     least: float,
 ) -> Iterator[Change]:  # fmt: skip
-    """The change, unless there are no numbers of which a ratio can be made."""
-    if not before or not after or not all(0 < value < math.inf for value in before + after):
+    """The change, if there are numbers at all."""
+    if not before or not after:
         return
     noise = max(least, *(_noise(each, arm) for each in (old, new)))
     low, high = _interval(before, after)
     p_value = _rank_test(before, after)
     margin = math.log1p(noise)
     sure = p_value <= _ALPHA and (low > margin or high < -margin)
-    what = f"{old['title']} {old['testbed']} {old['family']} {old['described']}"
     typical = median(before), median(after)
     yield Change(
-        what, arm, against, "" if against else old["unit"], old["better"], *typical,
+        name_of(old), arm, against, "" if against else old["unit"], old["better"], *typical,
         typical[1] / typical[0], math.exp(low), math.exp(high), p_value, noise,
-        _verdict(low > 0, old["better"]) if sure else NO_DIFFERENCE,
+        _verdict(low > 0, old["better"]) if sure else NO_DIFFERENCE, (len(before), len(after)),
     )  # fmt: skip
+
+
+def name_of(comparison: Document) -> str:
+    """What was compared, for people."""
+    return "{title} {testbed} {family} {described}".format(**comparison)
 
 
 def _verdict(more: bool, better: str) -> str:
@@ -168,7 +192,8 @@ def _of_exact(old: Document, new: Document) -> Iterator[Change]:
         ratio = others[key]["value"] / entry["value"]
         sure = abs(math.log(ratio)) > math.log1p(EXACT_NOISE)
         yield Change(
-            f"{key.figure} {key.testbed} {key.family} exact", key.datapath, "", entry["unit"],
+            f"{key.figure} {key.testbed} {key.family}", key.datapath, "", entry["unit"],
             "lower", entry["value"], others[key]["value"], ratio, ratio, ratio, 0.0, EXACT_NOISE,
-            _verdict(ratio > 1, "lower") if sure else NO_DIFFERENCE,
+            _verdict(ratio > 1, "lower") if sure else NO_DIFFERENCE, (1, 1),
+            exact=True,
         )  # fmt: skip
