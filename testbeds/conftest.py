@@ -66,14 +66,14 @@ def say(
 
 
 @pytest.fixture
-def helper_call(machine: None) -> Iterator[HelperCall]:
+def helper_call(machine: None, loaded_programs: None) -> Iterator[HelperCall]:
     """A redirect helper to be called as the test says."""
     with closing(HelperCall()) as call:
         yield call
 
 
 @pytest.fixture
-def metadata(machine: None) -> Iterator[Metadata]:
+def metadata(machine: None, loaded_programs: None) -> Iterator[Metadata]:
     """Writes and reads a packet's metadata on both sides of the namespace border."""
     with closing(Metadata()) as border:
         yield border

@@ -10,16 +10,18 @@ from contextlib import contextmanager
 
 import pytest
 
-from harness.bpf import syscall
-from harness.bpf.module import Module, Patch, Source
+from harness.bpf import pool, syscall
+from harness.bpf.module import Patch, Source
 from harness.errors import CommandError
-from harness.hooks import EGRESS, INGRESS, attach
+from harness.hooks import EGRESS, INGRESS, attach, detach_all
+from harness.netns import NetNS
 from harness.plugin.fixtures import kernel_release
 from harness.testbed import Actor
 
 FIRST = 1  # the priority of a program that runs before the datapath's
 TC_ACT_SHOT = 2
 TC_ACT_REDIRECT = 7
+_RETURNS = 8  # size of the map `returned`, bpf/misuse.c
 
 
 def forward_policy_drop(node: Actor) -> None:
@@ -77,7 +79,11 @@ class HelperCall:
 
     def __init__(self) -> None:
         source = Source(("compat.h", "misuse.c"), patches=self.patches)
-        self.module = Module(source, {"call_helper": syscall.PROG_TYPE_SCHED_CLS})
+        self.module = pool.take(source, {"call_helper": syscall.PROG_TYPE_SCHED_CLS})
+        self._attached: list[tuple[NetNS, int]] = []
+        returned = self.module.table("returned")
+        for value in range(_RETURNS):
+            returned[ctypes.c_int(value)] = (returned.Leaf * returned.total_cpu)()
 
     def put(
         self, node: Actor, interface: str, helper: str, ifindex: int, flags: int = 0,
@@ -89,15 +95,18 @@ class HelperCall:
         table[ctypes.c_int(0)] = table.Leaf(number, ifindex, flags)
         fd = self.module.fd("call_helper")
         attach(node.ns, node.ifindex(interface), direction, fd, "call_helper", FIRST)
+        self._attached.append((node.ns, node.ifindex(interface)))
 
     def close(self) -> None:
-        """Unload the program."""
-        self.module.close()
+        """Detach, lest the farewells of a dying namespace be counted, and give the program back."""
+        for ns, ifindex in self._attached:
+            detach_all(ns, ifindex)
+        pool.give_back(self.module)
 
     def returned(self) -> dict[int, int]:
         """What the helper returned → how often."""
         table = self.module.table("returned")
-        counts = {value: int(sum(table[ctypes.c_int(value)])) for value in range(8)}
+        counts = {value: int(sum(table[ctypes.c_int(value)])) for value in range(_RETURNS)}
         return {value: count for value, count in counts.items() if count}
 
 
@@ -106,9 +115,12 @@ class Metadata:
 
     def __init__(self) -> None:
         programs = ("write_metadata", "read_metadata")
-        self.module = Module(
+        self.module = pool.take(
             Source(("border.c",)), dict.fromkeys(programs, syscall.PROG_TYPE_SCHED_CLS)
         )
+        self._attached: list[tuple[NetNS, int]] = []
+        read = self.module.table("read")
+        read[ctypes.c_int(0)] = read.Leaf()
 
     def write_at(self, node: Actor, interface: str, mark: int, tstamp: int) -> None:
         """Give every packet that enters through an interface a mark and a timestamp (ns)."""
@@ -116,15 +128,19 @@ class Metadata:
         table[ctypes.c_int(0)] = table.Leaf(tstamp=tstamp, mark=mark)
         fd = self.module.fd("write_metadata")
         attach(node.ns, node.ifindex(interface), INGRESS, fd, "write_metadata", FIRST)
+        self._attached.append((node.ns, node.ifindex(interface)))
 
     def read_at(self, pod: Actor, interface: str = "eth0") -> None:
         """Read them from every packet that enters through an interface."""
         fd = self.module.fd("read_metadata")
         attach(pod.ns, pod.ifindex(interface), INGRESS, fd, "read_metadata", FIRST)
+        self._attached.append((pod.ns, pod.ifindex(interface)))
 
     def close(self) -> None:
-        """Unload the programs."""
-        self.module.close()
+        """Detach, and give the programs back."""
+        for ns, ifindex in self._attached:
+            detach_all(ns, ifindex)
+        pool.give_back(self.module)
 
     def seen(self) -> dict[str, int]:
         """`mark`, `tstamp`, `pkt_type`, `ingress_ifindex`, `packets`, of the last packet read."""

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import scratch
+from harness.bpf.pool import unload_idle
 from harness.datapath import DATAPATHS, Datapath, Features, NodeSettings
-from harness.datapath.bpf import unload_idle
 from harness.evidence import NodeEvidence
 from harness.hooks import Attachment
 from harness.testbed import Testbed

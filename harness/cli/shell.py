@@ -12,8 +12,8 @@ from pathlib import Path
 
 from harness import datapath as datapaths
 from harness import scratch
+from harness.bpf.pool import unload_idle
 from harness.cli.command import Command, add_settings, features, settings
-from harness.datapath.bpf import unload_idle
 from harness.errors import UnknownNameError
 from harness.machine import check_machine
 from harness.testbed import Testbed

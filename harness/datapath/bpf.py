@@ -6,11 +6,10 @@ from __future__ import annotations
 import ctypes
 import socket
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from harness.bpf import syscall
+from harness.bpf import pool, syscall
 from harness.bpf.contract import enums
 from harness.bpf.module import Module, Patch, Source
 from harness.datapath.base import Counters
@@ -29,6 +28,7 @@ PARTS = (
     "from_container.c", "from_netdev.c", "to_netdev.c",
 )  # fmt: skip
 PROGRAMS = ("from_container", "from_netdev", "to_netdev")
+_LOADED = dict.fromkeys(PROGRAMS, syscall.PROG_TYPE_SCHED_CLS)
 _BYTE_ORDER: Literal["little", "big"] = sys.byteorder
 
 
@@ -59,46 +59,7 @@ class HostRouting:
     def install(self, node: Node, settings: NodeSettings) -> InstalledBpf:
         """Attach the programs to every lxc and to the NIC of `node`, and fill the maps."""
         del settings  # a node that got here has none that these programs do not serve
-        return InstalledBpf(self.name, node, _pool.take(self.source))
-
-
-class _ModulePool:
-    """Loaded modules that no node uses at the moment.
-
-    A compile takes 0.7 s, a fresh testbed 15 ms: a module outlives its testbed and serves the
-    next one, its maps emptied. Never two nodes at once: each has maps of its own. Of mutated
-    programs, only the last mutant's are kept.
-    """
-
-    def __init__(self) -> None:
-        self._idle: dict[Source, list[Module]] = {}
-
-    def take(self, source: Source) -> Module:
-        idle = self._idle.get(source)
-        if idle:
-            return idle.pop()
-        return Module(source, dict.fromkeys(PROGRAMS, syscall.PROG_TYPE_SCHED_CLS))
-
-    def give_back(self, module: Module) -> None:
-        if module.source.patches:
-            self._unload(lambda other: bool(other.patches) and other != module.source)
-        self._idle.setdefault(module.source, []).append(module)
-
-    def close(self) -> None:
-        self._unload(lambda _: True)
-
-    def _unload(self, which: Callable[[Source], bool]) -> None:
-        for source in [source for source in self._idle if which(source)]:
-            for module in self._idle.pop(source):
-                module.close()
-
-
-_pool = _ModulePool()
-
-
-def unload_idle() -> None:
-    """Unload every module that no node uses."""
-    _pool.close()
+        return InstalledBpf(self.name, node, pool.take(self.source, _LOADED))
 
 
 def _network_order(address: str) -> int:
@@ -248,4 +209,4 @@ class InstalledBpf:
         """
         for ifindex in self._devices:
             detach_all(self.node.ns, ifindex)
-        _pool.give_back(self.module)
+        pool.give_back(self.module)

@@ -13,8 +13,8 @@ import ctypes
 import os
 from types import TracebackType
 
-from harness.bpf import syscall
-from harness.bpf.module import Module, Source
+from harness.bpf import pool, syscall
+from harness.bpf.module import Source
 
 _SOURCE = Source(("backlog.c",))
 
@@ -36,10 +36,12 @@ class BacklogCounter:
             BuildError: The kernel refuses raw tracepoint programs.
         """
         self._cpu = cpu
-        self._module = Module(_SOURCE, {"count_enqueue": syscall.PROG_TYPE_RAW_TRACEPOINT})
+        self._module = pool.take(_SOURCE, {"count_enqueue": syscall.PROG_TYPE_RAW_TRACEPOINT})
+        self._start = 0
         self._link = -1
 
     def __enter__(self) -> BacklogCounter:
+        self._start = self._total()
         self._link = self._module.attach_raw_tracepoint("count_enqueue", "netif_rx")
         return self
 
@@ -50,8 +52,11 @@ class BacklogCounter:
         trace: TracebackType | None,
     ) -> None:
         os.close(self._link)
-        self._module.close()
+        pool.give_back(self._module)
 
     def read(self) -> int:
         """Enqueues since the context was entered."""
+        return self._total() - self._start
+
+    def _total(self) -> int:
         return int(self._module.table("enqueues")[ctypes.c_int(0)][self._cpu])

@@ -14,9 +14,9 @@ import pytest
 
 from harness import datapath as datapaths
 from harness import scratch
+from harness.bpf.pool import unload_idle
 from harness.capture import reap_ending
 from harness.datapath import DATAPATHS, Datapath, Features, NodeSettings
-from harness.datapath.bpf import unload_idle
 from harness.datapath.probes import HELPERS
 from harness.evidence import KernelLog
 from harness.plugin.options import settings as chosen_settings
