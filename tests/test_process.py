@@ -127,3 +127,11 @@ def test_what_is_not_ours_is_left_alone(temporary):
     (temporary / "hostroute-scratch-file").touch()
     assert scratch.reap() == []
     assert len(list(temporary.iterdir())) == 3
+
+
+def test_a_child_whose_parent_died_before_it_was_bound_does_not_begin(monkeypatch):
+    assert process.run(["echo", "begun"]) == "begun\n"
+    monkeypatch.setattr(os, "getpid", lambda: 1)  # the parent it is told of is not the one it sees
+    with pytest.raises(CommandError) as caught:
+        process.run(["echo", "begun"])
+    assert (caught.value.status, caught.value.stdout) == (1, "")
