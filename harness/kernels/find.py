@@ -3,15 +3,14 @@
 
 | called | means |
 |---|---|
-| `6.12`, `7`, `6.12.117+deb13-amd64` | Debian's newest kernel of that version: cached, else fetched |
-| `/boot/vmlinuz-6.1.0`, `./bzImage:DIR` | that image; its modules below DIR, else looked for beside it |
+| `6.12`, `7`, `6.12.117+deb13-amd64` | Debian's newest of that version: cached, else fetched |
+| `/boot/vmlinuz-6.1.0`, `./bzImage:DIR` | that image; modules below DIR, else beside it |
 | `installed:6.1.0-56-amd64`, `installed` | an installed kernel; without a release, the newest |
 | `vng:v6.14` | what `vng --run v6.14` would boot |
 """
 
 from __future__ import annotations
 
-import glob
 import importlib.util
 import re
 import sys
@@ -74,9 +73,8 @@ def at_path(asked: str) -> Kernel:
                 f"{root} has no lib/modules/{release}",
                 "`make modules_install INSTALL_MOD_PATH=DIR` puts it there",
             )
-    else:
-        root = _root_of(image, release)
-    return Kernel(asked, release, release, image, root, "a path")
+        return Kernel(asked, release, release, image, root, "a path")
+    return Kernel(asked, release, release, image, _root_of(image, release), "a path")
 
 
 def _root_of(image: Path, release: str) -> Path | None:
@@ -105,8 +103,8 @@ def installed_releases(root: Path = Path("/")) -> list[str]:
     found = set()
     for pattern in IMAGES:
         before, after = str(root / pattern).split("{release}")
-        for path in glob.glob(f"{glob.escape(before)}*{after}"):
-            found.add(path.removeprefix(before).removesuffix(after))
+        for path in root.glob(pattern.format(release="*")):
+            found.add(str(path).removeprefix(before).removesuffix(after))
     return sorted(release for release in found if re.match(r"\d+\.\d+", release))
 
 
@@ -121,7 +119,7 @@ def _of_vng(tag: str) -> Kernel:
         " print(max(glob.glob(KernelDownloader(sys.argv[1]).target)))"
     )
     if not re.fullmatch(r"v\d+(\.\d+)*(-rc\d+)?", tag):
-        raise KernelSourceError(f"vng has no kernel {tag!r}", "use a tag of upstream's, such as v6.14")
+        raise KernelSourceError(f"vng has no kernel {tag!r}", "use upstream's, as in v6.14")
     try:
         path = run([sys.executable, "-c", program, tag], _VNG_DEADLINE).strip().splitlines()[-1]
     except (CommandError, IndexError) as error:

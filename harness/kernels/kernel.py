@@ -75,14 +75,13 @@ def release_of(image: Path) -> str:
         raise KernelSourceError(
             f"the kernel image {image} cannot be read ({error.strerror})"
         ) from None
-    text = ""
     if data[0x202:0x206] == b"HdrS":
         (offset,) = struct.unpack_from("<H", data, 0x20E)
-        text = data[offset + 0x200 : offset + 0x200 + 128].split(b"\0", 1)[0].decode("ascii", "replace")
+        said = data[offset + 0x200 :][:128].split(b"\0", 1)[0]
     else:
         found = re.search(rb"Linux version (\S{3,64}) \(", data)
-        text = found[1].decode("ascii", "replace") if found else ""
-    release = _RELEASE.match(text)
+        said = found[1] if found else b""
+    release = _RELEASE.match(said.decode("ascii", "replace"))
     if release is None:
         raise KernelSourceError(
             f"{image} is no kernel image that says its release", "name a bzImage or a vmlinuz"

@@ -159,7 +159,7 @@ class Mirror:
     def _configuration(self) -> str:
         host = run(["apt-config", "dump"])
         kept = [line for line in host.splitlines()
-                if line.startswith("Acquire::") and not line.startswith("Acquire::IndexTargets")]  # fmt: skip
+                if re.match(r"Acquire::(?!IndexTargets)", line)]  # fmt: skip
         root = self.directory
         own = {
             "Dir::State": root / "state", "Dir::State::status": root / "status",
@@ -191,7 +191,8 @@ def sources() -> str:
     keyrings = [path for path in _KEYRINGS if Path(path).exists()][:1]
     if not keyrings:
         raise MissingToolError(
-            "Debian's archive keys are not installed", "run `apt-get install debian-archive-keyring`"
+            "Debian's archive keys are not installed",
+            "run `apt-get install debian-archive-keyring`",
         )
     targets = run(["apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)",
                    "Created-By: Packages"])  # fmt: skip

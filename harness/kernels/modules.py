@@ -12,7 +12,7 @@ from harness.kernels.kernel import Kernel
 
 
 def _names(path: Path) -> set[str] | None:
-    """Modules that depmod's file lists, by the names modprobe knows; None: there is no such file."""
+    """Modules that a file of depmod's lists, as modprobe knows them; None: there is no file."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError:

@@ -174,7 +174,9 @@ class Store:
         # The lock's file stays: if it were removed, two could hold the lock of one release.
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            fd = os.open(self.root / f".lock-{release}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fd = os.open(
+                self.root / f".lock-{release}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+            )
         except OSError as error:
             raise KernelSourceError(
                 f"the cache {self.root} cannot be written ({error.strerror})",

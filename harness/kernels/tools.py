@@ -64,8 +64,10 @@ def qemu() -> str:
     name, package = _QEMU.get(platform.machine(), (f"qemu-system-{platform.machine()}", "qemu"))
     found = shutil.which(name)
     if found is None:
-        raise MissingToolError(f"QEMU is not installed (no {name})",
-                               f"run `apt-get install --no-install-recommends {package}`")  # fmt: skip
+        raise MissingToolError(
+            f"QEMU is not installed (no {name})",
+            f"run `apt-get install --no-install-recommends {package}`",
+        )
     return found
 
 
