@@ -7,9 +7,12 @@ Each test boots a virtual machine, half a minute under emulation: they are marke
 import json
 import os
 import platform
+import shlex
 import shutil
 import signal
 import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -17,6 +20,8 @@ import pytest
 
 from harness.errors import FAILED_ON_KERNEL, GuestError, KernelError
 from harness.kernels import Campaign, Fetcher, Images, Job, Machine, Mirror, Store, find
+from harness.kernels.accelerator import emulation
+from harness.kernels.exact import VARIABLE
 from harness.kernels.tools import cache_root, run
 from harness.kernels.watch import Limits
 from testbeds.child import CLI, MARK, ROOT, end, start
@@ -39,13 +44,13 @@ def fetcher():
 def guests(fetcher, tmp_path):
     """A function that runs a shell script in a guest for each kernel; returns their results."""
 
-    def run_script(script, *kernels, limits=PATIENT):
-        directory = tmp_path / "results"
-        directory.mkdir()
+    def run_script(script, *kernels, limits=PATIENT, counting=False):
+        directory = Path(tempfile.mkdtemp(dir=tmp_path))
         campaign = Campaign(fetcher, Images(cache_root() / "images"), directory, print)
         campaign.resolve(kernels or (KERNEL,))
-        machine = Machine(campaign.accelerator())
-        campaign.run(lambda _: Job(["sh", "-c", script], ROOT), machine, 1, limits)
+        how = emulation("it counts") if counting else campaign.accelerator()
+        job = Job(["sh", "-c", script], ROOT, {VARIABLE: "1"} if counting else {})
+        campaign.run(lambda _: job, Machine(how, counting=counting), 1, limits)
         return campaign.results
 
     return run_script
@@ -229,3 +234,45 @@ def test_a_shell_in_a_guest(fetcher, tmp_path):
     assert find(KERNEL, fetcher).release in out
     assert "host master" in out
     assert "Host Routing: BPF" in out
+
+
+#: Measures each datapath's IPv4 round trip, and once more `bpf` with 200 instructions planted.
+COUNTING = """
+import dataclasses, json
+from harness.bpf.module import Patch
+from harness.datapath import DATAPATHS, NodeSettings
+from harness.kernels.exact import check_counting, measure
+from testbeds import find
+
+check_counting()
+lost = "\\n".join(['asm volatile("%0 += 1" : "+r"(planted));'] * 200)
+old = "if (!read_packet4(skb, &pkt))"
+patch = Patch("from_container.c", old, "__u64 planted = skb->len;\\n" + lost + "\\n" + old)
+slow = dataclasses.replace(DATAPATHS["bpf"], name="planted", patches=(patch,))
+figures = {}
+for datapath in (DATAPATHS["bpf"], slow, DATAPATHS["bpf-redirect"], DATAPATHS["legacy"]):
+    for figure in measure(datapath, "one_node", find("one_node"), NodeSettings()):
+        if figure.family == "ipv4":
+            figures[f"{figure.datapath} {figure.figure}"] = figure.value
+print(json.dumps(figures))
+"""
+
+
+def test_counted_instructions_repeat_order_datapaths_and_show_a_slowdown(guests):
+    command = shlex.join([sys.executable, "-c", COUNTING])
+    boots = [guests(command, counting=True)[0] for _ in range(2)]
+    assert [boot.exit_code for boot in boots] == [0, 0], [output(boot) for boot in boots]
+    first, second = (json.loads(output(boot).splitlines()[-1]) for boot in boots)
+    for name, value in first.items():
+        assert abs(second[name] / value - 1) < 0.002, (name, first, second)
+    trips = [first[f"{name} round trip"] for name in ("bpf", "bpf-redirect", "legacy")]
+    assert trips == sorted(trips)
+    # The program runs once for the request and once for the reply.
+    assert 390 < first["planted round trip"] - first["bpf round trip"] < 450
+    assert 195 < first["planted program cost"] - first["bpf program cost"] < 225
+
+
+def test_nothing_is_counted_where_the_clock_shows_time(tmp_path):
+    ended = end(start([*CLI, "kernels", "bench", "--exact", "--inside", str(tmp_path)]))
+    assert ended.code == 12
+    assert "the clock of this machine shows time" in ended.err
