@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
 from harness import datapath as datapaths
 from harness.datapath import NodeSettings
-from harness.errors import HarnessError
+from harness.errors import HarnessError, RecordError
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,6 +32,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--pause", action="store_true",
         help="when a test fails, keep its testbed until Enter is pressed, and say how to enter it",
     )  # fmt: skip
+    group.addoption(
+        "--record", action="store_true",
+        help="write a record of what became of every assertion; what measures writes one anyway",
+    )  # fmt: skip
+    group.addoption(
+        "--results", metavar="DIR",
+        help="where records go, below the root directory (default results)",
+    )  # fmt: skip
 
 
 def chosen_datapaths(config: pytest.Config) -> list[str]:
@@ -42,11 +53,27 @@ def settings(config: pytest.Config) -> NodeSettings:
     return NodeSettings(legacy_services=config.getoption("--legacy-services"))
 
 
+def results_directory(config: pytest.Config) -> Path:
+    """Where records go."""
+    return config.rootpath / (config.getoption("--results") or "results")
+
+
+def _check_results(config: pytest.Config) -> None:
+    """Refuse a directory that cannot be written, before minutes are spent on what goes there."""
+    if not config.getoption("--record") and config.getoption("--results") is None:
+        return
+    path = results_directory(config)
+    existing = next(each for each in (path, *path.parents) if each.exists())
+    if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
+        raise RecordError(f"records cannot be written to {path}", "use --results DIR")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse options that name what does not exist; one line, a documented exit code."""
     try:
         chosen_datapaths(config)
         settings(config)
+        _check_results(config)
         if config.getoption("--pause") and config.getoption("capture") != "no":
             raise pytest.UsageError("--pause needs the terminal: add -s")
     except HarnessError as error:

@@ -1,2 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records: what a run leaves, its schema, writer and reader, and where it comes from. Floor 6."""
+"""Records: what a run leaves, its schema, writer and reader, and what two of them say. Floor 6.
+
+A record is a plain document, as JSON has it; `record-2.schema.json` beside this says what is in it.
+"""
+
+from harness.record.reader import find, read, read_all
+from harness.record.schema import COLLECTION, FORMAT, VERSION, Document
+from harness.record.writer import begin, merge, write
+
+__all__ = ["COLLECTION", "FORMAT", "VERSION", "Document", "begin", "find", "merge", "read",
+           "read_all", "write"]  # fmt: skip

@@ -41,12 +41,14 @@ def test_hr02_netfilter_hooks(one_node, datapath, family, bypass):
     assert control.nodes["master"].hooks["prerouting"] == PINGS
 
 
-def test_hr02_stack_counters(one_node, datapath, family, bypass):
+def test_hr02_stack_counters(one_node, datapath, family, bypass, observed):
     with one_node.evidence() as evidence:
         one_node.pod1.ping(one_node.pod2, PINGS)
     snmp = evidence.nodes["master"].snmp
     received = {4: "IpInReceives", 6: "Ip6InReceives"}[family]
     forwarded = {4: "IpForwDatagrams", 6: "Ip6OutForwDatagrams"}[family]
+    for name in (received, forwarded):
+        observed(name, snmp.get(name, 0))
     expected = 0 if datapath.name in bypass else 2 * PINGS
     assert (snmp.get(received, 0), snmp.get(forwarded, 0)) == (expected, expected)
 
@@ -84,9 +86,10 @@ def test_hr09_legs_as_legacy_bypass_as_bpf(one_node, datapath, family):
     assert evidence.nodes["master"].conntrack == []
 
 
-def test_hr11_tc_egress_drop_on_the_servers_lxc(one_node, datapath, family):
+def test_hr11_tc_egress_drop_on_the_servers_lxc(one_node, datapath, family, observed):
     with tc_egress_drop(one_node.master, "lxc2"):
         exchange = one_node.pod1.ping(one_node.pod2, PINGS)
+    observed("lost", exchange.lost)
     through_lxc = datapath.name in ("legacy", "bpf-redirect")
     assert exchange.lost == (PINGS if through_lxc else 0)
 
@@ -109,7 +112,7 @@ def test_hr02_tcp_too(one_node, datapath, family, bypass):
     assert (evidence.nodes["master"].hooks["forward"] > 0) == (datapath.name not in bypass)
 
 
-def test_hr46_backlog_enqueues_a_round_trip(one_node, datapath, family):
+def test_hr46_backlog_enqueues_a_round_trip(one_node, datapath, family, observed):
     rounds = []
     with pinned() as cpu, BacklogCounter(cpu) as backlog:
         for _ in range(20):
@@ -117,6 +120,7 @@ def test_hr46_backlog_enqueues_a_round_trip(one_node, datapath, family):
             exchange = one_node.pod1.datagrams(one_node.pod2, fenced=False)
             assert exchange.lost == 0
             rounds.append(backlog.read() - before)
+    observed("backlog enqueues", min(rounds))
     # Others' traffic on this CPU, and a fence after a late reply, can only add.
     through_lxc = datapath.name in ("legacy", "bpf-redirect")
     assert min(rounds) == (4 if through_lxc else 2)

@@ -6,9 +6,11 @@ import pytest
 from harness.capture import WHOLE
 
 
-def test_hr13_ttl_same_node(one_node, datapath, family):
+def test_hr13_ttl_same_node(one_node, datapath, family, observed):
     with one_node.capture() as seen:
         one_node.pod1.ping(one_node.pod2)
+    for frame in seen.at("pod2:eth0", "request", "in"):
+        observed("TTL at pod2", frame.ttl)
     assert [frame.ttl for frame in seen.at("pod2:eth0", "request", "in")] == [63]
     assert [frame.ttl for frame in seen.at("pod1:eth0", "reply", "in")] == [63]
 

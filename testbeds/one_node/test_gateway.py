@@ -22,7 +22,7 @@ def _with_resolution(legs, family):
     return "\n".join(f"{name} {rest}" for name, rest in rows.items())
 
 
-def test_hr16_gateway_is_answered_for(one_node, datapath, family, bypass):
+def test_hr16_gateway_is_answered_for(one_node, datapath, family, bypass, observed):
     pod, master = one_node.pod1, one_node.master
     pod.delete_neighbour("eth0", master.gateway[family])
     with one_node.evidence() as evidence, one_node.capture() as seen:
@@ -32,6 +32,7 @@ def test_hr16_gateway_is_answered_for(one_node, datapath, family, bypass):
     assert pod.neighbours(family)[master.gateway[family]] == pod.lxc_mac
     held = {entry.get_attr("IFA_ADDRESS") for entry in master.ns.netlink.get_addr()}
     answers = evidence.nodes["master"].programs.hits.get(("from-container", "answer"), 0)
+    observed("answers in BPF", answers)
     if datapath.name in bypass:
         assert master.gateway[family] not in held
         assert answers == 1

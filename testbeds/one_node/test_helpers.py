@@ -33,12 +33,22 @@ WRONG = {
 }
 
 
+def _note(observed, helper_call, exchange):
+    """What the helper said, and what became of the packets."""
+    for value, times in helper_call.returned().items():
+        observed(f"the helper returned {value}", times)
+    observed("lost", exchange.lost)
+
+
 @pytest.mark.datapaths("bpf")
 @pytest.mark.parametrize("wrong", WRONG)
-def test_hr39_redirect_peer_misdirected(one_node, datapath, family, helper_call, wrong, kernel_log):
+def test_hr39_redirect_peer_misdirected(
+    one_node, datapath, family, helper_call, wrong, kernel_log, observed
+):
     with one_node.capture() as seen:
         helper_call.put(one_node.master, "lxc1", "redirect_peer", WRONG[wrong](one_node))
         exchange = one_node.pod1.ping(one_node.pod2, PINGS)
+    _note(observed, helper_call, exchange)
     assert helper_call.returned() == {TC_ACT_REDIRECT: PINGS}
     assert exchange.lost == PINGS
     assert seen.legs() == UNANSWERED
@@ -46,9 +56,10 @@ def test_hr39_redirect_peer_misdirected(one_node, datapath, family, helper_call,
 
 
 @pytest.mark.datapaths("bpf")
-def test_hr39_redirect_peer_well_directed(one_node, datapath, family, helper_call):
+def test_hr39_redirect_peer_well_directed(one_node, datapath, family, helper_call, observed):
     helper_call.put(one_node.master, "lxc1", "redirect_peer", one_node.master.ifindex("lxc2"))
     exchange = one_node.pod1.ping(one_node.pod2, PINGS)
+    _note(observed, helper_call, exchange)
     assert helper_call.returned() == {TC_ACT_REDIRECT: PINGS}
     assert exchange.lost == 0
 
@@ -63,13 +74,16 @@ MISUSES = {
 
 @pytest.mark.datapaths("legacy")
 @pytest.mark.parametrize("misuse", MISUSES)
-def test_hr48_helpers_misused(one_node, datapath, family, helper_call, misuse, kernel_log):
+def test_hr48_helpers_misused(
+    one_node, datapath, family, helper_call, misuse, kernel_log, observed
+):
     helper, flags, hook, returned = MISUSES[misuse]
     interface = "lxc2" if hook == EGRESS else "lxc1"
     helper_call.put(
         one_node.master, interface, helper, one_node.master.ifindex("lxc2"), flags, hook
     )
     exchange = one_node.pod1.ping(one_node.pod2, PINGS)
+    _note(observed, helper_call, exchange)
     assert helper_call.returned() == {returned: PINGS}
     assert exchange.lost == PINGS
     assert kernel_log.splats() == []
@@ -78,7 +92,7 @@ def test_hr48_helpers_misused(one_node, datapath, family, helper_call, misuse, k
 @pytest.mark.datapaths("legacy")
 @pytest.mark.parametrize("destination", ["multicast", "unicast"])
 def test_hr48_redirect_neigh_of_a_multicast_frame(
-    one_node, datapath, family, helper_call, destination
+    one_node, datapath, family, helper_call, destination, observed
 ):
     pod, target = one_node.pod1, one_node.pod2
     helper_call.put(one_node.master, "lxc1", "redirect_neigh", one_node.master.ifindex("lxc2"))
@@ -90,6 +104,7 @@ def test_hr48_redirect_neigh_of_a_multicast_frame(
     )
     with one_node.capture() as seen:
         pod.inject("eth0", [bytes(Ether(src=pod.mac, dst=mac) / echo)])
-    assert helper_call.returned() == {TC_ACT_REDIRECT: 1}
     arrived = [frame.direction for frame in seen.frames if frame.interface == "pod2:eth0"]
+    observed("frames at pod2", len(arrived))
+    assert helper_call.returned() == {TC_ACT_REDIRECT: 1}
     assert arrived == ([] if destination == "multicast" else ["in", "out"])

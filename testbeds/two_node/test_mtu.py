@@ -24,9 +24,11 @@ def test_hr30_up_to_the_mtu_passes(two_node, datapath, family, bypass, size):
 
 @narrow_wire
 @pytest.mark.parametrize("size", [MTU + 1, MTU + 4, 1500])
-def test_hr30_beyond_the_mtu_is_told(two_node, datapath, family, size):
-    with two_node.capture() as seen:
+def test_hr30_beyond_the_mtu_is_told(two_node, datapath, family, size, observed):
+    with two_node.evidence() as evidence, two_node.capture() as seen:
         exchange = two_node.pod1.ping(two_node.pod2, size=size - HEADERS[family], df=True)
+    for result, lookups in evidence.nodes["master"].programs.fib.items():
+        observed(f"lookup {result}", lookups)  # by the route's mtu from 5.12 on
     assert [(e.type, e.code, e.mtu) for e in exchange.errors] == [(*TOO_BIG[family], MTU)]
     assert seen.legs() == REFUSED
 
