@@ -10,12 +10,18 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from harness import __version__
-from harness.cli import datapaths, shell, status, testbeds
+from harness.cli import datapaths, report, shell, status, testbeds
 from harness.errors import EXIT_CODES, HarnessError
 
 COMMANDS = {
     command.name: command
-    for command in (status.COMMAND, testbeds.COMMAND, datapaths.COMMAND, shell.COMMAND)
+    for command in (
+        status.COMMAND,
+        testbeds.COMMAND,
+        datapaths.COMMAND,
+        shell.COMMAND,
+        report.COMMAND,
+    )
 }
 USAGE, INTERRUPTED, PIPE_CLOSED = 2, 130, 141  # 128 + SIGINT, 128 + SIGPIPE: as a shell says it
 

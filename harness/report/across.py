@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,12 +11,12 @@ from harness.report import kernels, matrix, trends, units
 from harness.report.figures.trend import trend
 from harness.report.measured import Figure
 from harness.report.model import Report
-from harness.report.trends import Trend
+from harness.report.trends import WORSE, Trend
 
 
 @dataclass(frozen=True)
 class Change:
-    """A step from one kernel to the next that counts."""
+    """A step from one kernel to the next that counts; `size` is that of its logarithm."""
 
     name: str
     arm: str
@@ -23,6 +24,7 @@ class Change:
     after: str
     change: str
     interval: str
+    size: float
     mark: str
 
 
@@ -61,7 +63,12 @@ def _part(found: Sequence[Trend], short: Sequence[str], prefix: str) -> Part | N
             Figure(trend(f"{prefix}-{number}", entry, short), entry.name, *_table(entry, short))
             for number, entry in enumerate(found)
         ),
-        changes=tuple(change for entry in found for change in _changes(entry, short)),
+        changes=tuple(
+            sorted(
+                (change for entry in found for change in _changes(entry, short)),
+                key=lambda change: (change.mark != WORSE, -change.size),
+            )
+        ),
     )
 
 
@@ -93,5 +100,6 @@ def _changes(entry: Trend, short: Sequence[str]) -> Iterable[Change]:
                 before = max(i for i in range(at) if entry.bands[arm][i])
                 yield Change(
                     entry.name, arm, short[before], short[at], units.change(step.ratio),
-                    f"[{units.change(step.low)}, {units.change(step.high)}]", step.mark,
+                    f"[{units.change(step.low)}, {units.change(step.high)}]",
+                    abs(math.log(step.ratio)), step.mark,
                 )  # fmt: skip

@@ -32,6 +32,15 @@ class Cell:
             return "degraded"
         return "pass" if self.passed else "skipped" if self.skipped else "none"
 
+    @property
+    def summary(self) -> str:
+        """The same in words, for many assertions together."""
+        ran = self.passed + self.degraded + self.failed
+        words = [f"{self.failed} of {ran} failed" if self.failed else f"all {ran} passed"]
+        words += [f"{self.degraded} degraded"] if self.degraded else []
+        words += [f"{self.skipped} skipped"] if self.skipped else []
+        return ", ".join(words) if ran or self.skipped else "not run"
+
     def __str__(self) -> str:
         ran = self.passed + self.degraded + self.failed
         words = {
@@ -191,9 +200,9 @@ def where(tests: Iterable[Seen], kernels: Mapping[str, str]) -> list[str]:
         alike: dict[tuple[str, ...], list[str]] = defaultdict(list)
         for family, names in families.items():
             alike[tuple(name for name in kernels.values() if name in names)].append(family)
-        for names, together in alike.items():
-            on = "" if len(kernels) <= 1 else "on " + ", ".join(names)
-            if len(names) == len(kernels) > 1:
+        for on_these, together in alike.items():
+            on = "" if len(kernels) <= 1 else "on " + ", ".join(on_these)
+            if len(on_these) == len(kernels) > 1:
                 on = "on every kernel"
             found.append(" ".join(filter(None, (*place, ", ".join(filter(None, together)), on))))
     return found

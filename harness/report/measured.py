@@ -17,7 +17,7 @@ from harness.report.figures.distribution import distribution
 from harness.report.figures.forest import Row, forest
 from harness.report.figures.growth import growth
 from harness.report.figures.palette import looks
-from harness.report.model import LIMIT, NO_DIFFERENCE, Arm, Comparison, Growth, Mean, Run
+from harness.report.model import LIMIT, NO_DIFFERENCE, Arm, Comparison, Fit, Growth, Mean, Run
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Measured:
     groups: tuple[VerdictGroup, ...]
     means: tuple[Mean, ...]
     forests: tuple[Figure, ...]
-    distributions: tuple[tuple[str, tuple[Figure, ...]], ...]
+    distributions: tuple[Figure, ...]
     growth: tuple[Figure, ...]
 
 
@@ -192,19 +192,12 @@ def _forests(comparisons: Iterable[Comparison], name: str) -> Iterator[Figure]:
             yield Figure(forest(f"{name}-forest-{number}", rows, better, title, against), title)
 
 
-def _distributions(
-    comparisons: Iterable[Comparison], name: str
-) -> Iterator[tuple[str, tuple[Figure, ...]]]:
-    wide = [c for c in comparisons if any(arm.quantiles for arm in c.shown_arms)]
-    number = 0
-    for group, entries in _by_measure(wide).items():
-        figures = []
-        for entry in entries:
-            title = f"{entry.testbed}, {entry.family}"
-            drawing = distribution(f"{name}-ecdf-{number}", entry, f"{group}, {title}")
-            figures.append(Figure(drawing, title, *_percentiles(entry)))
-            number += 1
-        yield group, tuple(figures)
+def _distributions(comparisons: Iterable[Comparison], name: str) -> Iterator[Figure]:
+    wide = [entry for entry in comparisons if any(arm.quantiles for arm in entry.shown_arms)]
+    for number, entry in enumerate(wide):
+        title = f"{entry.name}, {entry.testbed} {entry.family}"
+        drawing = distribution(f"{name}-ecdf-{number}", entry, title)
+        yield Figure(drawing, title, *_percentiles(entry))
 
 
 def _percentiles(entry: Comparison) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
@@ -233,16 +226,18 @@ def _growth(curve: Growth, name: str) -> Figure:
             (units.grouped(size), *(units.shown(p.typical if p else None, curve.unit) for p in at))
         )
     fits = [curve.fits.get(label) for label in curve.points]
-    one = curve.over.removesuffix("s")
     rows.append(("growth", *(fit.model if fit else "not fitted" for fit in fits)))
-    rows.append((f"for each {one}", *(
-        f"{units.shown(fit.slope, curve.unit)} {_ends(fit.low, fit.high, curve.unit)}"
-        if fit else units.shown(None, "") for fit in fits
-    )))  # fmt: skip
+    one = curve.over.removesuffix("s")
+    rows.append((f"for each {one}", *(_slope(fit, curve.unit) for fit in fits)))
     return Figure(growth(name, curve, title), caption, (curve.over, *curve.points), tuple(rows))
 
 
-def _ends(low: float | None, high: float | None, unit: str) -> str:
-    if low is None or high is None:
-        return ""
-    return f"[{units.shown(low, unit)}, {units.shown(high, unit)}]"
+def _slope(fit: Fit | None, unit: str) -> str:
+    """The growth for one more, with its interval, as in `0.0200 ns [0.0190, 0.0210]`."""
+    ends = [fit.slope, fit.low, fit.high] if fit else []
+    known = [end for end in ends if end is not None]
+    if len(known) < 3:
+        return units.shown(known[0] if known else None, unit)
+    divisor, name = units.scaled(unit, max(map(abs, known)))
+    slope, low, high = (units.digits(end / divisor) for end in known)
+    return f"{slope}\N{NO-BREAK SPACE}{name} [{low}, {high}]"

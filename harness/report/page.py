@@ -43,6 +43,7 @@ def html(report: Report) -> str:
             these="this run" if len(report.runs) == 1 else "these runs",
             title=words.title(report),
             headline=words.headline(report),
+            glance=words.glance(report),
             notices=words.notices(report),
             called=called,
             style=Markup((_TEMPLATES / "page.css").read_text(encoding="utf-8")),

@@ -56,7 +56,8 @@ def digits(value: float) -> str:
 
 def grouped(value: float, places: int = 0) -> str:
     """A number with its thousands apart, as in `10 000`."""
-    return f"{value:,.{places}f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    text = f"{value:,.{places}f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def shown(value: float | None, unit: str) -> str:

@@ -24,6 +24,15 @@ _EVERYWHERE = "all"
 
 
 @dataclass(frozen=True)
+class Glance:
+    """A kernel in one line: what became of its tests, and of each arm in words."""
+
+    kernel: str
+    asserted: matrix.Cell
+    measured: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Headline:
     """A sentence of the headline; `mood` is good, bad, mixed or plain."""
 
@@ -49,18 +58,38 @@ def _pairs(comparisons: Iterable[Comparison]) -> list[tuple[str, str]]:
 
 
 def headline(report: Report) -> list[Headline]:
-    """Measured first, one sentence an arm and kernel; then asserted."""
+    """Measured first, a sentence an arm; then asserted."""
     kernels = kernels_of(report.runs)
     found = []
-    for kernel in kernels:
+    comparisons = [entry for run in report.runs for entry in run.comparisons]
+    on = f" on {len(kernels)} kernels" if len(kernels) > 1 else ""
+    for pair in _pairs(comparisons):
+        # A mean is one run's: several runs have no mean together.
+        means = [mean for mean in report.runs[0].means if (mean.arm, mean.against) == pair]
+        gain = _gain(means) if len(report.runs) == 1 else ""
+        found.append(_measured(on, pair, comparisons, gain))
+    return [*found, *_asserted(report, on)]
+
+
+def glance(report: Report) -> tuple[list[str], list[Glance]]:
+    """With several kernels, the arms and a line for each kernel; else nothing."""
+    kernels = kernels_of(report.runs)
+    pairs = _pairs(entry for run in report.runs for entry in run.comparisons)
+    lines = []
+    for kernel in kernels if len(kernels) > 1 else []:
         runs = [run for run in report.runs if run.kernel == kernel]
-        on = f"On {kernel}, " if len(kernels) > 1 else ""
+        cell = matrix.count(check for run in runs for check in run.checks)
         comparisons = [entry for run in runs for entry in run.comparisons]
-        for pair in _pairs(comparisons):
-            # A mean is one run's: several runs of a kernel have no mean together.
-            means = [mean for mean in runs[0].means if (mean.arm, mean.against) == pair]
-            found.append(_measured(on, pair, comparisons, _gain(means if len(runs) == 1 else [])))
-    return [*found, *_asserted(report, kernels)]
+        lines.append(Glance(kernel, cell, tuple(_won(pair, comparisons) for pair in pairs)))
+    return [arm for arm, _ in pairs], lines
+
+
+def _won(pair: tuple[str, str], comparisons: Iterable[Comparison]) -> str:
+    words = [v.verdict for c in comparisons for v in c.verdicts if (v.arm, v.against) == pair]
+    if not words:
+        return "not measured"
+    slower = f", slower in {words.count(SLOWER)}" if SLOWER in words else ""
+    return f"faster in {words.count(FASTER)} of {len(words)}{slower}"
 
 
 def _gain(means: Sequence[Mean]) -> str:
@@ -87,22 +116,21 @@ def _measured(
     if verdicts[NO_DIFFERENCE]:
         rest.append(f"no difference found in {verdicts[NO_DIFFERENCE]}")
     text = (
-        f"{on}{arm} is faster than {against} in {verdicts[FASTER]} of"
-        f" {units.count(total, 'comparison')}{'; ' if rest else ''}{', '.join(rest)}.{gain}"
+        f"{arm} is faster than {against} in {verdicts[FASTER]} of"
+        f" {units.count(total, 'comparison')}{on}{'; ' if rest else ''}{', '.join(rest)}.{gain}"
     )
     if verdicts[SLOWER]:
         return Headline(text, "bad")
     return Headline(text, "good" if verdicts[FASTER] == total else "mixed")
 
 
-def _asserted(report: Report, kernels: Sequence[str]) -> list[Headline]:
+def _asserted(report: Report, on: str) -> list[Headline]:
     seen = matrix.seen_by(report.runs)
     if not seen:
         return []
     total = matrix.count(check for _, check in seen)
     ran = total.passed + total.degraded + total.failed
     ids = len({check.id for _, check in seen})
-    on = f" on {len(kernels)} kernels" if len(kernels) > 1 else ""
     tests = f"{units.count(ran, 'test')} of {units.count(ids, 'assertion')}{on}"
     also = [f"{total.degraded} on a degraded node"] if total.degraded else []
     also += [f"{total.skipped} skipped"] if total.skipped else []
@@ -126,11 +154,9 @@ def notices(report: Report) -> list[str]:
         if entry.partial
     ]
     found += _unlike(runs)
-    found += [
-        f"{run.id} ran under emulation: its times say nothing about real hardware"
-        for run in runs
-        if run.comparisons and run.machine.get("accelerator") == "emulation"
-    ]
+    emulated = [r.id for r in runs if r.comparisons and r.machine.get("accelerator") == "emulation"]
+    if emulated:
+        found.append(f"Times under emulation say nothing about real hardware: {_some(emulated)}")
     dirty = [run.id for run in runs if run.dirty]
     if dirty:
         found.append(f"The checkout had uncommitted changes: {_some(dirty)}")

@@ -37,7 +37,7 @@ def growth(name: str, curve: Growth, title: str) -> Markup:
                 along = np.unique(np.concatenate((np.geomspace(least, sizes[-1], 60), sizes)))
                 height = [(fit.at(x) or 0.0) / divisor for x in along.tolist()]
                 axes.plot(along, height, **line(seen[label], 1.5))
-        axes.set_xlim(sizes[0] - (0 if sizes[0] else 0.12 * least), sizes[-1] * 1.25)
+        axes.set_xlim(sizes[0] * 0.8 if sizes[0] else -0.12 * least, sizes[-1] * 1.25)
         value_axis(axes, 0, highest / divisor)
         say(figure, 0, 12, f"{unit}, by number of {curve.over}", faint=True)
         return finish(figure, name, title, _growth_said(curve))

@@ -38,7 +38,11 @@ def log_marks(low: float, high: float, divisor: float) -> dict[float, str]:
         decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
         steps = (1, 2, 5) if high / low < 60 else (1, 3) if high / low < 2000 else (1,)
         found = [step * 10.0**decade for decade in decades for step in steps]
-    return {x * divisor: f"{x:g}" for x in found if low <= x <= high}
+    return {x * divisor: _plain(x) for x in found if low <= x <= high}
+
+
+def _plain(value: float) -> str:
+    return f"{value:,.10g}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
 def value_axis(axes: Axes, lowest: float, highest: float) -> None:
@@ -46,5 +50,5 @@ def value_axis(axes: Axes, lowest: float, highest: float) -> None:
     top = highest + (highest - lowest) * 0.14
     axes.set_ylim(lowest, top)
     found = MaxNLocator(5, steps=_STEPS).tick_values(lowest, top)
-    ticks(axes.yaxis, {float(y): f"{y:g}" for y in found if lowest <= y <= top})
+    ticks(axes.yaxis, {float(y): _plain(y) for y in found if lowest <= y <= top})
     axes.grid(axis="y")
