@@ -90,9 +90,16 @@ class TrafficError(HarnessError):
     exit_code = 18
 
 
+class UnlikeError(HarnessError):
+    """Two records were to be compared whose machines, kernels, rules or settings are unlike."""
+
+    exit_code = 25
+
+
 # Answers of the command line that are no errors.
 LEGACY = 20
 NOT_PROVEN = 21
+REGRESSED = 26
 
 EXIT_CODES: dict[int, str] = {
     10: "not root, a capability missing, or a namespace refused",
@@ -107,4 +114,6 @@ EXIT_CODES: dict[int, str] = {
     19: "any other error of the harness",
     LEGACY: "BPF was required and host routing is Legacy (`hostroute status --require bpf`)",
     NOT_PROVEN: "BPF was claimed and not proven (`hostroute status --verify`)",
+    25: "records of unlike machines, kernels, rules or settings were to be compared",
+    REGRESSED: "worse than the base, or something of it missing (`hostroute results gate`)",
 }

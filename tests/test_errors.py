@@ -12,7 +12,12 @@ KINDS = [HarnessError, *HarnessError.__subclasses__()]
 def test_exit_codes_are_unique_explained_and_clear_of_pytests():
     codes = [kind.exit_code for kind in KINDS]
     assert len(set(codes)) == len(codes)
-    assert set(EXIT_CODES) == {*codes, errors.LEGACY, errors.NOT_PROVEN}
+    assert set(EXIT_CODES) == {
+        *codes,
+        errors.LEGACY,
+        errors.NOT_PROVEN,
+        errors.REGRESSED,
+    }
     assert min(EXIT_CODES) > max(pytest.ExitCode)
     assert max(EXIT_CODES) < 126  # from there on they are a shell's
     assert len(set(EXIT_CODES.values())) == len(EXIT_CODES)

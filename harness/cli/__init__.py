@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from harness import __version__
-from harness.cli import datapaths, report, shell, status, testbeds
+from harness.cli import datapaths, report, results, shell, status, testbeds
 from harness.errors import EXIT_CODES, HarnessError
 
 COMMANDS = {
@@ -20,6 +20,7 @@ COMMANDS = {
         testbeds.COMMAND,
         datapaths.COMMAND,
         shell.COMMAND,
+        results.COMMAND,
         report.COMMAND,
     )
 }
@@ -39,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     }  # fmt: skip
     parser = _Parser(
         prog="hostroute",
-        description="eBPF host routing: its status, its testbeds, its datapaths.",
+        description="eBPF host routing: its status, its testbeds, its datapaths, its results.",
         epilog="exit codes:\n" + "\n".join(f"  {code:>3}  {text}" for code, text in codes.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

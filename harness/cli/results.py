@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`hostroute results`: list, show, compare, gate and merge records. Floor 8."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+from harness import record
+from harness.cli.command import Command
+from harness.cli.figures import aligned, change_line, shown
+from harness.cli.results_show import environment_line, show_lines, verdict_counts
+from harness.errors import REGRESSED, HarnessError, RecordError, UnknownNameError
+from harness.record import Document
+from harness.record.behaviour import behaviours, common_tests
+from harness.record.change import Change, changes
+from harness.record.gate import judge
+from harness.record.likeness import KINDS, Difference, require_alike
+
+DEFAULT = Path("results")
+
+
+def open_record(text: str) -> Document:
+    """The record that FILE, FILE#ID or DIR#ID names; an id may be cut short.
+
+    Raises:
+        RecordError: It names none, or several.
+    """
+    if Path(text).exists() or "#" not in text:
+        return record.read(Path(text))
+    place, _, identity = text.rpartition("#")
+    found = [each for each in record.read_all([Path(place)]) if identity in each["id"]]
+    if len(found) != 1:
+        raise RecordError(
+            f"{place} holds {len(found)} records with {identity!r} in their ids",
+            f"see `hostroute results list {place}`",
+        )
+    return found[0]
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    place = arguments.place
+    files = [place] if place.is_file() else record.find(place)
+    rows: list[Document] = []
+    problems: list[HarnessError] = []
+    for path in files:
+        try:
+            rows += [_row(path, each) for each in record.read_all([path])]
+        except RecordError as error:
+            problems.append(error)
+    if arguments.json:
+        print(json.dumps(rows, indent=2))
+    elif rows:
+        titles = ("id", "started", "kernel", "what", "verdicts", "partial")
+        print(aligned([titles, *([str(row[title]) for title in titles] for row in rows)]))
+    else:
+        print(f"no records in {place}")
+    for problem in problems:  # the others are shown all the same
+        print(f"hostroute: {problem}", file=sys.stderr)
+    return problems[0].exit_code if problems else 0
+
+
+def _row(path: Path, found: Document) -> Document:
+    parts = {name: len(found[name]) for name in ("comparisons", "growth", "exact", "conformance")}
+    return {
+        "id": found["id"],
+        "started": found["started"],
+        "kernel": found["machine"]["kernel"],
+        "what": ", ".join(f"{count} {name}" for name, count in parts.items() if count) or "nothing",
+        "verdicts": verdict_counts(found) or "-",
+        "partial": found["partial"] or "-",
+        "file": str(path),
+    }
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    found = open_record(arguments.record)
+    if arguments.json:
+        print(json.dumps(found, indent=2))
+    else:
+        print("\n".join(show_lines(found)))
+    return 0
+
+
+def _across(text: str) -> frozenset[str]:
+    kinds = frozenset(filter(None, text.split(",")))
+    unknown = sorted(kinds - set(KINDS))
+    if unknown:
+        raise UnknownNameError(f"--across {unknown[0]!r} is unknown", f"use {', '.join(KINDS)}")
+    return kinds
+
+
+def _pair(arguments: argparse.Namespace) -> tuple[Document, Document, list[Difference]]:
+    across = _across(arguments.across)
+    old, new = open_record(arguments.old), open_record(arguments.new)
+    return old, new, require_alike(old, new, across)
+
+
+def _mark(unlike: Iterable[Difference]) -> str:
+    """What stands before every line of a comparison of the unlike."""
+    kinds = dict.fromkeys(each.kind for each in unlike)
+    return f"[across {', '.join(kinds)}] " if kinds else ""
+
+
+def _say(lines: Iterable[str], unlike: list[Difference]) -> None:
+    for line in lines:
+        print(f"{_mark(unlike)}{line}".rstrip())
+
+
+def _heads(old: Document, new: Document, unlike: list[Difference]) -> list[str]:
+    said = [f"{role}  {each['id']}  {environment_line(each)}"
+            + (f"  PARTIAL: {each['partial']}" if each["partial"] else "")
+            for role, each in (("A", old), ("B", new))]  # fmt: skip
+    return [*said, *(f"unlike: {each}" for each in unlike)]
+
+
+def _change_json(change: Change) -> Document:
+    """JSON has no infinity: an interval without an end has null there."""
+    return {
+        name: None if value in (float("inf"), float("-inf")) else value
+        for name, value in asdict(change).items()
+    }
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    old, new, unlike = _pair(arguments)
+    found, otherwise = changes(old, new), list(behaviours(old, new))
+    if not found and not common_tests(old, new):
+        raise RecordError("the records have nothing in common", "see `hostroute results show`")
+    if arguments.json:
+        print(json.dumps({
+            "old": old["id"], "new": new["id"], "across": sorted({each.kind for each in unlike}),
+            "unlike": [asdict(each) for each in unlike],
+            "changes": [_change_json(each) for each in found],
+            "behaviour": [asdict(each) for each in otherwise],
+        }, indent=2))  # fmt: skip
+        return 0
+    lines = _heads(old, new, unlike)
+    title = ""
+    for change in found:
+        if change.what != title:
+            title = change.what
+            lines += ["", title]
+        lines.append(f"  {change_line(change)}")
+    tests = f"{len(otherwise)} differences of behaviour in {common_tests(old, new)} tests of both"
+    _say([*lines, "", tests, *(f"  {each}" for each in otherwise)], unlike)
+    return 0
+
+
+def _gate(arguments: argparse.Namespace) -> int:
+    base, new, unlike = _pair(arguments)
+    found = judge(base, new, arguments.absolute)
+    if found.empty:
+        raise RecordError(f"{arguments.old} holds nothing to judge by", "name a base that measured")
+    if arguments.json:
+        listed = {name: [_change_json(each) for each in getattr(found, name)]
+                  for name in ("regressions", "improvements")}  # fmt: skip
+        print(json.dumps({
+            "base": base["id"], "new": new["id"], "passed": found.passed,
+            "across": sorted({each.kind for each in unlike}), **listed,
+            **{name: getattr(found, name)
+               for name in ("conformance", "growth", "missing", "compared", "asserted")},
+        }, indent=2))  # fmt: skip
+        return 0 if found.passed else REGRESSED
+    lines = _heads(base, new, unlike)
+    for word, changed in (("regression", found.regressions), ("improvement", found.improvements)):
+        lines += [f"{word}: {each.what}: {' '.join(change_line(each).split())}" for each in changed]
+    for name in ("conformance", "growth", "missing"):
+        lines += [f"{name}: {text}" for text in getattr(found, name)]
+    words = "passed: nothing worse" if found.passed else "failed"
+    lines.append(f"gate {words}, {found.compared} figures and {found.asserted} assertions compared")
+    _say(lines, unlike)
+    return 0 if found.passed else REGRESSED
+
+
+def _merge(arguments: argparse.Namespace) -> int:
+    found = record.read_all(arguments.places)
+    record.merge(found, arguments.output)
+    print(f"{arguments.output}: {shown(len(found), 'records')}")
+    return 0
+
+
+def _add_list(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("place", nargs="?", type=Path, default=DEFAULT, metavar="DIR|FILE",
+                        help="where the records are (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="for machines")
+
+
+def _add_show(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("record", metavar="FILE", help="a record, or FILE#ID in a merged file")
+    parser.add_argument("--json", action="store_true", help="the record itself")
+
+
+def _add_pair(parser: argparse.ArgumentParser) -> None:
+    first, second = ("BASE", "NEW") if parser.prog.endswith("gate") else ("A", "B")
+    parser.add_argument("old", metavar=first, help="a record, or FILE#ID in a merged file")
+    parser.add_argument("new", metavar=second, help="another")
+    parser.add_argument(
+        "--across", default="", metavar="KIND[,KIND]",
+        help=f"compare although these are unlike, and mark every line: {', '.join(KINDS)}",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="for machines")
+
+
+def _add_gate(parser: argparse.ArgumentParser) -> None:
+    _add_pair(parser)
+    parser.add_argument(
+        "--absolute", action="store_true",
+        help="judge every arm's values too, not only the ratios to its run's baseline; between two"
+        " runs they drift on any but a quiet machine",
+    )  # fmt: skip
+
+
+def _add_merge(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("places", nargs="+", type=Path, metavar="FILE|DIR", help="what to join")
+    parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE",
+                        help="the file to write; never overwritten")  # fmt: skip
+
+
+_Arguments = Callable[[argparse.ArgumentParser], None]
+_ACTIONS: dict[str, tuple[str, _Arguments, Callable[[argparse.Namespace], int]]] = {
+    "list": ("the records of a directory", _add_list, _list),
+    "show": ("environment, verdicts and conformance of a record", _add_show, _show),
+    "compare": ("what changed from one record to another", _add_pair, _compare),
+    "gate": (f"exit {REGRESSED} if a record is worse than its base", _add_gate, _gate),
+    "merge": ("join the records of several runs into one file", _add_merge, _merge),
+}
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for name, (summary, add, _) in _ACTIONS.items():
+        add(actions.add_parser(name, help=summary, description=summary))
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    return _ACTIONS[arguments.action][2](arguments)
+
+
+COMMAND = Command("results", "list, show, compare, gate and merge records", _arguments, _run)
