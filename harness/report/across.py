@@ -47,7 +47,7 @@ def over_kernels(
     times = trends.timed_trends(timed, names) if several and not refused else []
     short = [called[name] for name in names]
     return {
-        "differences": kernels.differences(matrix.seen_by(report.runs), names),
+        "differences": kernels.observations(matrix.seen_by(report.runs), names),
         "exact": _part(trends.exact_trends(report.runs, names), short, "exact"),
         "times": _part(times, short, "times"),
         "refused": refused,
@@ -76,7 +76,7 @@ def _table(
     entry: Trend, short: Sequence[str]
 ) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     """A line for each kernel: every arm's value and its change."""
-    largest = max(band.high for bands in entry.bands.values() for band in bands if band)
+    largest = max(band.typical for bands in entry.bands.values() for band in bands if band)
     divisor, unit = units.scaled(entry.unit, largest)
     rows = tuple(
         (kernel, *(_cell(entry, arm, at, divisor) for arm in entry.bands))
@@ -86,7 +86,7 @@ def _table(
 
 
 def _cell(entry: Trend, arm: str, at: int, divisor: float) -> str:
-    band, step = entry.bands[arm][at], entry.steps[arm][at]
+    band, step = entry.bands[arm][at], entry.step(arm, at)
     if band is None:
         return "not measured"
     change = f" ({units.change(step.ratio)})" if step else ""
@@ -97,9 +97,8 @@ def _changes(entry: Trend, short: Sequence[str]) -> Iterable[Change]:
     for arm, steps in entry.steps.items():
         for at, step in enumerate(steps):
             if step and step.mark:
-                before = max(i for i in range(at) if entry.bands[arm][i])
                 yield Change(
-                    entry.name, arm, short[before], short[at], units.change(step.ratio),
+                    entry.name, arm, short[step.before], short[at], units.change(step.ratio),
                     f"[{units.change(step.low)}, {units.change(step.high)}]",
                     abs(math.log(step.ratio)), step.mark,
                 )  # fmt: skip

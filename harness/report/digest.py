@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.record import Document
 from harness.report.model import (
     Arm,
     Check,
@@ -26,7 +27,6 @@ from harness.report.model import (
     Verdict,
 )  # fmt: skip
 
-_RAW = ("samples", "values")  # numbers by the million: nothing to clean
 #: Fewer samples than this are drawn as an interval, not as a distribution.
 FEWEST_SAMPLES = 200
 # Even steps of the log odds: as many points between p99 and p99.9 as between p50 and p90.
@@ -46,8 +46,9 @@ def clean(value: Any) -> Any:
     if isinstance(value, str):
         return value if value.isascii() and value.isprintable() else "".join(map(_harmless, value))
     if isinstance(value, Mapping):
-        return {clean(key): item if key in _RAW else clean(item) for key, item in value.items()}
-    if isinstance(value, list):
+        return {clean(key): clean(item) for key, item in value.items()}
+    # A round's samples are numbers, by the million in a record: nothing to clean.
+    if isinstance(value, list) and not (value and type(value[0]) in (int, float)):
         return [clean(item) for item in value]
     return value
 
@@ -68,6 +69,7 @@ def digest(record: Mapping[str, Any]) -> Run:
         dirty=git["dirty"],
         seed=str(record["seed"]),
         machine=record["machine"],
+        document=_slim(record),
         comparisons=tuple(map(_comparison, record["comparisons"])),
         means=tuple(map(_mean, record["summary"])),
         growth=tuple(map(_growth, record["growth"])),
@@ -77,6 +79,15 @@ def digest(record: Mapping[str, Any]) -> Run:
             for entry in record["exact"]
         ),
     )
+
+
+def _slim(record: Mapping[str, Any]) -> Document:
+    """The record without its samples; the values of its rounds stay."""
+    comparisons = [
+        {**entry, "arms": {label: {**arm, "samples": []} for label, arm in entry["arms"].items()}}
+        for entry in record["comparisons"]
+    ]
+    return {**record, "comparisons": comparisons}
 
 
 def _comparison(entry: Mapping[str, Any]) -> Comparison:

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from harness.record.likeness import differences
 from harness.report.matrix import Seen, kind_of
 from harness.report.model import Run
 from harness.report.units import natural
@@ -49,7 +50,7 @@ def short(kernels: Sequence[str]) -> dict[str, str]:
     return {kernel: kernel for kernel in kernels}
 
 
-def differences(seen: Sequence[Seen], kernels: Sequence[str]) -> list[Difference]:
+def observations(seen: Sequence[Seen], kernels: Sequence[str]) -> list[Difference]:
     """What tests observed and do not judge, where it is not the same on every kernel."""
     values: dict[tuple[str, ...], dict[str, dict[str, None]]] = defaultdict(
         lambda: defaultdict(dict)
@@ -74,10 +75,16 @@ def differences(seen: Sequence[Seen], kernels: Sequence[str]) -> list[Difference
 def refusal(runs: Iterable[Run]) -> str:
     """Why times of these runs must not be compared over kernels; empty: they may be."""
     measured = [run for run in runs if run.comparisons]
-    if not all(run.host for run in measured):
+    if not all(run.machine.get("machine_id_hash") for run in measured):
         return "a record does not say which machine it is of"
-    if len({run.host for run in measured}) > 1:
-        return "they were measured on different machines"
-    if not all(run.batch for run in measured) or len({run.batch for run in measured}) > 1:
+    unlike = [
+        each
+        for run in measured[1:]
+        for each in differences(measured[0].document, run.document)
+        if each.kind in ("machine", "rules")
+    ]
+    if unlike:
+        return f"they were measured with unlike machines or rules ({unlike[0]})"
+    if len({run.batch for run in measured}) > 1 or not all(run.batch for run in measured):
         return "they were not measured by one command, one kernel after the other"
     return ""

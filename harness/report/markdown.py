@@ -60,9 +60,11 @@ def _conformance(report: Report, called: Mapping[str, str]) -> Iterator[str]:
         return
     yield "## Conformance"
     yield ""
-    for title, kinds in (("Failed", ("failed", "error")), ("Degraded", ("degraded",)),
-                         ("Not on this kernel", ("skipped",))):  # fmt: skip
-        yield from _findings(title, matrix.findings(seen, kinds), called)
+    failed = matrix.failures(seen)
+    if failed:
+        yield "### Failed"
+        yield ""
+        yield from _findings(failed, called)
 
     def kernel(run: Run, check: object) -> str:
         del check
@@ -72,44 +74,47 @@ def _conformance(report: Report, called: Mapping[str, str]) -> Iterator[str]:
     column = kernel if by_kernel else matrix.by_datapath
     found = matrix.matrix(seen, report.titles, column, called.values())
     yield from _matrix(found, report.titles)
+    for title, kind in (("Degraded", "degraded"), ("Not on this kernel", "skipped")):
+        entries = matrix.findings(seen, (kind,))
+        if entries:
+            yield from _folded(title, _findings(entries, called))
     for reason, ids in matrix.not_asserted(seen, report).items():
-        yield f"{_plain(reason).capitalize()}: {', '.join(ids)}."
+        yield f"{_plain(reason).capitalize()}: {ids}."
         yield ""
 
 
-def _matrix(found: Matrix, titles: Mapping[str, str]) -> Iterator[str]:
-    """Open if something failed: who looks at a summary looks for that."""
-    yield f"<details{' open' if found.total.failed else ''}>"
-    yield f"<summary>Assertions: {found.total.summary}</summary>"
+def _folded(title: str, lines: Iterable[str], *, is_open: bool = False) -> Iterator[str]:
+    yield f"<details{' open' if is_open else ''}>"
+    yield f"<summary>{title}</summary>"
     yield ""
-    rows = (
-        (f"{identity} {titles.get(identity, '')}", *map(str, cells))
-        for identity, cells in found.rows.items()
-    )
-    yield from _table(("assertion", *found.columns), rows)
+    yield from lines
     yield "</details>"
     yield ""
 
 
-def _findings(title: str, found: Sequence[Finding], called: Mapping[str, str]) -> Iterator[str]:
-    if found:
-        yield f"### {title}"
-        yield ""
-        rows = (
-            (
-                entry.id,
-                entry.reason or "no reason given",
-                "; ".join(matrix.where(entry.tests, called)),
-            )
-            for entry in found
-        )
-        yield from _table(("assertion", "reason", "in"), rows)
+def _matrix(found: Matrix, titles: Mapping[str, str]) -> Iterator[str]:
+    """Open if something failed: who looks at a summary looks for that."""
+    rows = (
+        (f"{identity} {titles.get(identity, '')}", *map(str, cells))
+        for identity, cells in found.rows.items()
+    )
+    table = _table(("assertion", *found.columns), rows)
+    title = f"Assertions: {found.total.summary}"
+    yield from _folded(title, table, is_open=bool(found.total.failed))
+
+
+def _findings(found: Sequence[Finding], called: Mapping[str, str]) -> Iterator[str]:
+    rows = (
+        (entry.id, entry.reason or "no reason given", "; ".join(matrix.where(entry.tests, called)))
+        for entry in found
+    )
+    yield from _table(("assertion", "reason", "in"), rows)
 
 
 def _differences(
     seen: Sequence[Seen], names: Sequence[str], called: Mapping[str, str]
 ) -> Iterator[str]:
-    found = kernels.differences(seen, names)
+    found = kernels.observations(seen, names)
     if found:
         yield "## Behaviour that differs between kernels"
         yield ""

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from harness.report.model import Check, Report, Run
 
@@ -147,22 +148,19 @@ def failures(seen: Iterable[Seen]) -> list[Finding]:
     return findings(seen, _FAILED)
 
 
-def not_asserted(seen: Sequence[Seen], report: Report) -> dict[str, list[str]]:
-    """Reason → the ids of the catalogue that no test asserted, neighbours as `HR-01 to HR-04`."""
+def not_asserted(seen: Sequence[Seen], report: Report) -> dict[str, str]:
+    """Reason → the ids of the catalogue that no test asserted, as in `HR-24 to HR-26, HR-32`."""
     if not seen:
         return {}
     asserted = {check.id for _, check in seen}
+    reasons = {i: "" if i in asserted else report.later.get(i) or "not run" for i in report.titles}
     found: dict[str, list[str]] = {}
-    before = ""
-    for identity in report.titles:
-        reason = "" if identity in asserted else report.later.get(identity) or "not run"
-        if reason and reason == before:
-            first = found[reason][-1].split(" to ")[0]
-            found[reason][-1] = f"{first} to {identity}"
-        elif reason:
-            found.setdefault(reason, []).append(identity)
-        before = reason
-    return found
+    for reason, group in groupby(reasons, key=reasons.__getitem__):
+        ids = list(group)
+        if reason:
+            neighbours = [f"{ids[0]} to {ids[-1]}"] if len(ids) > 2 else ids
+            found.setdefault(reason, []).extend(neighbours)
+    return {reason: ", ".join(ids) for reason, ids in found.items()}
 
 
 def legs(seen: Iterable[Seen]) -> dict[str, dict[str, list[Seen]]]:

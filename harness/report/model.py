@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from harness.record import Document
+
 Facts = Mapping[str, object]
 
 FASTER, SLOWER, NO_DIFFERENCE = "faster", "slower", "no difference found"
@@ -81,6 +83,11 @@ class Comparison:
     def name(self) -> str:
         """The measure in words."""
         return f"{self.title} {self.described}".strip()
+
+    @property
+    def full_name(self) -> str:
+        """The same with testbed and family, in the order of `harness.record.change`."""
+        return f"{self.title} {self.testbed} {self.family} {self.described}"
 
     @property
     def shown_arms(self) -> list[Arm]:
@@ -191,6 +198,7 @@ class Run:
 
     Attributes:
         batch: What the runs of one `hostroute kernels` command have in common; empty: unknown.
+        document: The record itself, without its raw samples.
     """
 
     id: str
@@ -204,6 +212,7 @@ class Run:
     dirty: bool | None
     seed: str
     machine: Facts
+    document: Document
     comparisons: tuple[Comparison, ...] = ()
     means: tuple[Mean, ...] = ()
     growth: tuple[Growth, ...] = ()
@@ -214,13 +223,6 @@ class Run:
     def kernel(self) -> str:
         """The kernel's release."""
         return str(self.machine.get("kernel") or "unknown kernel")
-
-    @property
-    def host(self) -> tuple[str, ...]:
-        """What must be equal for two runs to be of one machine. Empty: not known."""
-        identity = str(self.machine.get("machine_id_hash") or "")
-        keys = ("cpu_model", "architecture", "cpus", "accelerator")
-        return (identity, *(str(self.machine.get(key) or "") for key in keys)) if identity else ()
 
 
 @dataclass(frozen=True)

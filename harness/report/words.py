@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from harness.record.likeness import differences
 from harness.report import matrix, units
 from harness.report.kernels import kernels_of
 from harness.report.model import (
@@ -156,24 +157,32 @@ def notices(report: Report) -> list[str]:
     found += _unlike(runs)
     emulated = [r.id for r in runs if r.comparisons and r.machine.get("accelerator") == "emulation"]
     if emulated:
-        found.append(f"Times under emulation say nothing about real hardware: {_some(emulated)}")
+        of = f": {_some(emulated)}" if len(runs) > 1 else ""
+        found.append(f"Times under emulation say nothing about real hardware{of}")
     dirty = [run.id for run in runs if run.dirty]
     if dirty:
-        found.append(f"The checkout had uncommitted changes: {_some(dirty)}")
+        of = f": {_some(dirty)}" if len(runs) > 1 else ""
+        found.append(f"The checkout had uncommitted changes{of}")
     return found
 
 
 def _unlike(runs: Sequence[Run]) -> list[str]:
     found = []
-    hosts = {run.host for run in runs}
-    if len(runs) > 1 and (len(hosts) > 1 or () in hosts):
-        unknown = [run.id for run in runs if not run.host]
-        why = f"; unknown for {_some(unknown)}" if unknown else ""
+    unlike = {
+        each.fact: None
+        for run in runs[1:]
+        for each in differences(runs[0].document, run.document)
+        if each.kind == "machine"
+    }
+    if unlike:
         models = dict.fromkeys(machine_of(run) for run in runs)
         found.append(
-            f"These runs are of {'unlike' if len(hosts) > 1 else 'unnamed'} machines"
-            f" ({'; '.join(models)}){why}: times of different runs cannot be compared"
+            f"These runs are of unlike machines ({'; '.join(models)}; they differ in"
+            f" {', '.join(unlike)}): times of different runs cannot be compared"
         )
+    unknown = [run.id for run in runs if not run.machine.get("machine_id_hash")]
+    if unknown and len(runs) > 1:
+        found.append(f"Which machine it was is not known of {_some(unknown)}")
     versions = dict.fromkeys(run.harness for run in runs)
     if len(versions) > 1:
         found.append(f"They were made by different versions of hostroute: {', '.join(versions)}")

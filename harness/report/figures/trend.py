@@ -12,7 +12,7 @@ from harness.report import units
 from harness.report.figures.canvas import drawing, finish, place, say, ticks
 from harness.report.figures.lines import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, dots, line, value_axis
 from harness.report.figures.palette import INK, Look, looks, stand_in
-from harness.report.trends import WORSE, Band, Step, Trend
+from harness.report.trends import WORSE, Trend
 
 _MOST_LETTERS = 40  # of all kernels' names side by side
 _TILT, _TILTED = 35, 26  # degrees, px
@@ -39,23 +39,20 @@ def trend(name: str, entry: Trend, kernels: Sequence[str]) -> Markup:
         ticks(axes.xaxis, {float(i): kernel for i, kernel in enumerate(kernels)})
         if more:
             axes.tick_params(axis="x", labelrotation=_TILT)
-        for label, bands in entry.bands.items():
-            _arm(axes, bands, entry.steps[label], seen[label], divisor)
+        for label in entry.bands:
+            _arm(axes, entry, label, seen[label], divisor)
         least, most = min(every) / divisor, max(every) / divisor
         value_axis(axes, least - 0.15 * ((most - least) or least), most)
         say(figure, 0, 12, unit, faint=True)
         return finish(figure, name, entry.name, _said(entry, kernels))
 
 
-def _arm(
-    axes: Axes, bands: Sequence[Band | None], steps: Sequence[Step | None], look: Look,
-    divisor: float,
-) -> None:  # fmt: skip
-    here = [(i, band) for i, band in enumerate(bands) if band]
+def _arm(axes: Axes, entry: Trend, label: str, look: Look, divisor: float) -> None:
+    here = [(i, band) for i, band in enumerate(entry.bands[label]) if band]
     for i, band in here:
         ends = (band.low / divisor, band.high / divisor)
         axes.plot((i, i), ends, color=stand_in(look.variable), linewidth=1.5)
-        step = steps[i]
+        step = entry.step(label, i)
         if step and step.mark == WORSE:
             at = (i, band.typical / divisor)
             axes.plot(*at, "o", color="none", markeredgecolor=stand_in(INK), markersize=14)
