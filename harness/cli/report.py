@@ -15,7 +15,7 @@ from pathlib import Path
 from harness.cli.command import Command
 from harness.errors import RecordError, UnknownNameError
 from harness.record import find, read_all
-from harness.report import FORMATS, Report, Run, digest
+from harness.report import FORMATS, Report, Run, clean, digest
 from testbeds.catalogue import CATALOGUE
 
 _STDOUT = "-"
@@ -103,7 +103,7 @@ def _report(files: list[Path]) -> Report:
         except RecordError as error:
             if len(files) == 1:
                 raise
-            unread.append(str(error))
+            unread.append(clean(str(error)))
     if not runs:
         raise RecordError(
             f"none of {len(files)} files can be read, such as {unread[0]}", "name other files"

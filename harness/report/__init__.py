@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from harness.report.comma import comma_separated
-from harness.report.digest import digest
+from harness.report.digest import clean, digest
 from harness.report.markdown import markdown
 from harness.report.model import Report, Run
 
-__all__ = ["FORMATS", "Report", "Run", "digest"]
+__all__ = ["FORMATS", "Report", "Run", "clean", "digest"]
 
 
 def _html(report: Report) -> str:

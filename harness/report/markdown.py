@@ -12,6 +12,7 @@ from harness.report.model import LIMIT, Comparison, Report, Run
 
 #: A job summary takes 1 MiB: what older runs measured is in the page.
 SHOWN_RUNS = 6
+_BLANKS = re.compile(r"[ \t\r\n]+")
 _SPECIAL = re.compile(r"([\\`*\[\]<>|~#]|(?<!\w)_|_(?!\w))")
 
 
@@ -42,7 +43,7 @@ def _item(said: words.Headline) -> str:
 
 def _plain(text: str) -> str:
     """The text as it is, whatever Markdown or HTML it looks like, on one line."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.replace("&", "&amp;").split()))
+    return _SPECIAL.sub(r"\\\1", _BLANKS.sub(" ", text.replace("&", "&amp;")).strip())
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

@@ -233,7 +233,7 @@ class Report:
         runs: In the order of their start.
         titles: Id of an assertion → what it asserts, in the catalogue's order.
         later: Id of an assertion → why no test asserts it yet.
-        unread: Files that could not be read, and why.
+        unread: Files that could not be read, and why; clean texts.
     """
 
     runs: tuple[Run, ...]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -21,6 +22,7 @@ _WIDEST = 8.0  # what lies further from 1 becomes an arrow at the edge
 _NARROWEST = 1.12
 _TICKS = (0.125, 0.25, 0.5, 0.7, 0.8, 0.9, 0.95, 1, 1.05, 1.1, 1.25, 1.5, 2, 4, 8)
 _TICK_GAP = 34  # px
+_LETTERS, _LABEL_LETTERS = 44, 17  # that fit the width, and the room left of the plot
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,11 @@ def forest(name: str, rows: Sequence[Row], better: str, title: str, against: str
         title: Its accessible name.
         against: The baseline's name.
     """
-    groups = [(group, list(found)) for group, found in groupby(rows, key=lambda row: row.group)]
-    body = (len(rows) + len(groups)) * _ROW + 4
+    groups = [
+        (textwrap.wrap(group, _LETTERS), list(found))
+        for group, found in groupby(rows, key=lambda row: row.group)
+    ]
+    body = (len(rows) + sum(len(lines) for lines, _ in groups)) * _ROW + 4
     with drawing(_TOP + body + _BOTTOM) as figure:
         axes = place(figure, _LEFT, _TOP, _RIGHT, _BOTTOM)
         span = _span(rows)
@@ -56,13 +61,14 @@ def forest(name: str, rows: Sequence[Row], better: str, title: str, against: str
         ticks(axes.xaxis, _ticks(span))
         axes.grid(axis="x")
         y = 0
-        for group, found in groups:
-            y += _ROW
-            say(figure, 0, _TOP + y - 4, group, bold=True)
+        for lines, found in groups:
+            for line in lines:
+                y += _ROW
+                say(figure, 0, _TOP + y - 4, line, bold=True)
             for row in found:
                 y += _ROW
                 _draw(axes, row, y - _ROW / 2, span)
-                say(figure, 8, _TOP + y - 5, row.label, faint=True)
+                say(figure, 8, _TOP + y - 5, _cut(row.label), faint=True)
                 say(figure, WIDTH, _TOP + y - 5, units.ratio(row.ratio), side="right")
         axes.axvline(1, color=stand_in(INK), linewidth=1)
         words = ("← faster", "slower →") if better == "lower" else ("← slower", "faster →")
@@ -70,6 +76,10 @@ def forest(name: str, rows: Sequence[Row], better: str, title: str, against: str
         say(figure, middle - 7, _TOP - 7, words[0], faint=True, side="right")
         say(figure, middle + 7, _TOP - 7, words[1], faint=True)
         return finish(figure, name, title, _described(rows, against))
+
+
+def _cut(label: str) -> str:
+    return label if len(label) <= _LABEL_LETTERS else f"{label[: _LABEL_LETTERS - 1]}…"
 
 
 def _span(rows: Sequence[Row]) -> float:
