@@ -8,6 +8,7 @@ import pytest
 
 from harness.report import FORMATS, Report, clean, digest
 from harness.report.digest import FEWEST_SAMPLES
+from harness.report.model import Fit
 from harness.report.page import DRAWN_RUNS
 from tests import records
 
@@ -238,7 +239,7 @@ def test_partial_runs_say_so_first():
     document = small(partial="interrupted by Ctrl-C")
     document["comparisons"][0] |= {"partial": "the server never answered", "verdicts": []}
     head = Page(page(document).split("<main>")[0] + "</body></html>").words
-    assert f"{document['id']} is partial: interrupted by Ctrl-C" in head
+    assert "This run is partial: interrupted by Ctrl-C" in head
     assert "round trip UDP 1 B on one_node, ipv4 is partial: the server never answered" in head
 
 
@@ -387,3 +388,52 @@ def test_a_label_in_another_script():
     for entry in document["comparisons"]:
         entry["title"] = "往復時間 🚀"
     assert page(document).count("往復時間 🚀 UDP 1 B") > 2
+
+
+# --------------------------------------------------------------------- what a real run showed
+
+
+def test_comparisons_are_sorted_whatever_ended_first():
+    document = records.record(growth=[], conformance=[])
+    shuffled = {**document, "comparisons": document["comparisons"][::-1]}
+    assert page(shuffled) == page(document)
+
+
+def test_means_stand_by_testbed(whole):
+    means = {(m["arm"], m["testbed"]): m for m in records.record()["summary"]}
+    said = " ".join(
+        f"{mean['gain']:.3f} [{mean['low']:.3f}, {mean['high']:.3f}], {mean['measures']} comparisons"
+        for mean in (means["bpf", testbed] for testbed in ("one_node", "two_node", "all"))
+    )
+    assert f"bpf to legacy {said}" in Page(whole).words
+
+
+def test_a_constant_growth_is_drawn_flat():
+    fit = Fit("constant", 2690.0, 0.5, -0.1, 1.0)
+    assert (fit.at(0), fit.at(10_000)) == (2690.0, 2690.0)
+    assert Fit("linear", 2690.0, 0.5, 0.4, 0.6).at(10) == 2695.0
+
+
+def test_a_ratio_without_an_interval_is_not_in_the_plot():
+    document = small()
+    for verdict in document["comparisons"][0]["verdicts"]:
+        verdict |= {"low": None, "high": None}
+    text = page(document)
+    assert "no interval" in text
+    assert 'id="run-0-forest-0"' not in text
+
+
+def test_the_noise_is_that_of_the_comparison(whole):
+    words = Page(whole).words.replace("\N{NARROW NO-BREAK SPACE}", " ")
+    assert words.count("±0.8 % 12 builds, p 0.0005") == 16
+
+
+def test_what_weakens_a_verdict_is_beside_it():
+    document = small()
+    entry = document["comparisons"][0]
+    entry["verdicts"][0]["warnings"] = ["a noisy run"]
+    entry["verdicts"][1]["warnings"] = ["a noisy run"]
+    entry["arms"]["bpf"]["extra"] = {"lost_percent": [0.5, 0.1, 0.3]}
+    assert (
+        "a noisy run (bpf-redirect, bpf) · lost percent: 0.300 (bpf)" in Page(page(document)).words
+    )

@@ -60,7 +60,7 @@ def _part(found: Sequence[Trend], short: Sequence[str], prefix: str) -> Part | N
     return Part(
         arms=tuple(dict.fromkeys(arm for entry in found for arm in entry.bands)),
         figures=tuple(
-            Figure(trend(f"{prefix}-{number}", entry, short), entry.name, *_table(entry, short))
+            Figure(trend(f"{prefix}-{number}", entry, short), entry.name, "", *_table(entry, short))
             for number, entry in enumerate(found)
         ),
         changes=tuple(

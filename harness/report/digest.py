@@ -26,6 +26,7 @@ from harness.report.model import (
     Run,
     Verdict,
 )  # fmt: skip
+from harness.report.units import natural
 
 #: Fewer samples than this are drawn as an interval, not as a distribution.
 FEWEST_SAMPLES = 200
@@ -70,9 +71,9 @@ def digest(record: Mapping[str, Any]) -> Run:
         seed=str(record["seed"]),
         machine=record["machine"],
         document=_slim(record),
-        comparisons=tuple(map(_comparison, record["comparisons"])),
+        comparisons=tuple(sorted(map(_comparison, record["comparisons"]), key=_order)),
         means=tuple(map(_mean, record["summary"])),
-        growth=tuple(map(_growth, record["growth"])),
+        growth=tuple(sorted(map(_growth, record["growth"]), key=_growth_order)),
         checks=tuple(map(_check, record["conformance"])),
         exact=tuple(
             Exact(**{key: entry[key] for key in Exact.__dataclass_fields__})
@@ -98,6 +99,15 @@ def _comparison(entry: Mapping[str, Any]) -> Comparison:
         arms={label: _arm(label, arm) for label, arm in entry["arms"].items()},
         verdicts=tuple(map(_verdict, entry["verdicts"])),
     )
+
+
+def _order(entry: Comparison) -> tuple[object, ...]:
+    """Comparisons stand in a record in the order in which they ended."""
+    return entry.title, natural(entry.described), entry.testbed, entry.family
+
+
+def _growth_order(curve: Growth) -> tuple[object, ...]:
+    return curve.over, natural(curve.name), curve.testbed, curve.family
 
 
 def _arm(label: str, arm: Mapping[str, Any]) -> Arm:

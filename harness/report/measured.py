@@ -6,7 +6,7 @@ Every figure has a table beside it that says the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -17,7 +17,8 @@ from harness.report.figures.distribution import distribution
 from harness.report.figures.forest import Row, forest
 from harness.report.figures.growth import growth
 from harness.report.figures.palette import looks
-from harness.report.model import LIMIT, NO_DIFFERENCE, Arm, Comparison, Fit, Growth, Mean, Run
+from harness.report.model import LIMIT, NO_DIFFERENCE, Comparison, Fit, Growth, Run
+from harness.report.verdict_table import Means, VerdictGroup, by_measure, groups, pivoted
 
 
 @dataclass(frozen=True)
@@ -26,41 +27,10 @@ class Figure:
 
     drawing: Markup
     caption: str
+    place: str = ""
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
-
-
-@dataclass(frozen=True)
-class ArmCell:
-    """What the verdict table says of an arm; empty texts are left out."""
-
-    label: str
-    value: str
-    share: str = ""
-    ratio: str = ""
-    interval: str = ""
-    verdict: str = ""
-
-
-@dataclass(frozen=True)
-class VerdictRow:
-    """A line of the verdict table: a testbed and a family."""
-
-    testbed: str
-    family: str
-    cells: tuple[ArmCell | None, ...]
-    noise: str
-    evidence: str
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class VerdictGroup:
-    """The lines of one measure."""
-
-    name: str
-    better: str
-    rows: tuple[VerdictRow, ...]
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,7 +42,7 @@ class Measured:
     judged: tuple[str, ...]
     grown: tuple[str, ...]
     groups: tuple[VerdictGroup, ...]
-    means: tuple[Mean, ...]
+    means: Means | None
     forests: tuple[Figure, ...]
     distributions: tuple[Figure, ...]
     growth: tuple[Figure, ...]
@@ -96,79 +66,13 @@ def measured(run: Run, name: str, drawn: bool) -> Measured:
             if label != LIMIT and any(entry.verdict_of(label) for entry in run.comparisons)
         ),
         grown=tuple(dict.fromkeys(label for curve in run.growth for label in curve.points)),
-        groups=tuple(_groups(run.comparisons, order)),
-        means=tuple(mean for mean in run.means if mean.arm != LIMIT),
+        groups=tuple(groups(run.comparisons, order)),
+        means=pivoted(run.means),
         forests=tuple(_forests(run.comparisons, name)) if drawn else (),
         distributions=tuple(_distributions(run.comparisons, name)) if drawn else (),
         growth=tuple(_growth(curve, f"{name}-growth-{i}") for i, curve in enumerate(run.growth)
                      if drawn and any(curve.points.values())),
     )  # fmt: skip
-
-
-def _by_measure(comparisons: Iterable[Comparison]) -> dict[str, list[Comparison]]:
-    found: dict[str, list[Comparison]] = {}
-    for entry in comparisons:
-        found.setdefault(entry.name, []).append(entry)
-    return found
-
-
-def _groups(comparisons: Iterable[Comparison], arms: Sequence[str]) -> Iterator[VerdictGroup]:
-    for name, entries in _by_measure(comparisons).items():
-        rows = tuple(
-            VerdictRow(
-                entry.testbed, entry.family,
-                tuple(_cell(entry, entry.arms.get(label)) for label in arms),
-                *_noise(entry),
-                tuple(_notes(entry)),
-            )
-            for entry in entries
-        )  # fmt: skip
-        yield VerdictGroup(name, entries[0].better, rows)
-
-
-def _cell(entry: Comparison, arm: Arm | None) -> ArmCell | None:
-    if arm is None:
-        return None
-    share, found = entry.share_of_limit(arm), entry.verdict_of(arm.label)
-    value = units.shown(arm.typical, entry.unit)
-    if arm.label == LIMIT:
-        return ArmCell(arm.label, value)
-    limit = "" if share is None else units.share(share)
-    if arm.label == entry.baseline:
-        return ArmCell(arm.label, value, limit, verdict="baseline")
-    if found is None:
-        return ArmCell(arm.label, value, limit, verdict="no verdict")
-    return ArmCell(
-        arm.label, value, limit, units.ratio(found.ratio), units.interval(found.low, found.high),
-        found.verdict,
-    )  # fmt: skip
-
-
-def _noise(entry: Comparison) -> tuple[str, str]:
-    """The noise floor, and what the verdicts rest on."""
-    judged = [found for found in entry.verdicts if found.arm != LIMIT]
-    if not judged:
-        return "", ""
-    noise = max((v.noise for v in judged if v.noise is not None), default=None)
-    floor = "unknown" if noise is None else f"±{units.share(noise, 1)}"
-    values = dict.fromkeys("unknown" if v.p_value is None else f"{v.p_value:.2g}" for v in judged)
-    return floor, f"{units.count(min(v.builds for v in judged), 'build')}, p {', '.join(values)}"
-
-
-def _notes(entry: Comparison) -> Iterator[str]:
-    """What weakens it, and the measure's side figures."""
-    if entry.partial:
-        yield f"partial: {entry.partial}"
-    warned: dict[str, list[str]] = {}
-    for found in entry.verdicts:
-        for warning in found.warnings if found.arm != LIMIT else ():
-            warned.setdefault(warning, []).append(found.arm)
-    for warning, arms in warned.items():
-        yield f"{warning} ({', '.join(arms)})"
-    for name in dict.fromkeys(name for arm in entry.shown_arms for name in arm.extra):
-        values = (f"{units.digits(arm.extra[name])} ({arm.label})"
-                  for arm in entry.shown_arms if name in arm.extra)  # fmt: skip
-        yield f"{name.replace('_', ' ')}: {', '.join(values)}"
 
 
 def _forests(comparisons: Iterable[Comparison], name: str) -> Iterator[Figure]:
@@ -181,23 +85,25 @@ def _forests(comparisons: Iterable[Comparison], name: str) -> Iterator[Figure]:
         rows = [
             Row(group, f"{c.family} {v.arm}", seen[v.arm], v.ratio, v.low, v.high, v.noise,
                 v.verdict != NO_DIFFERENCE)
-            for group, together in _by_measure(entries).items()
+            for group, together in by_measure(entries).items()
             for c in together
             for v in c.verdicts
-            if v.arm != LIMIT and v.ratio
+            if v.arm != LIMIT and v.ratio and v.low and v.high
         ]  # fmt: skip
         if rows:
             against = next(c.baseline for c in ordered if c.testbed == testbed)
-            title = f"{testbed}: ratio to {against}, {better} is better"
-            yield Figure(forest(f"{name}-forest-{number}", rows, better, title, against), title)
+            place = f"ratio to {against}, {better} is better"
+            title = f"{testbed}: {place}"
+            svg = forest(f"{name}-forest-{number}", rows, better, title, against)
+            yield Figure(svg, testbed, place)
 
 
 def _distributions(comparisons: Iterable[Comparison], name: str) -> Iterator[Figure]:
     wide = [entry for entry in comparisons if any(arm.quantiles for arm in entry.shown_arms)]
     for number, entry in enumerate(wide):
-        title = f"{entry.name}, {entry.testbed} {entry.family}"
-        drawing = distribution(f"{name}-ecdf-{number}", entry, title)
-        yield Figure(drawing, title, *_percentiles(entry))
+        place = f"{entry.testbed}, {entry.family}"
+        drawing = distribution(f"{name}-ecdf-{number}", entry, f"{entry.name}, {place}")
+        yield Figure(drawing, entry.name, place, *_percentiles(entry), _partly(entry.partial))
 
 
 def _percentiles(entry: Comparison) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
@@ -216,8 +122,7 @@ def _plain(value: float | None, divisor: float) -> str:
 
 
 def _growth(curve: Growth, name: str) -> Figure:
-    title = f"{curve.name} over {curve.over}, {curve.testbed}, {curve.family}"
-    caption = f"{title} (partial: {curve.partial})" if curve.partial else title
+    place = f"over {curve.over}, {curve.testbed}, {curve.family}"
     sizes = sorted({point.x for points in curve.points.values() for point in points})
     rows = []
     for size in sizes:
@@ -229,7 +134,12 @@ def _growth(curve: Growth, name: str) -> Figure:
     rows.append(("growth", *(fit.model if fit else "not fitted" for fit in fits)))
     one = curve.over.removesuffix("s")
     rows.append((f"for each {one}", *(_slope(fit, curve.unit) for fit in fits)))
-    return Figure(growth(name, curve, title), caption, (curve.over, *curve.points), tuple(rows))
+    svg, columns = growth(name, curve, f"{curve.name} {place}"), (curve.over, *curve.points)
+    return Figure(svg, curve.name, place, columns, tuple(rows), _partly(curve.partial))
+
+
+def _partly(partial: str) -> str:
+    return f"partial: {partial}" if partial else ""
 
 
 def _slope(fit: Fit | None, unit: str) -> str:

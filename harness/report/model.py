@@ -122,7 +122,7 @@ class Mean:
 
 @dataclass(frozen=True)
 class Fit:
-    """A growth fitted to a curve; the slope is for each pod or service."""
+    """A growth fitted to a curve; the slope is for each pod or service, known of a constant too."""
 
     model: str
     intercept: float | None
@@ -131,9 +131,9 @@ class Fit:
     high: float | None
 
     def at(self, x: float) -> float | None:
-        """The fitted value."""
-        if self.intercept is None:
-            return None
+        """The fitted value; a constant has one, whatever slope was found in the noise."""
+        if self.intercept is None or self.model == "constant":
+            return self.intercept
         return self.intercept + (self.slope or 0.0) * x
 
 

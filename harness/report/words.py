@@ -147,13 +147,15 @@ def notices(report: Report) -> list[str]:
     """What weakens what follows, in the order of its weight."""
     runs = report.runs
     found = [f"Not read: {reason}" for reason in report.unread]
-    found += [f"{run.id} is partial: {run.partial}" for run in runs if run.partial]
-    found += [
-        f"{run.id}: {entry.name} on {entry.testbed}, {entry.family} is partial: {entry.partial}"
-        for run in runs
-        for entry in run.comparisons
-        if entry.partial
-    ]
+    for run in runs:
+        name = "This run" if len(runs) == 1 else run.id
+        found += [f"{name} is partial: {run.partial}"] if run.partial else []
+        place = "" if len(runs) == 1 else f"{run.id}: "
+        found += [
+            f"{place}{entry.name} on {entry.testbed}, {entry.family} is partial: {entry.partial}"
+            for entry in run.comparisons
+            if entry.partial
+        ]
     found += _unlike(runs)
     emulated = [r.id for r in runs if r.comparisons and r.machine.get("accelerator") == "emulation"]
     if emulated:

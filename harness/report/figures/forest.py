@@ -33,8 +33,8 @@ class Row:
     label: str
     look: Look
     ratio: float
-    low: float | None
-    high: float | None
+    low: float
+    high: float
     noise: float | None
     differs: bool
 
@@ -84,7 +84,7 @@ def _cut(label: str) -> str:
 
 def _span(rows: Sequence[Row]) -> float:
     """How far from 1 the axis goes, both ways alike: gain and loss are seen at one scale."""
-    ends = [end for row in rows for end in (row.ratio, row.low, row.high) if end]
+    ends = [end for row in rows for end in (row.ratio, row.low, row.high)]
     return min(max([_NARROWEST, *(max(end, 1 / end) * 1.06 for end in ends)]), _WIDEST)
 
 
@@ -107,10 +107,9 @@ def _draw(axes: Axes, row: Row, y: float, span: float) -> None:
     if row.noise:
         band = (1 / (1 + row.noise), 1 + row.noise)
         axes.fill_betweenx((y - _ROW / 2, y + _ROW / 2), *band, color=stand_in(SHADE), linewidth=0)
-    if row.low and row.high:
-        axes.plot((row.low, row.high), (y, y), color=colour, linewidth=2, solid_capstyle="butt")
-        for end in (row.low, row.high):
-            axes.plot((end, end), (y - 4, y + 4), color=colour, linewidth=1.5)
+    axes.plot((row.low, row.high), (y, y), color=colour, linewidth=2, solid_capstyle="butt")
+    for end in (row.low, row.high):
+        axes.plot((end, end), (y - 4, y + 4), color=colour, linewidth=1.5)
     inside = 1 / span <= row.ratio <= span
     marker = row.look.marker if inside else ("<" if row.ratio < 1 else ">")
     axes.plot(
