@@ -128,6 +128,15 @@ def test_another_file_is_not_replaced_unless_forced(results, tmp_path, text, cap
     assert target.read_text() != text
 
 
+def test_who_reads_the_old_report_keeps_it_whole(results, tmp_path, capsys):
+    target = tmp_path / "report.md"
+    said(capsys, results, "-o", target)
+    [first, _] = sorted(results.iterdir())
+    with target.open() as reader:
+        assert said(capsys, first, "-o", target)[0] == 0
+        assert reader.read() != target.read_text()
+
+
 def test_an_empty_file_is_nothing_to_lose(results, tmp_path, capsys):
     target = tmp_path / "made-by-mktemp"
     target.touch()

@@ -379,8 +379,8 @@ def test_nothing_in_a_record_becomes_markup():
 def test_mathematics_in_a_label_is_text():
     document = small()
     for entry in document["comparisons"]:
-        entry["title"] = r"$\frac{1}{0$ ${x}"
-    assert r"$\frac{1}{0$ ${x} UDP 1 B" in page(document)
+        entry["title"] = r"$\frac{1}{0$"
+    assert page(document).count(r"$\frac{1}{0$ UDP 1 B") > 2
 
 
 def test_a_label_in_another_script():
@@ -400,10 +400,10 @@ def test_comparisons_are_sorted_whatever_ended_first():
 
 
 def test_means_stand_by_testbed(whole):
-    means = {(m["arm"], m["testbed"]): m for m in records.record()["summary"]}
+    means = {m["testbed"]: m for m in records.record()["summary"] if m["arm"] == "bpf"}
     said = " ".join(
-        f"{mean['gain']:.3f} [{mean['low']:.3f}, {mean['high']:.3f}], {mean['measures']} comparisons"
-        for mean in (means["bpf", testbed] for testbed in ("one_node", "two_node", "all"))
+        f"{m['gain']:.3f} [{m['low']:.3f}, {m['high']:.3f}], {m['measures']} comparisons"
+        for m in map(means.__getitem__, ("one_node", "two_node", "all"))
     )
     assert f"bpf to legacy {said}" in Page(whole).words
 

@@ -121,6 +121,17 @@ def test_csv_has_a_line_for_every_arm_unrounded():
         assert float(mine["limit"]["share_of_limit"]) == 1
 
 
+def test_the_share_of_the_limit_is_less_than_all_of_it_whatever_is_better():
+    found = rows(records.record())
+    limits = {(row["measure"], row["testbed"], row["family"]): float(row["typical"])
+              for row in found if row["arm"] == "limit"}  # fmt: skip
+    for row in found:
+        ratio = float(row["typical"]) / limits[row["measure"], row["testbed"], row["family"]]
+        expected = 1 / ratio if row["better"] == "lower" else ratio
+        assert float(row["share_of_limit"]) == pytest.approx(expected)
+        assert 0.5 < float(row["share_of_limit"]) <= 1
+
+
 def test_csv_has_the_exact_figures():
     document = records.record(comparisons=[], exact=records.exact())
     found = rows(document)
