@@ -30,13 +30,12 @@ def change_line(change: Change) -> str:
     """What became of a number: by how much, and how sure that is."""
     against = f" against {change.against}" if change.against else ""
     values = f"{shown(change.old, change.unit)} -> {shown(change.new, change.unit)}"
-    by = ""
-    if change.verdict != NO_DIFFERENCE:
-        by = f" by {abs(change.ratio - 1):.1%}"
+    by = "" if change.verdict == NO_DIFFERENCE else f" by {abs(change.ratio - 1):.1%}"
+    few = "" if change.telling else "; {} and {} builds are too few to tell".format(*change.builds)
     return (
         f"{change.arm + against:<28}{values:<30}"
         f" ratio {interval(change.ratio, change.low, change.high)}, {change.verdict}{by}"
-        f" (noise floor ±{change.noise:.1%}, p {change.p_value:.2g})"
+        f" (floor ±{change.noise:.1%}, p {change.p_value:.2g}){few}"
     )
 
 

@@ -17,7 +17,7 @@ from harness.cli.results_show import environment_line, show_lines, verdict_count
 from harness.errors import REGRESSED, HarnessError, RecordError, UnknownNameError
 from harness.record import Document
 from harness.record.behaviour import behaviours, common_tests
-from harness.record.change import Change, changes
+from harness.record.change import LEAST, Change, changes
 from harness.record.gate import judge
 from harness.record.likeness import KINDS, Difference, require_alike
 
@@ -100,6 +100,13 @@ def _pair(arguments: argparse.Namespace) -> tuple[Document, Document, list[Diffe
     return old, new, require_alike(old, new, across)
 
 
+def _least(arguments: argparse.Namespace) -> float:
+    percent = float(arguments.least)
+    if not 0 <= percent < 100:  # nan is not, either
+        raise UnknownNameError(f"--least {percent:g} is no share", "name a percentage from 0 to 99")
+    return percent / 100
+
+
 def _mark(unlike: Iterable[Difference]) -> str:
     """What stands before every line of a comparison of the unlike."""
     kinds = dict.fromkeys(each.kind for each in unlike)
@@ -128,7 +135,7 @@ def _change_json(change: Change) -> Document:
 
 def _compare(arguments: argparse.Namespace) -> int:
     old, new, unlike = _pair(arguments)
-    found, otherwise = changes(old, new), list(behaviours(old, new))
+    found, otherwise = changes(old, new, _least(arguments)), list(behaviours(old, new))
     if not found and not common_tests(old, new):
         raise RecordError("the records have nothing in common", "see `hostroute results show`")
     if arguments.json:
@@ -153,7 +160,7 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 def _gate(arguments: argparse.Namespace) -> int:
     base, new, unlike = _pair(arguments)
-    found = judge(base, new, arguments.absolute)
+    found = judge(base, new, arguments.absolute, _least(arguments))
     if found.empty:
         raise RecordError(f"{arguments.old} holds nothing to judge by", "name a base that measured")
     if arguments.json:
@@ -163,13 +170,13 @@ def _gate(arguments: argparse.Namespace) -> int:
             "base": base["id"], "new": new["id"], "passed": found.passed,
             "across": sorted({each.kind for each in unlike}), **listed,
             **{name: getattr(found, name)
-               for name in ("conformance", "growth", "missing", "compared", "asserted")},
+               for name in ("conformance", "growth", "missing", "untold", "compared", "asserted")},
         }, indent=2))  # fmt: skip
         return 0 if found.passed else REGRESSED
     lines = _heads(base, new, unlike)
     for word, changed in (("regression", found.regressions), ("improvement", found.improvements)):
         lines += [f"{word}: {each.what}: {' '.join(change_line(each).split())}" for each in changed]
-    for name in ("conformance", "growth", "missing"):
+    for name in ("conformance", "growth", "missing", "untold"):
         lines += [f"{name}: {text}" for text in getattr(found, name)]
     words = "passed: nothing worse" if found.passed else "failed"
     lines.append(f"gate {words}, {found.compared} figures and {found.asserted} assertions compared")
@@ -202,6 +209,11 @@ def _add_pair(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--across", default="", metavar="KIND[,KIND]",
         help=f"compare although these are unlike, and mark every line: {', '.join(KINDS)}",
+    )  # fmt: skip
+    parser.add_argument(
+        "--least", type=float, default=100 * LEAST, metavar="PERCENT",
+        help="the least change that counts (default: %(default)g); the noise floors of both runs"
+        " have to be exceeded too",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="for machines")
 

@@ -48,9 +48,10 @@ class _Recorder:
             self.begun["started"] = self.started.isoformat(timespec="seconds")
         return self.begun
 
-    def pytest_sessionstart(self) -> None:
-        """Look at the checkout before the first test, if there is to be a record for certain."""
-        if self.config.getoption("--record"):
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Look at the checkout before the first test, where there is going to be a record."""
+        measures = any(item.get_closest_marker("bench") for item in session.items)
+        if measures or self.config.getoption("--record"):
             self.document()
 
     @pytest.hookimpl(trylast=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.record import parts
-from harness.record.change import FASTER, SLOWER, Change, changes
+from harness.record.change import FASTER, LEAST, SLOWER, Change, changes, has_ratio, name_of
 from harness.record.schema import Document
 
 
@@ -21,6 +21,7 @@ class Judgement:
         conformance: What passed in the base and does not now, a line each.
         growth: What grows now and did not in the base, a line each.
         missing: What the base has and the new record has not, a line each.
+        untold: What cannot be judged by this base, a line each: too few builds, or zeros.
         compared: How many figures were compared.
         asserted: How many assertions that passed in the base were looked up.
     """
@@ -30,6 +31,7 @@ class Judgement:
     conformance: list[str]
     growth: list[str]
     missing: list[str]
+    untold: list[str]
     compared: int
     asserted: int
 
@@ -44,7 +46,7 @@ class Judgement:
         return not (self.compared or self.asserted or self.missing)
 
 
-def judge(base: Document, new: Document, absolute: bool = False) -> Judgement:
+def judge(base: Document, new: Document, absolute: bool = False, least: float = LEAST) -> Judgement:
     """Judge a new record by a base.
 
     A datapath is judged by its ratio to the baseline of its own run, and by its exact figures.
@@ -54,12 +56,14 @@ def judge(base: Document, new: Document, absolute: bool = False) -> Judgement:
         new: What is to be judged.
         absolute: Judge every arm's values too, the baseline's among them: for a quiet machine,
             as between two runs these drift on any other.
+        least: The least change that counts, as a share.
     """
     judged = [
         change
-        for change in changes(base, new)
-        if change.arm != _LIMIT and (absolute or change.against or change.what.endswith(" exact"))
+        for change in changes(base, new, least)
+        if change.arm != _LIMIT and (absolute or change.against or change.exact)
     ]
+    short = [*_without_ratio(base, new), *_too_few(judged)]
     passed = {
         key: entries
         for key, entries in parts.assertions(base).items()
@@ -70,12 +74,36 @@ def judge(base: Document, new: Document, absolute: bool = False) -> Judgement:
         [change for change in judged if change.verdict == FASTER],
         list(_no_longer_passed(passed, parts.assertions(new))),
         list(_grows(base, new)),
-        list(_missing(base, new)),
-        len(judged),
+        [*_missing(base, new), *(line for new_is_short, line in short if new_is_short)],
+        [line for new_is_short, line in short if not new_is_short],
+        sum(each.telling for each in judged),
         len(passed),
     )
 
 
+def _too_few(judged: list[Change]) -> Iterator[tuple[bool, str]]:
+    """Too few builds to tell anything: whether that is the new record's fault, and a line."""
+    for change in judged:
+        if not change.telling:
+            builds = "{} builds in the base, {} in the new record".format(*change.builds)
+            line = f"{change.what}: {change.arm}: {builds}, too few to tell"
+            yield change.builds[0] >= _ENOUGH, line
+
+
+def _without_ratio(base: Document, new: Document) -> Iterator[tuple[bool, str]]:
+    """Arms of which no ratio can be made: whether that is the new record's fault, and a line."""
+    others = parts.comparisons(new)
+    for key, entry in parts.comparisons(base).items():
+        other = others.get(key, {"arms": {}})
+        for label, arm in entry["arms"].items():
+            if label == _LIMIT or arm["again"] or label not in other["arms"]:
+                continue
+            usable = [has_ratio(each) for each in (arm, other["arms"][label])]
+            if not all(usable):
+                yield usable[0], f"{name_of(entry)}: {label}: no ratio can be made of its values"
+
+
+_ENOUGH = 4  # builds that could tell a difference from as many: 2 / 70 of all orders are extreme
 _LIMIT = "limit"  # two namespaces and nothing between: no datapath to be judged
 
 

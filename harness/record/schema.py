@@ -80,13 +80,15 @@ def _inconsistencies(record: Document, root: str) -> Iterator[str]:
     """What the parts of a record say of each other that is not so."""
     for number, comparison in enumerate(record["comparisons"]):
         where, arms = f"{root}.comparisons[{number}]", comparison["arms"]
-        named = [entry[role] for entry in comparison["verdicts"] for role in ("arm", "against")]
-        for label in named if comparison["partial"] else [comparison["baseline"], *named]:
-            if label not in arms:
-                yield f"{where}: names an arm {label!r} that it does not have"
+        pairs = [(entry["arm"], entry["against"]) for entry in comparison["verdicts"]]
+        named = [*chain.from_iterable(pairs)]
+        if not comparison["partial"]:
+            named.append(comparison["baseline"])
+        absent = [label for label in named if label not in arms]
+        yield from (f"{where}: names an arm {label!r} that it does not have" for label in absent)
         for label, arm in arms.items():
             if list(map(len, arm["values"])) != list(map(len, arm["samples"])):
                 yield f"{where}.arms.{label}: values are not one for each round of its samples"
-        shapes = {tuple(map(len, arm["values"])) for arm in arms.values()}
-        if len(shapes) > 1 and not comparison["partial"]:
-            yield f"{where}: its arms have different numbers of builds or rounds"
+        for pair in pairs if not (comparison["partial"] or absent) else []:
+            if len({tuple(map(len, arms[label]["values"])) for label in pair}) > 1:
+                yield f"{where}: {' and '.join(pair)} differ in their numbers of builds or rounds"

@@ -1,0 +1,337 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`hostroute results compare` and `gate`: what is found, what is refused, and the exit codes."""
+
+import json
+
+import pytest
+
+from harness.errors import REGRESSED, RecordError, UnknownNameError, UnlikeError
+from harness.record.likeness import KINDS
+from tests import records
+from tests.results_desk import ONE, Desk, refused
+
+
+@pytest.fixture
+def desk(tmp_path, capsys):
+    return Desk(tmp_path, capsys)
+
+
+@pytest.fixture
+def put(desk):
+    return desk.put
+
+
+@pytest.fixture
+def results(desk):
+    return desk.results
+
+
+# ---------------------------------------------------------------------------------------- compare
+
+
+def test_compare_of_two_runs_of_the_same_finds_no_difference(put, results):
+    code, out, _ = results("compare", put("a", seed=1), put("b", seed=2))
+    assert code == 0
+    assert "[across" not in out
+    rows = [line for line in out.splitlines() if "ratio" in line]
+    assert len(rows) == 7  # legacy, and three arms by their values and against legacy
+    assert all("no difference found" in row for row in rows)
+
+
+@pytest.mark.parametrize(("factor", "word"), [(1.05, "slower by"), (0.95, "faster by")])
+def test_compare_finds_what_changed_and_only_that(put, results, factor, word):
+    old, new = put("a", seed=1), put("b", seed=2, factors={"bpf": factor})
+    _, out, _ = results("compare", old, new)
+    rows = [line.split() for line in out.splitlines() if word in line]
+    assert [row[:3] for row in rows] == [["bpf", rows[0][1], "us"], ["bpf", "against", "legacy"]]
+
+
+def test_compare_knows_which_direction_is_better(put, results):
+    measure = {"measures": ("throughput-tcp-1",)}
+    old, new = put("a", seed=1, **measure), put("b", seed=2, factors={"bpf": 1.2}, **measure)
+    _, out, _ = results("compare", old, new)
+    assert out.count("faster by") == 2
+    assert "slower" not in out
+
+
+def test_compare_tells_a_drift_of_the_machine_from_a_change_of_the_datapath(put, results):
+    old, new = put("a", seed=1), put("b", seed=2, factors={"*": 1.2})
+    _, out, _ = results("compare", old, new)
+    slower = [line.split()[:2] for line in out.splitlines() if "slower" in line]
+    assert len(slower) == 4  # every arm's values
+    assert not any(word == "against" for _, word in slower)
+
+
+def test_compare_for_machines(put, results):
+    old, new = put("a", seed=1), put("b", seed=2, factors={"bpf": 1.05}, builds=1)
+    code, out, _ = results("compare", old, new, "--json")
+    document = json.loads(out)
+    assert code == 0
+    assert (document["across"], document["unlike"]) == ([], [])
+    assert {change["verdict"] for change in document["changes"]} == {"no difference found"}
+    assert {change["high"] for change in document["changes"]} == {None}  # of one build, no end
+
+
+def test_compare_shows_what_kernels_do_otherwise(put, results):
+    old = put("a", kernel="6.12.107", conformance=records.conformance())
+    new = put("b", seed=2, conformance=records.conformance(mark_kept=False, failed="bpf"))
+    code, out, _ = results("compare", old, new, "--across", "kernel")
+    assert code == 0
+    assert "6 differences of behaviour in 19 tests of both" in out
+    assert "HR-37 testbeds/one_node/test_border.py::test_hr37_mark_and_tstamp_across_the_border" \
+           "[bpf-ipv6]: mark 119 -> 0" in out  # fmt: skip
+    assert "[bpf-ipv4]: outcome passed -> failed" in out
+
+
+def test_compare_of_conformance_alone(put, results):
+    parts = {"measures": (), "growth": []}
+    code, out, _ = results("compare", put("a", **parts), put("b", seed=2, **parts))
+    assert code == 0
+    assert "0 differences of behaviour in 19 tests of both" in out
+
+
+def test_compare_of_what_has_nothing_in_common(put, results):
+    old, new = put("a", conformance=[]), put("b", measures=("connections-tcp",), conformance=[])
+    assert "nothing in common" in refused(results("compare", old, new), RecordError)
+
+
+UNLIKE = {
+    "cpu_model": ({"facts": {"cpu_model": "Xeon"}}, "machine", "cpu_model AMD EPYC 9B14 | Xeon"),
+    "cpus": ({"facts": {"cpus": 64}}, "machine", "cpus 2 | 64"),
+    "virtualised": ({"facts": {"virtualised": False}}, "machine", "virtualised True | False"),
+    "guest": ({"facts": {"accelerator": "kvm"}}, "machine", "accelerator not known | kvm"),
+    "machine": (
+        {"facts": {"machine_id_hash": "0" * 16}}, "machine", "machine_id_hash 9f86d081884c7d65 | 0",
+    ),
+    "kernel": ({"kernel": "6.12.107"}, "kernel", "kernel 6.18.44 | 6.12.107"),
+    "build": ({"facts": {"kernel_version": "#2"}}, "kernel", "kernel_version #1 SMP PREEMPT"),
+    "rules": ({"services": 1000}, "rules", "1000 services: ipv4 8005 rules"),
+    "governor": ({"facts": {"governor": "powersave"}}, "settings", "governor not known | powers"),
+    "sysctl": (
+        {"facts": {"sysctls": {"core.bpf_jit_enable": "0"}}}, "settings", "bpf_jit_enable 1 | 0",
+    ),
+    "mitigations": (
+        {"facts": {"cmdline": "quiet mitigations=off"}}, "settings",
+        "kernel command line (none) | mitigations=off",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("action", ["compare", "gate"])
+@pytest.mark.parametrize("name", UNLIKE)
+def test_what_is_unlike_is_refused_unless_named_and_then_marked(put, results, action, name):
+    changes, kind, words = UNLIKE[name]
+    pair = put("a", seed=1), put("b", seed=2, **changes)
+    line = refused(results(action, *pair), UnlikeError)
+    assert f"{kind}: " in line
+    assert words in line
+    assert line.rstrip().endswith(f"name it: --across {kind}")
+    other = "kernel" if kind != "kernel" else "machine"
+    line = refused(results(action, *pair, "--across", other), UnlikeError)
+    assert f"--across {','.join(sorted((kind, other), key=list(KINDS).index))}\n" in line
+
+    code, out, _ = results(action, *pair, "--across", kind)
+    assert code == 0
+    assert out.splitlines()
+    assert all(line.startswith(f"[across {kind}]") for line in out.splitlines())
+    assert words in out
+    document = json.loads(results(action, *pair, "--across", kind, "--json")[1])
+    assert document["across"] == [kind]
+
+
+def test_an_unknown_machine_id_is_no_difference(put, results):
+    new = put("b", facts={"machine_id_hash": ""})
+    assert results("compare", put("a"), new)[0] == 0
+
+
+def test_other_boots_packages_disks_and_programs_are_no_difference(put, results, tmp_path):
+    facts = {"boot_id": "x", "packages": {}, "cmdline": "root=/dev/vdb1 quiet"}
+    document = records.record(**ONE, facts=facts)
+    document["comparisons"][0]["arms"]["bpf"]["nodes"]["master"] = "bpf (from_container=other)"
+    (tmp_path / "x.json").write_text(json.dumps(document))
+    assert results("compare", put("a"), tmp_path / "x.json")[0] == 0
+
+
+def test_an_interface_of_another_mtu_is_a_difference(put, results, tmp_path):
+    document = records.record(**ONE)
+    host = document["comparisons"][0]["arms"]["bpf"]["hosts"]["pod1"]
+    host["interfaces"]["eth0"] |= {"mtu": 9000, "offloads": []}
+    (tmp_path / "x.json").write_text(json.dumps(document))
+    line = refused(results("compare", put("a"), tmp_path / "x.json"), UnlikeError)
+    assert "settings: pod1.interfaces.eth0.mtu 1500 | 9000" in line
+    assert "only in one: pod1.interfaces.eth0.offloads tx-checksumming | -" in line
+
+
+def test_a_kind_that_does_not_exist(put, results):
+    line = refused(results("compare", put("a"), put("b"), "--across", "colour"), UnknownNameError)
+    assert "--across 'colour' is unknown: use machine, kernel, rules, settings" in line
+
+
+# ------------------------------------------------------------------------------------------- gate
+
+
+def test_gate_passes_what_is_no_worse(put, results):
+    base = put("a", seed=1)
+    for new in (put("b", seed=2), put("c", seed=3, factors={"bpf": 0.9}), base):
+        code, out, _ = results("gate", base, new)
+        assert code == 0, out
+        assert "gate passed: nothing worse, 2 figures and 18 assertions compared" in out
+
+
+def test_gate_fails_on_a_regression_and_says_by_how_much(put, results):
+    new = put("b", seed=2, factors={"bpf": 1.06})
+    code, out, _ = results("gate", put("a", seed=1), new)
+    assert code == REGRESSED
+    (line,) = [line for line in out.splitlines() if line.startswith("regression: ")]
+    assert "round trip one_node ipv4 UDP 1 B: bpf against legacy" in line
+    share = float(line.split("slower by ")[1].split("%")[0])
+    assert 4.5 < share < 7.5
+    assert "gate failed" in out
+
+
+def test_gate_judges_by_the_noise_of_both_runs(put, results, tmp_path):
+    document = records.record(**ONE, seed=2, factors={"bpf": 1.06})
+    for verdict in document["comparisons"][0]["verdicts"]:
+        verdict["noise"] = 0.2
+    (tmp_path / "noisy.json").write_text(json.dumps(document))
+    assert results("gate", put("a", seed=1), tmp_path / "noisy.json")[0] == 0
+
+
+def test_gate_does_not_pass_what_too_few_builds_cannot_tell(put, results):
+    base, new = put("a", seed=1), put("b", seed=2, factors={"bpf": 2}, builds=1)
+    code, out, _ = results("gate", base, new)
+    assert code == REGRESSED
+    few = "round trip one_node ipv4 UDP 1 B: bpf: {} builds in the base, {} in the new record"
+    assert f"missing: {few.format(12, 1)}, too few to tell" in out.splitlines()
+    code, out, _ = results("gate", new, base)  # the base has too few: said, and no fault of NEW
+    assert code == 0
+    assert f"untold: {few.format(1, 12)}, too few to tell" in out.splitlines()
+    assert "0 figures and 18 assertions compared" in out
+    assert "1 and 12 builds are too few to tell" in results("compare", new, base)[1]
+    alone = {"conformance": [], "growth": []}
+    line = refused(results("gate", put("c", builds=1, **alone), base), RecordError)
+    assert "holds nothing to judge by" in line
+
+
+@pytest.mark.parametrize("values", [[[0.0, 1.0]] * 12, [[]] * 12, []], ids=["0", "none", "()"])
+def test_gate_says_of_what_no_ratio_can_be_made(put, results, desk, values):
+    document = records.record(**ONE, seed=2)
+    arm = document["comparisons"][0]["arms"]["bpf"]
+    arm["values"] = values
+    arm["samples"] = [[[value] for value in build] for build in values]
+    document["comparisons"][0]["partial"] = "zero samples"
+    odd, usual = desk.keep(document), put("a", seed=1)
+    said = "round trip one_node ipv4 UDP 1 B: bpf: no ratio can be made of its values"
+    code, out, _ = results("gate", usual, odd)
+    assert code == REGRESSED
+    assert f"missing: {said}" in out.splitlines()
+    code, out, _ = results("gate", odd, usual)
+    assert code == 0
+    assert f"untold: {said}" in out.splitlines()
+    assert results("compare", odd, usual)[0] == 0
+
+
+def test_gate_counts_the_least_change_it_is_told_to(put, results):
+    pair = put("a", seed=1), put("b", seed=2, factors={"bpf": 1.06})
+    assert results("gate", *pair, "--least", "1")[0] == REGRESSED
+    assert results("gate", *pair, "--least", "20")[0] == 0
+    for wrong in ("-1", "100", "nan"):
+        line = refused(results("gate", *pair, f"--least={wrong}"), UnknownNameError)
+        assert "is no share" in line
+
+
+def test_gate_does_not_mistake_a_drift_for_a_regression_unless_asked_to(put, results):
+    pair = put("a", seed=1), put("b", seed=2, factors={"*": 1.1})
+    assert results("gate", *pair)[0] == 0
+    code, out, _ = results("gate", *pair, "--absolute")
+    assert code == REGRESSED
+    assert "regression: round trip one_node ipv4 UDP 1 B: legacy " in out
+
+
+def test_gate_of_exact_figures_sees_half_a_per_cent(put, results):
+    base = put("a", exact=records.exact())
+    for factor, code in ((1.001, 0), (1.005, REGRESSED), (0.99, 0)):
+        figures = [entry | {"value": entry["value"] * factor} for entry in records.exact()]
+        assert results("gate", base, put("b", exact=figures))[0] == code
+
+
+def test_gate_fails_on_what_is_missing(put, results):
+    whole = {"measures": ("round-trip-udp-1", "connections-tcp"), "exact": records.exact()}
+    code, out, _ = results("gate", put("a", **whole), put("b", growth=[]))
+    assert code == REGRESSED
+    for line in ("missing: connections-tcp one_node ipv4: not measured",
+                 "missing: round-trip-udp-1 one_node ipv4 over services: legacy not fitted",
+                 "missing: round trip one_node ipv6 legacy: not counted"):  # fmt: skip
+        assert line in out.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda entry: entry["arms"].pop("bpf-redirect"), "arm bpf-redirect not measured"),
+        (lambda entry: entry.update(partial="zero samples"), "measured in part (zero samples)"),
+        (lambda entry: entry.update(described="UDP 64 B"), "measured as UDP 64 B, and UDP 1 B"),
+    ],
+)
+def test_gate_fails_on_what_was_measured_otherwise(put, results, tmp_path, change, words):
+    document = records.record(**ONE, seed=2)
+    entry = document["comparisons"][0]
+    change(entry)
+    entry["verdicts"] = [each for each in entry["verdicts"] if each["arm"] in entry["arms"]]
+    (tmp_path / "x.json").write_text(json.dumps(document))
+    code, out, _ = results("gate", put("a", seed=1), tmp_path / "x.json")
+    assert code == REGRESSED
+    assert words in out
+
+
+def _with(test, **changes):
+    return [entry | changes if test in entry["test"] else entry for entry in records.conformance()]
+
+
+@pytest.mark.parametrize(
+    ("new", "words"),
+    [
+        (records.conformance(failed="bpf"),
+         "conformance: HR-07 one_node bpf ipv4: passed before, failed now: AssertionError"),
+        (_with("test_hr37", outcome="skipped", reason="too old"), "skipped now: too old"),
+        (_with("test_hr44", outcome="error", reason="no log"), "HR-44: passed before, error now"),
+        (records.conformance()[:-1], "conformance: HR-44: passed before, not run now"),
+    ],
+)  # fmt: skip
+def test_gate_fails_on_an_assertion_that_held_before(put, results, new, words):
+    code, out, _ = results("gate", put("a"), put("b", conformance=new))
+    assert code == REGRESSED
+    assert words in out
+
+
+def test_gate_does_not_mind_a_renamed_test_or_one_that_failed_before(put, results):
+    renamed = [entry | {"test": f"{entry['test']}_too"} for entry in records.conformance()]
+    failing = records.conformance(failed="bpf")
+    assert results("gate", put("a"), put("b", conformance=renamed))[0] == 0
+    assert results("gate", put("a", conformance=failing), put("b", conformance=failing))[0] == 0
+
+
+def test_gate_fails_on_a_cost_that_begins_to_grow(put, results):
+    grown = records.growth("services")
+    grown["fits"]["bpf"] |= {"model": "linear", "slope": 0.01}
+    pods = records.growth("pods")
+    code, out, _ = results("gate", put("a"), put("b", growth=[grown, pods]))
+    assert code == REGRESSED
+    assert "growth: round-trip-udp-1 one_node ipv4 bpf: constant before, now +0.01 for each" in out
+    grown["fits"]["bpf"]["slope"] = -0.01
+    assert results("gate", put("a"), put("b", growth=[grown, pods]))[0] == 0
+
+
+def test_a_gate_that_judges_nothing_does_not_pass(put, results):
+    empty = put("a", measures=(), growth=[], conformance=[])
+    assert "holds nothing to judge by" in refused(results("gate", empty, put("b")), RecordError)
+
+
+def test_gate_for_machines(put, results):
+    code, out, _ = results("gate", put("a", seed=1), put("b", seed=2, factors={"bpf": 1.06}),
+                           "--json")  # fmt: skip
+    document = json.loads(out)
+    assert code == REGRESSED
+    assert (document["passed"], document["missing"], document["asserted"]) == (False, [], 18)
+    (change,) = document["regressions"]
+    assert (change["arm"], change["against"], change["verdict"]) == ("bpf", "legacy", "slower")
