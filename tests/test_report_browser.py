@@ -18,7 +18,7 @@ CHROMIUM = next(filter(None, map(shutil.which, NAMES)), "")
 DRIVER = shutil.which("chromedriver")
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed"),
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no chromium, or no chromedriver, here"),
 ]
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
          "--disable-background-networking", "--disable-component-update",

@@ -163,6 +163,19 @@ def test_a_distributions_table_has_the_percentiles(whole):
     assert " bpf " + " ".join(f"{arm[key] / 1000:.2f}" for key in arm) in words
 
 
+def test_a_quantile_is_a_value_that_so_many_samples_reach():
+    document = small(builds=50)
+    arm = digest(document).comparisons[0].arms["bpf"]
+    samples = [
+        s for b in document["comparisons"][0]["arms"]["bpf"]["samples"] for r in b for s in r
+    ]
+    assert arm.samples == len(samples) == 2000
+    for share, value in arm.quantiles:
+        assert sum(s <= value for s in samples) >= share * 2000 > sum(s < value for s in samples)
+    assert arm.quantiles[0][0] < 0.002
+    assert arm.quantiles[-1][0] > 0.998
+
+
 def test_growth_says_its_model_and_slope(whole):
     words = Page(whole).words
     assert "services legacy bpf 0 " in words

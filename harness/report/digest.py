@@ -6,12 +6,11 @@ The record has passed its schema (`harness.record.read`): its shape is known, it
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
-
-import numpy as np
 
 from harness.record import Document
 from harness.report.model import (
@@ -31,7 +30,7 @@ from harness.report.units import natural
 #: Fewer samples than this are drawn as an interval, not as a distribution.
 FEWEST_SAMPLES = 200
 # Even steps of the log odds: as many points between p99 and p99.9 as between p50 and p90.
-_SHARES = 1 / (1 + np.exp(-np.linspace(-7, 9, 97)))
+_SHARES = tuple(1 / (1 + math.exp(-odds / 6)) for odds in range(-42, 55))
 
 
 def _harmless(character: str) -> str:
@@ -113,7 +112,7 @@ def _growth_order(curve: Growth) -> tuple[object, ...]:
 def _arm(label: str, arm: Mapping[str, Any]) -> Arm:
     values = [[value for value in rounds if value is not None] for rounds in arm["values"]]
     flat = [value for rounds in values for value in rounds]
-    samples = np.array(list(_flat(arm["samples"])), dtype=float)
+    samples = list(_flat(arm["samples"]))
     many = len(samples) >= FEWEST_SAMPLES
     return Arm(
         label=label,
@@ -131,12 +130,11 @@ def _arm(label: str, arm: Mapping[str, Any]) -> Arm:
     )
 
 
-def _quantiles(samples: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[tuple[float, float], ...]:
+def _quantiles(samples: Sequence[float]) -> tuple[tuple[float, float], ...]:
     """Share of the samples → value; no share that fewer than one sample stands for."""
-    edge = 1 / len(samples)
-    shares = _SHARES[(edge <= _SHARES) & (1 - edge >= _SHARES)]
-    found = np.quantile(samples, shares, method="inverted_cdf")
-    return tuple(zip(shares.tolist(), found.tolist(), strict=True))
+    ordered, many = sorted(samples), len(samples)
+    shares = [share for share in _SHARES if 1 / many <= share <= 1 - 1 / many]
+    return tuple((share, ordered[math.ceil(share * many) - 1]) for share in shares)
 
 
 def _flat(value: object) -> Iterable[float]:
