@@ -105,7 +105,7 @@ def test_at_a_glance_says_each_kernels_verdicts():
 def test_instructions_are_compared_whatever_machine_counted_them():
     found = runs(counted(KERNELS[0]), counted(KERNELS[1], 1.01), counted(KERNELS[2], 1.01))
     trend = trends.exact_trends(found, KERNELS)[0]
-    assert trend.name == "round trip one_node ipv4"
+    assert trend.name == "round trip, one_node, ipv4"
     marks = [step.mark if step else None for step in trend.steps["bpf"]]
     assert marks == [None, trends.WORSE, ""]
     step = trend.steps["bpf"][1]

@@ -69,7 +69,7 @@ def test_markdown_over_kernels():
     found = tables(said)
     assert ["observed", "6.1", "6.12"] in [table[0] for table in found]
     assert ["HR-37 mark", "0", "119"] in [row for table in found for row in table]
-    counted = next(table for table in found if table[0][0].startswith("round trip one_node ipv4"))
+    counted = next(table for table in found if table[0][0].startswith("round trip, one_node, ipv4"))
     assert counted[1][2].endswith(f"({MINUS}1.1{NARROW}%, better)")
 
 

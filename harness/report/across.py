@@ -60,7 +60,12 @@ def _part(found: Sequence[Trend], short: Sequence[str], prefix: str) -> Part | N
     return Part(
         arms=tuple(dict.fromkeys(arm for entry in found for arm in entry.bands)),
         figures=tuple(
-            Figure(trend(f"{prefix}-{number}", entry, short), entry.name, "", *_table(entry, short))
+            Figure(
+                trend(f"{prefix}-{number}", entry, short),
+                entry.what,
+                entry.place,
+                *_table(entry, short),
+            )
             for number, entry in enumerate(found)
         ),
         changes=tuple(
@@ -86,11 +91,10 @@ def _table(
 
 
 def _cell(entry: Trend, arm: str, at: int, divisor: float) -> str:
-    band, step = entry.bands[arm][at], entry.step(arm, at)
+    band = entry.bands[arm][at]
     if band is None:
         return "not measured"
-    change = f" ({units.change(step.ratio)})" if step else ""
-    return units.digits(band.typical / divisor) + change
+    return units.digits(band.typical / divisor) + entry.change(arm, at)
 
 
 def _changes(entry: Trend, short: Sequence[str]) -> Iterable[Change]:

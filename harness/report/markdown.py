@@ -131,17 +131,16 @@ def _instructions(report: Report, names: Sequence[str], called: Mapping[str, str
         yield ""
     for entry in found:
         rows = [
-            (arm, *(_counted(*pair) for pair in zip(bands, entry.steps[arm], strict=True)))
+            (
+                arm,
+                *(
+                    units.digits(band.typical) + entry.change(arm, at) if band else "not counted"
+                    for at, band in enumerate(bands)
+                ),
+            )
             for arm, bands in entry.bands.items()
         ]
         yield from _table((f"{entry.name}, {entry.unit}", *called.values()), rows)
-
-
-def _counted(band: trends.Band | None, step: trends.Step | None) -> str:
-    if band is None:
-        return "not counted"
-    change = f" ({units.change(step.ratio)}{f', {step.mark}' if step.mark else ''})" if step else ""
-    return units.digits(band.typical) + change
 
 
 def _verdicts(report: Report) -> Iterator[str]:

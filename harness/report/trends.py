@@ -13,6 +13,7 @@ from itertools import pairwise
 from statistics import median
 
 from harness.record.change import EXACT_NOISE, FASTER, NO_DIFFERENCE, Change, changes
+from harness.report import units
 from harness.report.model import LIMIT, Run
 
 BETTER, WORSE = "better", "worse"
@@ -51,34 +52,48 @@ class Trend:
     """A figure over the kernels.
 
     Attributes:
-        name: What was measured, where and how.
+        what: What was measured.
+        place: On which testbed and over which family.
         unit: Of the bands.
         bands: Arm → one for each kernel, None where it was not measured.
         steps: Arm, or `arm to baseline` → one for each kernel, None where there is none before.
     """
 
-    name: str
+    what: str
+    place: str
     unit: str
     bands: dict[str, list[Band | None]] = field(default_factory=dict)
     steps: dict[str, list[Step | None]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The whole of it."""
+        return f"{self.what}, {self.place}"
 
     def step(self, arm: str, at: int) -> Step | None:
         """The arm's change to that kernel, if one is known."""
         return self.steps[arm][at] if arm in self.steps else None
 
+    def change(self, arm: str, at: int) -> str:
+        """The same in words, to stand behind a value."""
+        step = self.step(arm, at)
+        if step is None:
+            return ""
+        return f" ({units.change(step.ratio)}{f', {step.mark}' if step.mark else ''})"
+
 
 def exact_trends(runs: Iterable[Run], kernels: Sequence[str]) -> list[Trend]:
     """Instructions on every kernel; a band is where another run of the same would lie."""
-    found: dict[tuple[str, str], dict[str, dict[str, list[float]]]] = defaultdict(
+    found: dict[tuple[str, str, str], dict[str, dict[str, list[float]]]] = defaultdict(
         lambda: defaultdict(lambda: defaultdict(list))
     )
     for run in runs:
         for entry in run.exact:
-            name = f"{entry.figure} {entry.testbed} {entry.family}".strip()
-            found[name, entry.unit][entry.datapath][run.kernel].append(entry.value)
+            key = (entry.figure, f"{entry.testbed}, {entry.family}", entry.unit)
+            found[key][entry.datapath][run.kernel].append(entry.value)
     trends = []
-    for (name, unit), arms in found.items():
-        trend = Trend(name, unit)
+    for key, arms in found.items():
+        trend = Trend(*key)
         for arm, values in arms.items():
             trend.bands[arm] = [_spread(values.get(kernel, [])) for kernel in kernels]
             trend.steps[arm] = _exact_steps(trend.bands[arm])
@@ -117,7 +132,8 @@ def timed_trends(runs: Sequence[Run], kernels: Sequence[str]) -> list[Trend]:
     trends: dict[str, Trend] = {}
     for at, run in newest.items():
         for entry in run.comparisons:
-            trend = trends.setdefault(entry.full_name, Trend(entry.full_name, entry.unit))
+            place = f"{entry.testbed}, {entry.family}"
+            trend = trends.setdefault(entry.full_name, Trend(entry.name, place, entry.unit))
             for arm in entry.shown_arms:
                 if arm.label != LIMIT and arm.builds:
                     bands = trend.bands.setdefault(arm.label, [None] * len(kernels))
