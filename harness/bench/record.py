@@ -6,52 +6,36 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from harness import __version__
-from harness.bench.comparison import Comparison
 from harness.bench.environment import machine_facts
 from harness.errors import RecordError
 
-FORMAT = "hostroute-bench"
-VERSION = 1
+FORMAT = "hostroute-record"
+VERSION = 2
 
 
-class Run:
-    """The comparisons of one run, and where and when they were made.
-
-    Attributes:
-        seed: Decides every order in the run; another run with it does the same.
-        comparisons: Those that came to a verdict.
-    """
-
-    def __init__(self, seed: int | None = None) -> None:
-        self.seed = seed if seed is not None else int.from_bytes(os.urandom(4), "big")
-        self.comparisons: list[Comparison] = []
-        self._started = datetime.now(UTC)
-        self._machine = machine_facts()
-
-    def to_json(self) -> dict[str, object]:
-        """The whole record."""
-        return {
-            "format": FORMAT,
-            "version": VERSION,
-            "harness": __version__,
-            "started": self._started.isoformat(timespec="seconds"),
-            "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-            "seed": self.seed,
-            "machine": self._machine,
-            "comparisons": [comparison.to_json() for comparison in self.comparisons],
-        }
-
-    def write(self, directory: Path) -> Path:
-        """Write the record; see `write_record`."""
-        return write_record(directory, self.to_json())
+def begin(directory: Path, command: Sequence[str], seed: int | None = None) -> dict[str, object]:
+    """The document of a run that begins now."""
+    del directory
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "harness": __version__,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "partial": None,
+        "command": list(command),
+        "git": {"commit": None, "dirty": None},
+        "seed": seed,
+        "machine": machine_facts(),
+        **{part: [] for part in ("comparisons", "summary", "growth", "conformance", "exact")},
+    }
 
 
-def write_record(directory: Path, record: Mapping[str, object]) -> Path:
+def write(directory: Path, record: Mapping[str, object]) -> Path:
     """Write a record under a name that holds the time, the kernel and a random part.
 
     It appears by link(2), which refuses a name that is taken, after fsync(2): a reader finds
@@ -65,7 +49,8 @@ def write_record(directory: Path, record: Mapping[str, object]) -> Path:
             JSON has not. Nothing is left behind.
     """
     kernel = os.uname().release
-    stem = f"bench-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{kernel}-{os.urandom(3).hex()}"
+    stem = f"run-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{kernel}-{os.urandom(3).hex()}"
+    record = {**record, "id": stem, "ended": datetime.now(UTC).isoformat(timespec="seconds")}
     try:
         text = json.dumps(record, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError) as error:

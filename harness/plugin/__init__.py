@@ -11,4 +11,5 @@ pytest_plugins = [
     "harness.plugin.fixtures",
     "harness.plugin.failures",
     "harness.plugin.matrix",
+    "harness.plugin.bench",
 ]
