@@ -3,20 +3,27 @@
 
 from __future__ import annotations
 
+import os
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from statistics import median
 from typing import Any
 
 from harness.bench import MEASURES, Arm, Comparison, Task, Verdict
-from harness.datapath import NodeSettings
+from harness.bpf.module import Patch
+from harness.datapath import DATAPATHS, NodeSettings
+from harness.datapath.bpf import HostRouting
 from harness.netns import NetNS
 from harness.topology import Family, Network
+from harness.traffic.fence import pinned
+from harness.traffic.inline import InlineFlow
 from testbeds import find
 
 #: In what `bpf` must beat `legacy`, on every testbed and in both families.
 #: The measure that repeats best, for controls of the comparison itself.
 ROUND_TRIP = "round-trip-udp"
+#: What is drawn against the number of pods and services.
+GROWING = ("round-trip-udp", "round-trip-tcp")
 BEATEN = ("round-trip-udp", "round-trip-tcp", "throughput-tcp")
 BUILDS = 30
 #: A build takes 11 times as long as its bare namespaces do here. One that waits for something,
@@ -48,6 +55,42 @@ def failing(comparison: Comparison, required: str | None) -> list[str]:
             else judgement.verdict is Verdict.SLOWER
         )
     ]
+
+
+def planted_slowdown(share: float) -> HostRouting:
+    """`bpf`, with a loop in local delivery that makes its round trip on one node longer.
+
+    How many turns of the loop that takes is measured here, in interleaved bursts.
+
+    Args:
+        share: By how much longer, as a share.
+    """
+    plain, much = DATAPATHS["bpf"], 400
+    ratios = []
+    trial = _slowed(much)
+    with ExitStack() as stack:
+        bursts = []
+        for datapath in (plain, trial):
+            network = stack.enter_context(Network(find("one_node")))
+            installed = datapath.install(network.nodes[0], NodeSettings())
+            stack.callback(installed.remove)
+            client, server = network.pods
+            addresses = (client.addresses.ipv4, server.addresses.ipv4)
+            flow = InlineFlow(client.ns, server.ns, Family.ipv4, addresses)
+            bursts.append(stack.enter_context(flow).burst)
+        with pinned(max(os.sched_getaffinity(0))):
+            for _ in range(50):
+                fast, slow = (median(burst(100)) for burst in bursts)
+                ratios.append(slow / fast)
+    return _slowed(round(much * share / (median(ratios) - 1)))
+
+
+def _slowed(turns: int) -> HostRouting:
+    plain = DATAPATHS["bpf"]
+    last = "#else\n\treturn redirected("
+    loop = f"\tfor (int i = 0; i < {turns}; i++)\n\t\tbpf_get_prandom_u32();\n"
+    patch = Patch("local_delivery.c", last, last.replace("\treturn", f"{loop}\treturn"))
+    return HostRouting(f"bpf slowed by {turns} turns", plain.needs, patches=(patch,))
 
 
 def measure_building(benchmark: Any, testbed: str, aim_ms: int) -> str:

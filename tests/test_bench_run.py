@@ -2,8 +2,6 @@
 """Comparisons and runs: what they say, and what a record gets of them."""
 
 import json
-import os
-from pathlib import Path
 
 import pytest
 
@@ -99,31 +97,24 @@ def test_the_share_of_the_limit_is_1_at_best_whatever_the_direction():
     assert comparison(key=rate).share("bpf") == pytest.approx(4900 / 3500, rel=0.01)
 
 
-def test_a_run_is_one_record_with_its_seed_and_machine(tmp_path):
-    run = Run(Path.cwd(), ["pytest", "-m", "bench"], seed=7)
+def test_what_a_record_gets_of_a_run():
+    run = Run(seed=7)
     assert not run
     run.comparisons += [comparison(), comparison(testbed="two_node")]
-    path = run.write(tmp_path / "results")
-    assert list(path.parent.iterdir()) == [path]
-    record = json.loads(path.read_text())
-    assert (record["format"], record["version"], record["seed"]) == ("hostroute-record", 2, 7)
-    assert record["machine"]["kernel"] == os.uname().release
-    assert (record["id"], record["partial"]) == (path.stem, None)
-    assert len(record["comparisons"]) == 2
-    assert [gain["testbed"] for gain in record["summary"]] == ["one_node", "two_node", "all"]
+    assert run
+    parts = run.parts()
+    assert (parts["seed"], parts["partial"], parts["growth"]) == (7, None, [])
+    assert [entry["testbed"] for entry in parts["comparisons"]] == ["one_node", "two_node"]
+    assert [gain["testbed"] for gain in parts["summary"]] == ["one_node", "two_node", "all"]
 
 
 def test_a_run_says_why_it_is_partial():
-    run = Run(Path.cwd(), ["pytest"], seed=7)
+    run = Run()
     run.comparisons += [comparison(), comparison("the link went down")]
-    run.end(None)
-    assert run.to_json()["partial"] == "1 of 2 results are partial; the first: the link went down"
-    run.end("interrupted")
-    assert run.to_json()["partial"] == "interrupted"
+    assert run.partial == "1 of 2 results are partial; the first: the link went down"
     run.comparisons.pop()
-    run.end(None)
-    assert run.to_json()["partial"] is None
+    assert run.partial is None
 
 
 def test_a_run_draws_its_seed():
-    assert Run(Path.cwd(), []).seed != Run(Path.cwd(), []).seed
+    assert Run().seed != Run().seed

@@ -2,7 +2,6 @@
 """What a person sees of measurements: tables, progress, entries of pytest-benchmark; the budget."""
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -17,7 +16,7 @@ from tests.test_bench_run import comparison
 
 @pytest.fixture
 def run():
-    found = Run(Path.cwd(), ["pytest"], seed=1)
+    found = Run(seed=1)
     found.comparisons += [comparison(), comparison("the link went down", testbed="two_node")]
     return found
 

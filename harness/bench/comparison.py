@@ -10,7 +10,7 @@ from statistics import median
 
 from harness.bench.arms import AGAIN, LIMIT, Arm, BuiltArm
 from harness.bench.measures import Measure
-from harness.bench.rounds import Plan, Series
+from harness.bench.rounds import Plan, Series, Turns
 from harness.bench.verdict import Criteria, Judgement, Verdict, judge, paired_ratios
 from harness.topology import Family
 
@@ -52,7 +52,7 @@ class ArmSeries:
         hosts: Host → sysctls and interfaces, as built.
         samples: Raw, in the measure's unit, [build][round][sample].
         values: The one number of every turn, [build][round].
-        extra: Side figures of the measure, by name.
+        extra: Side figures of the measure, by name; one for each turn.
     """
 
     arm: Arm
@@ -71,6 +71,12 @@ class ArmSeries:
     def flat(self) -> list[float]:
         """Every sample, in the order in which they were taken."""
         return [sample for build in self.samples for turn in build for sample in turn]
+
+    def note(self, turns: Turns) -> None:
+        """Keep the side figures that a build's turns carry."""
+        for turn in turns:
+            for name, value in getattr(turn, "extra", {}).items():
+                self.extra.setdefault(name, []).append(value)
 
     def percentiles(self) -> dict[str, float]:
         """p50, p90, p99 and p99.9 over all samples; nothing if they are few."""

@@ -70,6 +70,7 @@ class Course:
                 series = self._arms.setdefault(label, fresh[label])
                 series.samples.append(turns[label])
                 series.values.append(values[label])
+                series.note(turns[label])
         self.builds += 1
 
     def settled(self) -> bool:

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from harness.bench import LIMIT, MEASURES, Comparison, Growth, Run
-from harness.errors import HarnessError, RecordError
+from harness.errors import HarnessError
 from harness.plugin.bench_entries import quieten
 from harness.plugin.bench_progress import Show
 from harness.plugin.bench_session import BenchSession, Curve
@@ -22,6 +21,16 @@ from harness.plugin.bench_table import summary
 from harness.plugin.options import budget, chosen_arms, seed, settings
 from harness.topology import Family
 from testbeds import find
+
+try:
+    from harness.plugin.record import document
+except ImportError:
+
+    def document(config: pytest.Config) -> dict[str, object]:  # until records are merged
+        """Nothing keeps it."""
+        del config
+        return {}
+
 
 SESSION = pytest.StashKey[BenchSession]()
 LINES = pytest.StashKey[list[str]]()
@@ -72,9 +81,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[LINES] = []
     quieten(config)
     try:
-        run = Run(config.rootpath, ["pytest", *config.invocation_params.args], seed(config))
         config.stash[SESSION] = BenchSession(
-            run, chosen_arms(config), settings(config), budget(config), find
+            Run(seed(config)), chosen_arms(config), settings(config), budget(config), find
         )
     except HarnessError as error:
         pytest.exit(f"hostroute: {error}", returncode=error.exit_code)
@@ -130,24 +138,11 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         session.config.stash[SESSION].show = Show(reporter)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int | pytest.ExitCode) -> None:
-    """Write the record, also of a run that was interrupted or failed."""
-    run, lines = session.config.stash[SESSION].run, session.config.stash[LINES]
-    if not run:
-        return
-    run.end("interrupted" if exitstatus == pytest.ExitCode.INTERRUPTED else None)
-    try:
-        path = run.write(session.config.rootpath / "results")
-    except RecordError as error:
-        lines.append(f"hostroute: {error}")
-        session.exitstatus = error.exit_code
-    else:
-        lines.append(f"seed {run.seed}, raw samples in {_short(path, session.config.rootpath)}")
-
-
-def _short(path: Path, root: Path) -> Path:
-    return path.relative_to(root) if path.is_relative_to(root) else path
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Give what was measured to the record, which is written after this, however the run ended."""
+    run = session.config.stash[SESSION].run
+    if run:
+        document(session.config).update(run.parts())
 
 
 @pytest.hookimpl(trylast=True)
@@ -161,5 +156,6 @@ def pytest_terminal_summary(
     terminalreporter.section("host routing: measured")
     # Where nobody looks on, a line may be as long as it likes.
     width = config.get_terminal_writer().fullwidth if terminalreporter.isatty else sys.maxsize
-    for line in [*summary(run, width, terminalreporter.hasmarkup), *lines]:
+    tables = summary(run, width, terminalreporter.hasmarkup)
+    for line in [*tables, *lines, f"seed {run.seed}"]:
         terminalreporter.write_line(line)
