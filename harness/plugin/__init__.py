@@ -11,5 +11,6 @@ pytest_plugins = [
     "harness.plugin.fixtures",
     "harness.plugin.failures",
     "harness.plugin.matrix",
+    "harness.plugin.bench_options",
     "harness.plugin.bench",
 ]

@@ -15,10 +15,11 @@ import pytest
 from harness.bench import LIMIT, MEASURES, Comparison, Growth, Run
 from harness.errors import HarnessError
 from harness.plugin.bench_entries import quieten
+from harness.plugin.bench_options import budget, chosen_arms, seed
 from harness.plugin.bench_progress import Show
 from harness.plugin.bench_session import BenchSession, Curve
 from harness.plugin.bench_table import summary
-from harness.plugin.options import budget, chosen_arms, seed, settings
+from harness.plugin.options import settings
 from harness.topology import Family
 from testbeds import find
 
@@ -75,7 +76,7 @@ def say(
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Prepare the run's measuring; its options are checked already."""
+    """Prepare the run's measuring, before pytest-benchmark reads its options."""
     for line in _MARKERS:
         config.addinivalue_line("markers", line)
     config.stash[LINES] = []
