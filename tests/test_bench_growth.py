@@ -81,6 +81,15 @@ def test_an_axis_changes_what_it_counts_and_nothing_else():
     assert many.pods_on(2) == base.topology.pods_per_node
 
 
+def test_of_a_rate_the_time_of_one_is_drawn(lab):
+    meter = Meter(lab)
+    meter.better = "higher"
+    (growth,) = curves(lab, meter).run()
+    assert growth.points["bpf"][0][0] == pytest.approx(1e9 / 700, rel=0.05)
+    assert (growth.unit, growth.title) == ("ns", "made up: time of one")
+    assert growth.shown(25_000.0) == "25.0 us"
+
+
 def test_time_ends_the_passes(lab):
     lab.costs["a thing"] = 0.1  # 1.8 s a pass
     (growth,) = curves(lab).run(seconds=8)

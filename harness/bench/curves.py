@@ -152,5 +152,4 @@ class Curves:
             turns = take_turns(samplers, measure.plan.rounds, seed)
         for label in self._arms:
             if label in turns:
-                value = median(measure.value(turn) for turn in turns[label])
-                growth.points.setdefault(label, {}).setdefault(x, []).append(value)
+                growth.add(label, x, median(measure.value(turn) for turn in turns[label]))

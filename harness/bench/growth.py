@@ -105,11 +105,14 @@ def fit(points: Mapping[int, Sequence[float]], criteria: Criteria | None = None)
 class Growth:
     """A measure's curve for every arm.
 
+    Of a rate, what is drawn is the time of one: if each service costs a packet the same time, that
+    is what grows in a line.
+
     Attributes:
         task: What was measured.
         over: What was counted.
         testbed: Where.
-        points: Label → how many → a value for each build, in the measure's unit.
+        points: Label → how many → a value for each build, in `unit`.
         partial: Why it did not come to its end; None: it did.
     """
 
@@ -118,6 +121,30 @@ class Growth:
     testbed: str
     points: dict[str, dict[int, list[float]]] = field(default_factory=dict)
     partial: str | None = None
+
+    @property
+    def _rate(self) -> bool:
+        return self.task.measure.better == "higher"
+
+    @property
+    def title(self) -> str:
+        """What is drawn."""
+        name = self.task.measure.name
+        return f"{name}: time of one" if self._rate else name
+
+    @property
+    def unit(self) -> str:
+        """The unit of every value."""
+        return "ns" if self._rate else self.task.measure.unit
+
+    def shown(self, value: float) -> str:
+        """A value for people."""
+        return f"{value / 1000:.1f} us" if self._rate else self.task.measure.shown(value)
+
+    def add(self, label: str, x: int, value: float) -> None:
+        """Take a build's value, in the measure's unit."""
+        drawn = 1e9 / value if self._rate else value
+        self.points.setdefault(label, {}).setdefault(x, []).append(drawn)
 
     @property
     def counts(self) -> list[int]:
@@ -134,10 +161,10 @@ class Growth:
         measure = self.task.measure
         return {
             "measure": self.task.key,
-            "title": measure.name,
+            "title": self.title,
             "described": measure.describe(),
-            "unit": measure.unit,
-            "better": measure.better,
+            "unit": self.unit,
+            "better": "lower",
             "testbed": self.testbed,
             "family": self.task.family.name,
             "over": self.over,

@@ -128,10 +128,10 @@ def _curves(growths: Sequence[Growth]) -> list[Text]:
     for found in growths:
         measure, fits = found.task.measure, found.fits()
         for index, (label, arm) in enumerate(found.points.items()):
-            shown = [measure.shown(median(arm[x])) if x in arm else "·" for x in points]
+            shown = [found.shown(median(arm[x])) if x in arm else "·" for x in points]
             family = f"  {found.task.family.name}" if index == 0 else ""
             cells = [family, label, *shown, *_growth(found, fits.get(label))]
-            grid.add(cells, above=f"{measure.name} {measure.describe()}")
+            grid.add(cells, above=f"{found.title} {measure.describe()}")
     return [Text(""), *grid.lines()]
 
 
@@ -139,8 +139,8 @@ def _growth(found: Growth, fitted: Fit | None) -> tuple[str, str]:
     """How it grows, and by how much with each one more."""
     if fitted is None:
         return "partial" if found.partial else "too few builds", ""
-    unit = found.task.measure.unit
-    return fitted.model, f"{fitted.slope:+.2g} [{fitted.low:+.2g}, {fitted.high:+.2g}] {unit}"
+    slope = f"{fitted.slope:+.2g} [{fitted.low:+.2g}, {fitted.high:+.2g}] {found.unit}"
+    return fitted.model, slope
 
 
 def _remarks(run: Run) -> list[str]:
