@@ -23,6 +23,9 @@ from harness.errors import HarnessError
 
 #: The limit has no verdict: a few builds show where it lies.
 _LIMIT_BUILDS = 4
+#: How much more than there is time for may seem to be needed, for every block that is still to come
+#: after the next, before something is given up; a share.
+_DOUBT = 0.1
 
 
 class Watcher(Protocol):
@@ -165,7 +168,9 @@ class Campaign:
         while self.blocks and short:
             missing = {course: course.floor - course.builds for course in short}
             needed = sum(course.seconds * missing[course] for course in short)
-            if needed + self._building * max(missing.values()) <= self._left:
+            needed += self._building * max(missing.values())
+            # What a build costs is known badly at first, and may fall.
+            if needed <= self._left * (1 + _DOUBT * (max(missing.values()) - 1)):
                 break
             costliest = max(short, key=lambda course: course.seconds)
             short.remove(costliest)

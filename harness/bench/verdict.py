@@ -159,8 +159,12 @@ def judge(
 ) -> Judgement:
     """Conclude from paired ratios.
 
-    The arm is faster (or slower) if the whole interval of the median ratio lies beyond both the
-    minimum effect and the noise floor, and the rank test agrees, both at the level of this look.
+    The arm is faster (or slower) if three things hold, the first two at the level of this look:
+    the rank test says so; the whole interval of the median ratio lies beyond the minimum effect;
+    and the ratio itself is farther from 1 than that of A against A may be, the noise floor, which
+    also knows of what no test of the ratios can see, such as what comes of being built twice.
+    Simulated, equal arms whose builds differ by 1 to 10 %, one build in ten four times as much,
+    are told apart in no more than 0.005 of comparisons.
 
     Args:
         ratios: The arm to the one it is compared with, one for each build.
@@ -173,15 +177,13 @@ def judge(
     level = criteria.level(len(ratios), last)
     low, high = bootstrap_median(ratios, 1 - level, criteria)
     noise = max(map(abs, bootstrap_median(again, criteria.noise_confidence, criteria)))
-    p_value = rank_test(ratios)
+    p_value, centre = rank_test(ratios), median(map(math.log, ratios))
     least = math.log1p(criteria.minimum_effect)
-    margin = max(noise, least)
     verdict = Verdict.NO_DIFFERENCE
-    if p_value <= level and (low > margin or high < -margin):
-        less = high < -margin
-        verdict = Verdict.FASTER if less == (better == "lower") else Verdict.SLOWER
+    if p_value <= level and (low > least or high < -least) and abs(centre) > noise:
+        verdict = Verdict.FASTER if (centre < 0) == (better == "lower") else Verdict.SLOWER
     return Judgement(
-        verdict, math.exp(median(map(math.log, ratios))), math.exp(low), math.exp(high), p_value,
+        verdict, math.exp(centre), math.exp(low), math.exp(high), p_value,
         math.expm1(noise), len(ratios), _warnings(len(ratios), level, noise, criteria),
         negligible=-least < low and high < least,
     )  # fmt: skip

@@ -24,7 +24,7 @@ from harness.plugin.bench_progress import Show
 from harness.topology import Family, Topology
 
 #: What a set of curves is given of the budget, where a testbed's campaign is given 1.
-_CURVES_SHARE = 0.2
+_CURVES_SHARE = 0.3
 
 
 @dataclass(frozen=True)

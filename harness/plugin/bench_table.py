@@ -144,18 +144,32 @@ def _growth(found: Growth, fitted: Fit | None) -> tuple[str, str]:
 
 
 def _remarks(run: Run) -> list[str]:
-    """What weakens a result, a line each."""
-    lines = [""]
-    for found in run.comparisons:
-        if found.partial is not None:
-            lines.append(f"partial: {found.name}: {found.partial}")
+    """What weakens the results, a line for each reason."""
+    found: dict[str, list[str]] = {}
+    for each in run.comparisons:
+        name = f"{each.task.key} {each.testbed} {each.task.family.name}"
+        if each.partial is not None:
+            found.setdefault(f"partial: {each.partial}", []).append(name)
             continue
-        for label, judgement in found.judgements.items():
-            lines += [f"warning: {found.name}, {label}: {text}" for text in judgement.warnings]
+        for judgement in each.judgements.values():
+            for warning in judgement.warnings:
+                found.setdefault(f"warning: {warning}", []).append(name)
     for growth in run.growths:
         if growth.partial is not None:
-            lines.append(f"partial: {growth.task} over {growth.over}: {growth.partial}")
-    return lines
+            name = f"{growth.task.key} {growth.testbed} {growth.task.family.name}"
+            found.setdefault(f"partial: {growth.partial}", []).append(f"{name} over {growth.over}")
+    lines = [f"{reason}: {', '.join(dict.fromkeys(names))}" for reason, names in found.items()]
+    return ["", *_folded(lines, 4)]
+
+
+def _folded(lines: Sequence[str], indent: int) -> list[str]:
+    return [
+        line
+        for text in lines
+        for line in textwrap.wrap(
+            text, _WIDEST, subsequent_indent=" " * indent, break_on_hyphens=False
+        )
+    ]
 
 
 def _whole_names(comparisons: Sequence[Comparison]) -> list[str]:
@@ -166,9 +180,4 @@ def _whole_names(comparisons: Sequence[Comparison]) -> list[str]:
             for node, text in found.arms[label].nodes.items():
                 where = "" if label == LIMIT else f"{found.testbed} {node}"
                 names[label, where, text] = None
-    lines = [f"{label:<14}{where:<17}{text}" for label, where, text in names]
-    return [
-        line
-        for text in lines
-        for line in textwrap.wrap(text, _WIDEST, subsequent_indent=" " * 31, break_on_hyphens=False)
-    ]
+    return _folded([f"{label:<14}{where:<17}{text}" for label, where, text in names], 31)
