@@ -88,7 +88,7 @@ class Terminal:
     def write(self, text, **_):
         self.text += text
 
-    def write_line(self, text):
+    def write_line(self, text, **_):
         self.text += f"{text}\n"
 
     def ensure_newline(self):
