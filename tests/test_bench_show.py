@@ -94,6 +94,9 @@ class Terminal:
     def ensure_newline(self):
         pass
 
+    def flush(self):
+        pass
+
 
 def watched(monkeypatch, isatty):
     lab, terminal = Lab(monkeypatch, {"legacy": 1000, "bpf": 700, "limit": 600}), Terminal(isatty)

@@ -49,7 +49,8 @@ class Show:
             self._end_if(len(campaign.comparisons) == campaign.tasks)
         else:
             self._reporter.ensure_newline()
-            self._reporter.write_line(str(comparison), flush=True)  # a pipe waits otherwise
+            self._reporter.write_line(str(comparison))
+            self._reporter.flush()  # a pipe would hold it back
 
     def point(self, curves: Curves, x: int) -> None:
         """Move the bar, and name the point."""
