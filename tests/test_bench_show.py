@@ -2,6 +2,7 @@
 """What a person sees of measurements: tables, progress, entries of pytest-benchmark; the budget."""
 
 import re
+from types import SimpleNamespace
 
 import pytest
 
@@ -99,9 +100,10 @@ class Terminal:
 
 
 def watched(monkeypatch, isatty):
+    config = SimpleNamespace(pluginmanager=SimpleNamespace(get_plugin=lambda _: None))
     lab, terminal = Lab(monkeypatch, {"legacy": 1000, "bpf": 700, "limit": 600}), Terminal(isatty)
     measures = [Meter(lab, what="one"), Meter(lab, what="other")]
-    lab.campaign(*measures, watcher=Show(terminal)).run(100)
+    lab.campaign(*measures, watcher=Show(config, terminal)).run(100)
     return terminal.text
 
 

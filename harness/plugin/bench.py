@@ -136,7 +136,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Remember the terminal."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None:
-        session.config.stash[SESSION].show = Show(reporter)
+        session.config.stash[SESSION].show = Show(session.config, reporter)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

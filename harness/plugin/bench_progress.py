@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import IO, cast
 
 import pytest
@@ -14,7 +16,7 @@ from harness.bench import Campaign, Comparison, Curves, Task
 
 
 class _Output:
-    """pytest's terminal as a file: what it is given is shown although tests are captured."""
+    """pytest's terminal as a file."""
 
     def __init__(self, reporter: pytest.TerminalReporter) -> None:
         self._reporter = reporter
@@ -30,11 +32,19 @@ class _Output:
 class Show:
     """Watches campaigns and curves for the user."""
 
-    def __init__(self, reporter: pytest.TerminalReporter) -> None:
-        self._reporter = reporter
+    def __init__(self, config: pytest.Config, reporter: pytest.TerminalReporter) -> None:
+        self._config, self._reporter = config, reporter
         self._progress: Progress | None = None
         self._bar = TaskID(0)
         self._said = ""
+
+    @contextmanager
+    def _shown(self) -> Iterator[None]:
+        """What is written meanwhile is seen now, although the test is captured."""
+        capture = self._config.pluginmanager.get_plugin("capturemanager")
+        with capture.global_and_fixture_disabled() if capture is not None else nullcontext():
+            yield
+            self._reporter.flush()  # a pipe would hold it back, for the capture to get
 
     def step(self, campaign: Campaign, task: Task) -> None:
         """Move the bar; before the first verdict, name what takes its turns now."""
@@ -48,9 +58,9 @@ class Show:
             self._said = verdict_so_far(comparison)
             self._end_if(len(campaign.comparisons) == campaign.tasks)
         else:
-            self._reporter.ensure_newline()
-            self._reporter.write_line(str(comparison))
-            self._reporter.flush()  # a pipe would hold it back
+            with self._shown():
+                self._reporter.ensure_newline()
+                self._reporter.write_line(str(comparison))
 
     def point(self, curves: Curves, x: int) -> None:
         """Move the bar, and name the point."""
@@ -65,14 +75,15 @@ class Show:
     def _move(self, head: str, what: str, spent: float, seconds: float | None, now: str) -> None:
         if not self._reporter.isatty:
             return
-        if self._progress is None:
-            self._progress = self._begun()
         total = seconds if seconds is not None and math.isfinite(seconds) else None
-        self._progress.update(
-            self._bar, description=head, what=what, said=self._said or now,
-            completed=min(spent, total or spent), total=total,
-        )  # fmt: skip
-        self._progress.refresh()
+        with self._shown():
+            if self._progress is None:
+                self._progress = self._begun()
+            self._progress.update(
+                self._bar, description=head, what=what, said=self._said or now,
+                completed=min(spent, total or spent), total=total,
+            )  # fmt: skip
+            self._progress.refresh()
 
     def _begun(self) -> Progress:
         self._reporter.ensure_newline()
@@ -95,7 +106,8 @@ class Show:
 
     def _end_if(self, over: bool) -> None:
         if over and self._progress is not None:
-            self._progress.stop()
+            with self._shown():
+                self._progress.stop()
             self._progress = None
             self._said = ""
 
