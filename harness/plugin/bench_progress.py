@@ -11,6 +11,7 @@ from typing import IO, cast
 import pytest
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from harness.bench import Campaign, Comparison, Curves, Task
 
@@ -50,7 +51,7 @@ class Show:
         """Move the bar; before the first verdict, name what takes its turns now."""
         head = f"{campaign.testbed} build {campaign.blocks + 1}"
         done = f"{len(campaign.comparisons)} of {campaign.tasks} settled"
-        self._move(head, done, campaign.spent, campaign.seconds, str(task))
+        self._move(head, done, campaign.spent, campaign.seconds, _short(task))
 
     def finished(self, campaign: Campaign, comparison: Comparison) -> None:
         """Show the verdict."""
@@ -89,10 +90,11 @@ class Show:
         self._reporter.ensure_newline()
         console = Console(file=cast("IO[str]", _Output(self._reporter)), force_terminal=True)
         progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", table_column=Column(no_wrap=True)),
             BarColumn(bar_width=16),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[what]}  [dim]{task.fields[said]}[/dim]"),
+            TextColumn("{task.fields[what]}", table_column=Column(no_wrap=True)),
+            TextColumn("[dim]{task.fields[said]}[/dim]"),
             console=console,
             # Its own refreshing would be a thread beside the one that measures, and pins itself.
             auto_refresh=False,
@@ -115,9 +117,13 @@ class Show:
 def verdict_so_far(comparison: Comparison) -> str:
     """The latest comparison in a few words."""
     if comparison.partial is not None:
-        return f"{comparison.task}: partial"
+        return f"{_short(comparison.task)}: partial"
     found = [
         f"{label} {judgement.ratio:.2f} of {comparison.baseline}, {judgement.verdict}"
         for label, judgement in comparison.judgements.items()
     ]
-    return f"{comparison.task}: {', '.join(found) or 'measured'}"
+    return f"{_short(comparison.task)}: {', '.join(found) or 'measured'}"
+
+
+def _short(task: Task) -> str:
+    return f"{task.key} {task.family.name}"
