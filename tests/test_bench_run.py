@@ -6,7 +6,8 @@ import json
 import pytest
 
 from harness.bench import AGAIN, LIMIT, MEASURES, Criteria, Plan, Run, Task, limit
-from harness.bench.comparison import ArmSeries, Comparison, judged
+from harness.bench.comparison import Comparison, judged
+from harness.bench.series import ArmSeries
 from harness.topology import Family
 from tests.bench_lab import arm
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from harness.bench import AXES, Budget, Curves, Growth, Run, Task
-from harness.plugin.bench_entries import Replay, durations
+from harness.plugin.bench_entries import REPLAY, Replay, durations, enter
 from harness.plugin.bench_progress import Show
 from harness.plugin.bench_table import summary
 from harness.topology import Family
@@ -124,9 +124,28 @@ def test_on_a_terminal_progress_is_a_bar_with_the_latest_verdict(monkeypatch):
 
 def test_pytest_benchmark_gets_durations_of_rates():
     assert durations([2e9], "bit/s", "higher") == ([0.5], "s/Gbit")
-    assert durations([4000.0], "1/s", "higher") == ([0.00025], "1/(1/s)")
+    assert durations([4000.0], "packets/s", "higher") == ([0.00025], "s/packets")
     assert durations([2500.0], "ns", "lower") == ([2.5e-6], "s")
     assert durations([7.0], "s/GiB", "lower") == ([7.0], "s/GiB")
+
+
+@pytest.mark.benchmark(timer=REPLAY)
+def test_an_arm_is_an_entry_of_pytest_benchmark(benchmark):
+    found = comparison()
+    enter(benchmark, found, "bpf")
+    assert benchmark.group == f"{KEY} one_node ipv4"
+    assert benchmark.extra_info["arm"] == "bpf"
+    assert "faster" in benchmark.extra_info["verdict"]
+    stats = benchmark.stats.stats
+    assert stats.rounds == len(found.arms["bpf"].flat) == 18
+    assert (stats.min, stats.max) == pytest.approx((4.9e-6, 5.805e-6))
+
+
+def test_what_has_no_sample_is_no_entry(benchmark):
+    with pytest.raises(pytest.skip.Exception, match="does not apply to bpf-redirect"):
+        enter(benchmark, comparison(), "bpf-redirect")
+    with pytest.raises(pytest.fail.Exception, match=r"no sample of bpf-redirect.*link went down"):
+        enter(benchmark, comparison("the link went down"), "bpf-redirect")
 
 
 def test_the_replayed_timer_gives_back_every_duration():

@@ -4,12 +4,13 @@
 from harness.bench.arms import AGAIN, LIMIT, Arm, BuiltArm, limit
 from harness.bench.budget import Budget
 from harness.bench.campaign import Campaign, Watcher
-from harness.bench.comparison import Comparison, Task
+from harness.bench.comparison import Comparison
 from harness.bench.curves import Curves
 from harness.bench.growth import AXES, Growth, fit
 from harness.bench.measures import MEASURES, Measure
 from harness.bench.rounds import Plan, take_turns
 from harness.bench.run import Run
+from harness.bench.series import Task
 from harness.bench.summary import Gain, summarise
 from harness.bench.verdict import Criteria, Judgement, Verdict, judge, paired_ratios
 

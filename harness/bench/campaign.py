@@ -16,8 +16,9 @@ from contextlib import ExitStack
 from typing import Protocol
 
 from harness.bench.arms import AGAIN, LIMIT, Arm, BuiltArm, limit
-from harness.bench.comparison import ArmSeries, Comparison, Task
+from harness.bench.comparison import Comparison
 from harness.bench.course import Course
+from harness.bench.series import ArmSeries, Task
 from harness.bench.verdict import Criteria
 from harness.errors import HarnessError
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 
 from harness.bench.arms import AGAIN, LIMIT, BuiltArm
-from harness.bench.comparison import ArmSeries, Comparison, Task, judged
+from harness.bench.comparison import Comparison, judged
 from harness.bench.rounds import take_turns
+from harness.bench.series import ArmSeries, Task
 from harness.bench.verdict import Criteria, Judgement
 from harness.errors import TrafficError
 

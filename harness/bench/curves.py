@@ -16,9 +16,9 @@ from statistics import median
 from typing import Protocol
 
 from harness.bench.arms import Arm, BuiltArm
-from harness.bench.comparison import Task
 from harness.bench.growth import FEWEST_BUILDS, Axis, Growth
 from harness.bench.rounds import take_turns
+from harness.bench.series import Task
 from harness.errors import HarnessError
 
 _PASSES = 6

@@ -10,7 +10,7 @@ from statistics import median
 from typing import Literal
 
 from harness.bench.arms import Arm
-from harness.bench.comparison import Task
+from harness.bench.series import Task
 from harness.bench.verdict import Criteria
 
 #: Builds of every point below which a slope's interval says nothing.

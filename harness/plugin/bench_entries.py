@@ -57,7 +57,7 @@ def durations(samples: list[float], unit: str, better: str) -> tuple[list[float]
     if unit == "bit/s":
         return [_GIGA / sample for sample in samples], "s/Gbit"
     if better == "higher":
-        return [1 / sample for sample in samples], f"1/({unit})"
+        return [1 / sample for sample in samples], f"s/{unit.removesuffix('/s')}"
     return list(samples), unit
 
 

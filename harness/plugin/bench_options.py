@@ -11,7 +11,7 @@ from harness import datapath as datapaths
 from harness.errors import UnknownNameError
 
 #: Time for measuring by default: so much for each arm of a run.
-SECONDS_PER_ARM = 100
+SECONDS_PER_ARM = 90
 REQUIREMENTS = ("faster", "not-slower")
 
 
