@@ -8,6 +8,7 @@ the other CPU. The wake-up is in the number, and is the larger part of it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from harness.netns import NetNS
 from harness.topology import Family
@@ -78,7 +79,7 @@ class AcrossFlow(Connected):
         Raises:
             TrafficError: A packet was lost, a process died or lost its CPU, or the clock erred.
         """
-        spec = {"cpu_time": cpu_time, "trips": trips, "size": self._size}
+        spec: dict[str, Any] = {"cpu_time": cpu_time, "trips": trips, "size": self._size}
         with workers("client", "server") as (client, server):
             server.begin("answer", self._who[1], self.ends[1:], self._cpus[1:], **spec)
             client.begin("ask", self._who[0], self.ends[:1], self._cpus[:1], **spec)

@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 import socket
+import struct
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from harness.errors import TrafficError
 from harness.netns import NetNS
 from harness.topology import Family
 from harness.traffic.sockets import Connected, let_block, tcp_pair
+from harness.traffic.workers import workers
 
 _FLOWING = 1 << 20  # bytes
 _FLOWING_SECONDS = 5.0

@@ -14,7 +14,7 @@ import socket
 import time
 from typing import Literal
 
-from harness.errors import UnknownNameError
+from harness.errors import TrafficError, UnknownNameError
 from harness.netns import NetNS
 from harness.topology import Family
 from harness.traffic.samples import checked, collector_off
