@@ -6,17 +6,18 @@ Both run in children of workers, see `worker_jobs/iperf.py`.
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import time
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 from harness.errors import TrafficError, UnknownNameError
 from harness.netns import NetNS
 from harness.topology import Family
-from harness.traffic.workers import workers
+from harness.traffic.workers import raise_if_failed, workers
 
 PORT = 5201
 _LISTEN_SECONDS = 20.0
@@ -184,27 +185,31 @@ class Iperf:
             return parse_result(worker.result(self.spec.grace)["end"])
 
     def _await_listening(self) -> None:
-        """Wait until the server says that it is about to listen, and then until it does."""
+        """Wait until the server says that it is about to listen, and then until it does.
+
+        What the pipe holds besides is the report of a server that has ended: `raise_if_failed`.
+        """
         deadline = time.monotonic() + _LISTEN_SECONDS
-        select.select([self._ready], [], [], _LISTEN_SECONDS)
-        os.set_blocking(self._ready, False)
-        try:
-            said = os.read(self._ready, 1)
-        except BlockingIOError:
-            raise TrafficError(f"{self._who}: not ready after {_LISTEN_SECONDS:g} s") from None
-        if not said:
-            raise TrafficError(f"{self._who}: it ended", f"can it listen on port {PORT}?")
+        if not select.select([self._ready], [], [], _LISTEN_SECONDS)[0]:
+            raise TrafficError(f"{self._who}: not ready after {_LISTEN_SECONDS:g} s")
+        if (said := os.read(self._ready, 1)) != b".":
+            self._ended(said)
         table = "/proc/net/tcp" if self._family is Family.ipv4 else "/proc/net/tcp6"
-        poll = select.poll()
-        poll.register(self._ready, 0)  # POLLHUP only: the server has ended
         while not listens(self._server.read(table), PORT):
-            if poll.poll(0):
-                raise TrafficError(f"{self._who}: it ended", f"can it listen on port {PORT}?")
+            if select.select([self._ready], [], [], 0)[0]:
+                self._ended(b"")
             if time.monotonic() > deadline:
                 raise TrafficError(
                     f"{self._who}: port {PORT} not listening after {_LISTEN_SECONDS:g} s"
                 )
             time.sleep(_POLL_SECONDS)
+
+    def _ended(self, said: bytes) -> NoReturn:
+        while more := os.read(self._ready, 1 << 16):
+            said += more
+        if said:
+            raise_if_failed(json.loads(said.lstrip(b".")), self._who)
+        raise TrafficError(f"{self._who}: it was killed")
 
 
 def _let_nothing_pace(ns: NetNS) -> None:

@@ -128,11 +128,7 @@ class Worker:
             raise self._dead()
         who, self._who = self._who, ""
         answer = json.loads(text)
-        if "missing" in answer:
-            missing = answer["missing"]
-            raise MissingToolError(f"{who}: {missing} is not installed", _INSTALL.get(missing, ""))
-        if "error" in answer:
-            raise TrafficError(f"{who}: {answer['error']}")
+        raise_if_failed(answer, who)
         found: dict[str, Any] = answer["result"]
         return found
 
@@ -156,6 +152,20 @@ class Worker:
         self._process.wait()
         self._control.close()
         self._says.close()
+
+
+def raise_if_failed(answer: dict[str, Any], who: str) -> None:
+    """Raise what a worker, or a child of one, reports.
+
+    Raises:
+        MissingToolError: Something is not installed.
+        TrafficError: The job failed.
+    """
+    if "missing" in answer:
+        missing = answer["missing"]
+        raise MissingToolError(f"{who}: {missing} is not installed", _INSTALL.get(missing, ""))
+    if "error" in answer:
+        raise TrafficError(f"{who}: {answer['error']}")
 
 
 class _Pool(threading.local):

@@ -16,6 +16,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 from .errors import JobError, MissingError
@@ -34,8 +35,8 @@ def start_server(fds: list[int], port: int, bind_address: str) -> dict[str, Any]
     """Start a server; it goes on after this job has ended, until its own end is ordered.
 
     Args:
-        fds: Its namespace, and a pipe into which it writes a byte whenever it is about to listen;
-            the pipe is closed when it ends.
+        fds: Its namespace, and a pipe into which it writes a point whenever it is about to listen,
+            and, before it ends of itself, JSON as `run_client`'s child does.
         port: Its port.
         bind_address: Its address.
 
@@ -44,19 +45,18 @@ def start_server(fds: list[int], port: int, bind_address: str) -> dict[str, Any]
     """
     namespace, ready = fds
 
-    def serve() -> None:
+    def serve() -> NoReturn:
         server = _endpoint("Server", namespace, port=port, bind_address=bind_address)
-        failures = 0
-        while failures < _MOST_FAILURES:
+        failures = code = 0
+        while code != _LISTEN_FAILED and failures < _MOST_FAILURES:
             os.write(ready, b".")
             code = server.lib.iperf_run_server(server._test)
-            if code == _LISTEN_FAILED:
-                return
             failures = failures + 1 if code else 0
             server.lib.iperf_reset_test(server._test)
+        raise JobError(f"it cannot serve port {port} of {bind_address}")
 
     _wrapper()
-    return {"pid": _fork(serve, keep=fds)}
+    return {"pid": _fork(serve, ready, keep=fds)}
 
 
 def stop_server(fds: list[int], pid: int) -> dict[str, Any]:
@@ -82,17 +82,17 @@ def run_client(fds: list[int], settings: dict[str, Any], options: dict[str, Any]
     """
     out, into = os.pipe()
 
-    def ask() -> None:
+    def ask() -> dict[str, Any]:
         client = _endpoint("Client", fds[0], **settings)
         for name, value in options.items():
             _set(client, name, value)
         result = client.run()
-        text = {"error": result.error} if result.error else {"end": result.json["end"]}
-        with os.fdopen(into, "w", encoding="utf-8") as pipe:
-            json.dump(text, pipe)
+        if result.error:
+            raise JobError(result.error)
+        return {"end": result.json["end"]}
 
     _wrapper()
-    pid = _fork(ask, keep=[*fds, into])
+    pid = _fork(ask, into, keep=[*fds, into])
     os.close(into)
     with os.fdopen(out, encoding="utf-8", errors="replace") as pipe:
         text = pipe.read()
@@ -101,60 +101,72 @@ def run_client(fds: list[int], settings: dict[str, Any], options: dict[str, Any]
         found: dict[str, Any] = json.loads(text)
     except ValueError:
         raise JobError(_ending(os.waitstatus_to_exitcode(status))) from None
+    if "missing" in found:
+        raise MissingError(found["missing"])
     if "error" in found:
         raise JobError(found["error"])
     return found
 
 
 def _ending(code: int) -> str:
-    if code < 0:
-        return f"killed by {signal.Signals(-code).name}"
-    return "libiperf's result cannot be read" if code else "ended without a result"
+    return f"killed by {signal.Signals(-code).name}" if code < 0 else "ended without a result"
 
 
 def _wrapper() -> Any:
     """The wrapper's module; imported before the fork, so that no child does it again.
 
     Raises:
-        MissingError: It, or libiperf, is not installed.
+        MissingError: It is not installed.
     """
     try:
         import iperf3
-
-        ctypes.CDLL(getattr(iperf3, "LIBRARY", _LIBRARY))
     except ImportError:
         raise MissingError("the Python package iperf3") from None
-    except OSError:
-        raise MissingError("libiperf") from None
     return iperf3
 
 
-def _fork(work: Callable[[], None], keep: list[int]) -> int:
-    """Run `work` in a child that ends with it, dies with us, and has only the descriptors kept."""
+def _fork(work: Callable[[], dict[str, Any]], report: int, keep: list[int]) -> int:
+    """Run `work` in a child that dies with us and has only the descriptors kept.
+
+    What the work returns, or what went wrong, the child writes to `report` as JSON.
+    """
     parent = os.getpid()
     pid = os.fork()
     if not pid:
-        _child(work, keep, parent)
+        _child(work, report, keep, parent)
     return pid
 
 
-def _child(work: Callable[[], None], keep: list[int], parent: int) -> NoReturn:
-    code = 1
+def _child(
+    work: Callable[[], dict[str, Any]], report: int, keep: list[int], parent: int
+) -> NoReturn:
     try:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() == parent:
             edges = [2, *sorted(keep), os.sysconf("SC_OPEN_MAX")]
             for before, after in itertools.pairwise(edges):
                 os.closerange(before + 1, after)
-            work()
-            code = 0
+            with os.fdopen(report, "w", encoding="utf-8") as pipe:
+                json.dump(_reported(work), pipe)
     finally:
-        os._exit(code)  # neither the wrapper's __del__ nor our caller's frames
+        os._exit(0)  # neither the wrapper's __del__ nor our caller's frames
+
+
+def _reported(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return work()
+    except JobError as error:
+        return {"error": str(error)}
+    except OSError as error:
+        return {"missing": "libiperf"} if "libiperf" in str(error) else {"error": str(error)}
+    except (ValueError, KeyError, TypeError) as error:  # the wrapper on JSON that is cut off
+        return {"error": f"libiperf's result cannot be read ({error!r})"}
 
 
 def _endpoint(kind: str, namespace: int, **settings: Any) -> Any:
     """The wrapper's Client or Server, inside its namespace, its settings made."""
-    if _libc.setns(namespace, _CLONE_NEWNET):
+    there = os.fstat(namespace).st_ino != Path("/proc/self/ns/net").stat().st_ino
+    if there and _libc.setns(namespace, _CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), "cannot enter a network namespace")
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, 1)
