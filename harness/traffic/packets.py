@@ -112,9 +112,9 @@ class PacketFlow(Connected):
 
     def _send(self) -> None:
         sent = _libc.sendmmsg(self.ends[0].fileno(), self._messages, BATCH, 0)
-        if sent != BATCH:  # a blocking socket takes all, or says why not
-            reason = os.strerror(ctypes.get_errno()) if sent < 0 else f"only {sent} of {BATCH}"
-            raise TrafficError(f"{self.name}: cannot send ({reason})")
+        if sent != BATCH:  # an error after the first is swallowed: sendmmsg(2), BUGS
+            reason = os.strerror(ctypes.get_errno()) if sent < 0 else f"{sent} of {BATCH} taken"
+            raise TrafficError(f"{self.name}: cannot send ({reason})", "is the receiver there?")
 
     def _receive(self) -> int:
         """How many of a batch have arrived; what an earlier one left behind may be among them."""
