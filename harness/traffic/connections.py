@@ -14,8 +14,8 @@ from types import TracebackType
 from harness.errors import TrafficError
 from harness.netns import NetNS
 from harness.topology import Family
+from harness.traffic import sockets
 from harness.traffic.samples import checked, collector_off
-from harness.traffic.sockets import DEADLINE
 
 _BACKLOG = 16
 
@@ -73,7 +73,7 @@ class Connections:
             both close().
 
         Raises:
-            TrafficError: A connection was refused, lost, or not done in two seconds; or there is no
+            TrafficError: A connection was refused, lost, or not done in five seconds; or there is no
                 port left.
         """
         durations: list[int] = []
@@ -93,7 +93,7 @@ class Connections:
 
     def _one(self, target: tuple[str, int]) -> None:
         with socket.socket(self._family.af, socket.SOCK_STREAM) as asking:
-            asking.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, DEADLINE)
+            asking.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, sockets.DEADLINE)
             asking.connect(target)
             with self._listener.accept()[0] as answering:
                 for sender, receiver in ((asking, answering), (answering, asking)):

@@ -13,8 +13,8 @@ from harness.errors import TrafficError
 from harness.netns import NetNS
 from harness.topology import Family
 
-_SECONDS = 2
-#: Two seconds as SO_RCVTIMEO and SO_SNDTIMEO take it, struct timeval; then calls fail with EAGAIN.
+_SECONDS = 5
+#: Five seconds as SO_RCVTIMEO and SO_SNDTIMEO take it, struct timeval; then calls fail with EAGAIN.
 DEADLINE = struct.pack("@ll", _SECONDS, 0)
 Pair = tuple[socket.socket, socket.socket]
 
@@ -98,7 +98,7 @@ def tcp_pair(
         window: Socket buffers of both ends, bytes; 0 leaves them to the kernel.
 
     Raises:
-        TrafficError: There was no connection within two seconds.
+        TrafficError: There was no connection within five seconds.
     """
     ends: list[socket.socket] = []
     try:

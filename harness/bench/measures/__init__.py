@@ -15,9 +15,9 @@ from harness.bench.measures.program_cost import ProgramCost
 from harness.bench.measures.program_run_time import ProgramRunTime
 from harness.bench.measures.round_trip import RoundTrip
 from harness.bench.measures.throughput import Throughput
-from harness.bench.measures.turn import Turn
+from harness.bench.measures.turn import Sampler, Turn
 from harness.bench.measures.under_load import RoundTripLoaded
-from harness.bench.rounds import Plan, Sampler
+from harness.bench.rounds import Plan
 from harness.bench.verdict import Better
 from harness.topology import Family
 
@@ -28,8 +28,7 @@ class Measure(Protocol):
     """A way to get numbers out of a built arm.
 
     Several arms are open at once and take turns, so what is opened must be idle between its turns;
-    a turn is a fraction of a second. What a sampler returns may be a `Turn`, which carries side
-    figures besides the samples. A measure with a thousand samples or more over a run (each a
+    a turn is a fraction of a second. A measure with a thousand samples or more over a run (each a
     single event, not a mean) has percentiles that mean something.
     """
 

@@ -10,8 +10,8 @@ from statistics import median
 from typing import ClassVar
 
 from harness.bench.arms import BuiltArm
-from harness.bench.measures.turn import Turn
-from harness.bench.rounds import Plan, Sampler
+from harness.bench.measures.turn import Sampler, Turn
+from harness.bench.rounds import Plan
 from harness.bench.verdict import Better
 from harness.topology import Family
 from harness.traffic.across import AcrossFlow

@@ -11,10 +11,11 @@ from typing import ClassVar
 
 from harness.bench.arms import BuiltArm
 from harness.bench.measures.programs import installed_programs
-from harness.bench.measures.turn import Turn
-from harness.bench.rounds import Plan, Sampler
+from harness.bench.measures.turn import Sampler, Turn
+from harness.bench.rounds import Plan
 from harness.bench.verdict import Better
 from harness.bpf.run_time import RunTime, program_run_time, run_time_statistics
+from harness.datapath.bpf import PROGRAMS
 from harness.errors import TrafficError
 from harness.topology import Family
 from harness.traffic.cpus import held, one_cpu
@@ -90,7 +91,7 @@ class ProgramRunTime:
 def _total(arm: BuiltArm) -> RunTime:
     """Over all programs of all nodes."""
     total = RunTime(0, 0)
-    for module in installed_programs(arm).values():
-        for name in module.tags():
-            total += program_run_time(module.fd(name))
+    for installed in installed_programs(arm).values():
+        for name in PROGRAMS:
+            total += program_run_time(installed.module.fd(name))
     return total

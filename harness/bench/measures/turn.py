@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from harness.errors import TrafficError
 
@@ -34,3 +34,7 @@ class Turn(list[float]):
                     f"a turn gave the sample {sample}, not a positive number",
                     "the machine's clock cannot be trusted",
                 )
+
+
+#: Takes a turn of one arm.
+Sampler = Callable[[], Turn]
