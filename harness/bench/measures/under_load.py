@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measure: the round trip while a stream takes the same path. Floor 7."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import median
+from typing import ClassVar
+
+from harness.bench.arms import BuiltArm
+from harness.bench.measures.turn import Sampler, Turn
+from harness.bench.rounds import Plan
+from harness.bench.verdict import Better
+from harness.topology import Family
+from harness.traffic.across import AcrossFlow
+from harness.traffic.bulk import loaded
+from harness.traffic.cpus import two_cpus
+
+
+@dataclass(frozen=True)
+class RoundTripLoaded:
+    """As across CPUs, while a TCP stream flows from the same client's CPU to the server's.
+
+    The stream is paced to a fixed rate, so that every arm bears the same load: were it left to run
+    as fast as it can, the faster path would be measured under the heavier load.
+
+    Attributes:
+        rate: Of the stream, bit/s.
+        size: Payload of request and of reply, bytes.
+        trips: Round trips in a turn.
+    """
+
+    rate: int = 4_000_000_000
+    size: int = 1
+    trips: int = 100
+    name: ClassVar[str] = "round trip under load"
+    unit: ClassVar[str] = "ns"
+    better: ClassVar[Better] = "lower"
+    plan: ClassVar[Plan] = Plan(builds=28, rounds=4)
+
+    def describe(self) -> str:
+        """Protocol, payload, load and how it is done."""
+        return (
+            f"UDP {self.size} B, client and server asleep on a CPU each, which a TCP Reno stream"
+            f" paced to {self.rate / 1e9:g} Gbit/s shares, {self.trips} a turn"
+        )
+
+    def applies(self, arm: BuiltArm) -> bool:
+        """To every arm."""
+        del arm
+        return True
+
+    @contextmanager
+    def opened(self, arm: BuiltArm, family: Family) -> Iterator[Sampler]:
+        """Connect; a turn is `trips` samples, the stream flows within it only."""
+        cpus = two_cpus()
+        ends = (arm.client.ns, arm.server.ns, family, arm.addresses(family))
+        with AcrossFlow(*ends, cpus, self.size) as flow:
+
+            def turn() -> Turn:
+                with loaded(*ends, cpus, self.rate) as load:
+                    found = flow.burst(self.trips).durations
+                return Turn(found, {"load_bits_per_second": load.bits_per_second})
+
+            yield turn
+
+    def value(self, samples: list[float]) -> float:
+        """The median."""
+        return median(samples)
+
+    def shown(self, value: float) -> str:
+        """In microseconds."""
+        return f"{value / 1000:.1f} us"
