@@ -95,7 +95,7 @@ def _slowed(turns: int) -> HostRouting:
     last = "#else\n\treturn redirected("
     loop = f"\tfor (int i = 0; i < {turns}; i++)\n\t\tbpf_get_prandom_u32();\n"
     patch = Patch("local_delivery.c", last, last.replace("\treturn", f"{loop}\treturn"))
-    return HostRouting(f"bpf slowed by {turns} turns", plain.needs, patches=(patch,))
+    return HostRouting(f"bpf slowed by {turns} turns", plain.summary, plain.needs, patches=(patch,))
 
 
 def measure_building(benchmark: Any, testbed: str, aim_ms: int) -> str:

@@ -32,8 +32,7 @@ class Task:
 
     def applies(self, arm: BuiltArm) -> bool:
         """Whether the measure can be taken of that arm."""
-        applies = getattr(self.measure, "applies", None)
-        return applies is None or bool(applies(arm))
+        return self.measure.applies(arm)
 
     def __str__(self) -> str:
         return f"{self.measure.name} {self.measure.describe()} {self.family.name}"

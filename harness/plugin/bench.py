@@ -20,18 +20,9 @@ from harness.plugin.bench_progress import Show
 from harness.plugin.bench_session import BenchSession, Curve
 from harness.plugin.bench_table import summary
 from harness.plugin.options import settings
+from harness.plugin.record import document
 from harness.topology import Family
 from testbeds import find
-
-try:
-    from harness.plugin.record import document
-except ImportError:
-
-    def document(config: pytest.Config) -> dict[str, object]:  # until records are merged
-        """Nothing keeps it."""
-        del config
-        return {}
-
 
 SESSION = pytest.StashKey[BenchSession]()
 LINES = pytest.StashKey[list[str]]()
