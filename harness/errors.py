@@ -90,6 +90,18 @@ class TrafficError(HarnessError):
     exit_code = 18
 
 
+class KernelSourceError(HarnessError):
+    """A kernel to boot cannot be had: no such version, no mirror, a wrong signature, no image."""
+
+    exit_code = 22
+
+
+class GuestError(HarnessError):
+    """A virtual machine could not be started, or did not come to its end."""
+
+    exit_code = 23
+
+
 class UnlikeError(HarnessError):
     """Two records were to be compared whose machines, kernels, rules or settings are unlike."""
 
@@ -99,6 +111,7 @@ class UnlikeError(HarnessError):
 # Answers of the command line that are no errors.
 LEGACY = 20
 NOT_PROVEN = 21
+FAILED_ON_KERNEL = 24
 REGRESSED = 26
 
 EXIT_CODES: dict[int, str] = {
@@ -114,6 +127,9 @@ EXIT_CODES: dict[int, str] = {
     19: "any other error of the harness",
     LEGACY: "BPF was required and host routing is Legacy (`hostroute status --require bpf`)",
     NOT_PROVEN: "BPF was claimed and not proven (`hostroute status --verify`)",
+    22: "a kernel cannot be had: no such version, no mirror, a wrong signature, no image in it",
+    23: "a virtual machine could not be started, panicked, hung or ran out of room",
+    FAILED_ON_KERNEL: "tests failed on at least one kernel (`hostroute kernels run`)",
     25: "records of unlike machines, kernels, rules or settings were to be compared",
     REGRESSED: "worse than the base, or something of it missing (`hostroute results gate`)",
 }

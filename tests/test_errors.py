@@ -15,6 +15,7 @@ def test_exit_codes_are_unique_explained_and_clear_of_pytests():
     assert set(EXIT_CODES) == {
         *codes,
         errors.LEGACY,
+        errors.FAILED_ON_KERNEL,
         errors.NOT_PROVEN,
         errors.REGRESSED,
     }

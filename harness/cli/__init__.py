@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from harness import __version__
-from harness.cli import datapaths, report, results, shell, status, testbeds
+from harness.cli import datapaths, kernels, report, results, shell, status, testbeds
 from harness.errors import EXIT_CODES, HarnessError
 
 COMMANDS = {
@@ -22,6 +22,7 @@ COMMANDS = {
         shell.COMMAND,
         results.COMMAND,
         report.COMMAND,
+        kernels.COMMAND,
     )
 }
 USAGE, INTERRUPTED, PIPE_CLOSED = 2, 130, 141  # 128 + SIGINT, 128 + SIGPIPE: as a shell says it
@@ -62,7 +63,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code; what can go wrong is a line on stderr, never a traceback.
     """
-    arguments = _parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    # What follows -- is for the program that a command runs; argparse cannot keep it apart.
+    end = words.index("--") if "--" in words else len(words)
+    arguments = _parser().parse_args(words[:end], argparse.Namespace(passed=words[end + 1 :]))
     try:
         code = COMMANDS[arguments.command].run(arguments)
         sys.stdout.flush()

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The catalogue of kernels, kernels.toml beside this. Floor 6."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+CATALOGUE = Path(__file__).with_name("kernels.toml")
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What kernels.toml says.
+
+    Attributes:
+        default: Version prefixes, oldest first, that are run when none is named.
+        suites: Archive (`main`, `security`) → the suites of it that hold kernels.
+        modules: Group (`boot`, `testbed`, `wanted`) → module → its option, and what it is for.
+    """
+
+    default: tuple[str, ...]
+    suites: dict[str, tuple[str, ...]]
+    modules: dict[str, dict[str, str]]
+
+
+@lru_cache(maxsize=1)
+def catalogue() -> Catalogue:
+    """The catalogue, read once."""
+    table = tomllib.loads(CATALOGUE.read_text(encoding="utf-8"))
+    return Catalogue(
+        tuple(table["default"]),
+        {archive: tuple(suites) for archive, suites in table["suites"].items()},
+        table["modules"],
+    )

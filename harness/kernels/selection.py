@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""pytest's arguments, tried on the host before a kernel is booted for them. Floor 6."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.errors import UnknownNameError
+
+#: Options that cannot work in a guest, and why.
+REFUSED: dict[str, str] = {
+    "--pause": "a guest has no terminal: use `hostroute kernels shell`",
+    "--pdb": "a guest has no terminal: use `hostroute kernels shell`",
+    "--trace": "a guest has no terminal: use `hostroute kernels shell`",
+    "--junitxml": "every kernel has its own: it is among the results",
+    "--junit-xml": "every kernel has its own: it is among the results",
+    "--results": "name it before the --: what a guest writes elsewhere is gone with it",
+    "--basetemp": "what a guest writes elsewhere is gone with it",
+    "--debug": "what a guest writes elsewhere is gone with it",
+}
+#: What every run of pytest in a guest has.
+ALWAYS = ("-p", "no:cacheprovider")
+_NO_TESTS = 5
+_DEADLINE = 180.0
+
+
+def command(arguments: Sequence[str]) -> list[str]:
+    """The command that runs pytest with these arguments."""
+    return [sys.executable, "-m", "pytest", *ALWAYS, *arguments]
+
+
+def check(arguments: Sequence[str], directory: Path) -> None:
+    """Let pytest collect on the host what a guest is to run.
+
+    It leaves the bytecode of the test modules behind, which spares every guest compiling them.
+
+    Raises:
+        UnknownNameError: An option cannot work in a guest, or pytest does not know it, or no test
+            is selected.
+    """
+    for argument in arguments:
+        name = argument.partition("=")[0]
+        if name in REFUSED:
+            raise UnknownNameError(f"{name} cannot work in a guest", REFUSED[name])
+    try:
+        ended = subprocess.run(
+            [*command(arguments), "--collect-only", "-q"], cwd=directory, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=_DEADLINE, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise UnknownNameError(f"pytest does not collect within {_DEADLINE:g} s here") from None
+    if ended.returncode == 0:
+        return
+    shown = " ".join(arguments) or "no arguments"
+    if ended.returncode == _NO_TESTS:
+        raise UnknownNameError(f"pytest selects no test with {shown}", "look at -m and -k")
+    lines = [line for line in (ended.stderr + ended.stdout).splitlines() if line.strip()]
+    telling = [line for line in lines if line.startswith(("ERROR", "Exit: ", "E  "))]
+    said = (telling or lines or ["no reason given"])[0].removeprefix("ERROR: ").strip()
+    raise UnknownNameError(f"pytest refuses {shown}", said.removeprefix("Exit: hostroute: "))

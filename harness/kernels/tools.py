@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The programs that only other kernels need, and where caches are. Floor 6."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+from pathlib import Path
+
+from harness import process
+from harness.errors import MissingToolError
+
+#: Program → the Debian package that holds it. `process.TOOLS` lists what every testbed needs.
+TOOLS: dict[str, str] = {
+    "apt-cache": "apt",
+    "apt-config": "apt",
+    "apt-get": "apt",
+    "busybox": "busybox-static",
+    "depmod": "kmod",
+    "dpkg": "dpkg",
+    "dpkg-deb": "dpkg",
+    "file": "file",
+    "mkfs.ext4": "e2fsprogs",
+    "modprobe": "kmod",
+}
+
+#: platform.machine() → QEMU's program and the package that holds it.
+_QEMU = {
+    "x86_64": ("qemu-system-x86_64", "qemu-system-x86"),
+    "aarch64": ("qemu-system-aarch64", "qemu-system-arm"),
+}
+
+
+def find_tool(name: str) -> str:
+    """The path of a program.
+
+    Raises:
+        MissingToolError: It is not installed, and which package holds it.
+    """
+    try:
+        return process.find_tool(name)
+    except MissingToolError as error:
+        if name not in TOOLS:
+            raise
+        raise MissingToolError(error.what, f"run `apt-get install {TOOLS[name]}`") from None
+
+
+def run(argv: list[str], timeout: float = 60.0, **environment: str) -> str:
+    """Run a program to its end, as `process.run`, with variables added to its environment."""
+    find_tool(argv[0])
+    variables = [f"{name}={value}" for name, value in {"LC_ALL": "C", **environment}.items()]
+    return process.run(["env", *variables, *argv], timeout=timeout)
+
+
+def qemu() -> str:
+    """QEMU for this machine's architecture.
+
+    Raises:
+        MissingToolError: It is not installed.
+    """
+    name, package = _QEMU.get(platform.machine(), (f"qemu-system-{platform.machine()}", "qemu"))
+    found = shutil.which(name)
+    if found is None:
+        raise MissingToolError(
+            f"QEMU is not installed (no {name})",
+            f"run `apt-get install --no-install-recommends {package}`",
+        )
+    return found
+
+
+def virtme_run() -> list[str]:
+    """The command of virtme-ng's `virtme-run`.
+
+    Raises:
+        MissingToolError: virtme-ng is not installed.
+    """
+    if importlib.util.find_spec("virtme") is not None:
+        return [sys.executable, "-m", "virtme.commands.run"]
+    found = shutil.which("virtme-run")
+    if found is None:
+        raise MissingToolError(
+            "vng is not installed", f"run `{sys.executable} -m pip install virtme-ng`"
+        )
+    return [found]
+
+
+def cache_root() -> Path:
+    """Where kernels and images are kept: $XDG_CACHE_HOME/hostroute."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    # The specification has relative paths ignored.
+    root = Path(base) if base.startswith("/") else Path.home() / ".cache"
+    return root / "hostroute"
