@@ -18,10 +18,10 @@ from harness.errors import TrafficError
 from harness.hooks import detach_all
 from harness.topology import Family
 from harness.traffic import iperf, sockets
-from harness.traffic.across import AcrossFlow
 from harness.traffic.cpus import two_cpus
 from harness.traffic.inline import InlineFlow
 from harness.traffic.iperf import Iperf, Stream
+from harness.traffic.process_flow import ProcessFlow
 from harness.traffic.workers import PROGRAM, close_workers
 from testbeds.measuring import arm
 
@@ -198,7 +198,7 @@ def test_bench_round_trip_over_a_link_that_goes_down(built, family, protocol):
 
 def test_bench_round_trip_whose_server_is_killed(built):
     ends = (built.client.ns, built.server.ns, Family.ipv4, built.addresses(Family.ipv4))
-    with AcrossFlow(*ends, two_cpus()) as flow:
+    with ProcessFlow(*ends, two_cpus()) as flow:
         flow.burst(5)
         for pid in workers():
             os.kill(pid, signal.SIGSTOP)  # so that neither has answered when it is killed
