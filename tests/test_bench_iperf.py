@@ -258,6 +258,8 @@ def test_a_server_killed_between_two_tests(libiperf):
     with Iperf(*ends()) as pair:
         pair.run()
         os.kill(pair._pid, signal.SIGKILL)
+        while pair._pid in descendants():
+            pass
         with pytest.raises(TrafficError, match="server in pod2: it was killed"):
             pair.run()
 
