@@ -29,9 +29,23 @@ PROC_NET_TCP6 = """\
 """
 
 
+INTERVALS = [
+    {"seconds": 0.001, "bits_per_second": 3e9},
+    {"seconds": 0.0021, "bits_per_second": 0},
+    {"seconds": 0.001, "bits_per_second": 1e9},
+    {"seconds": 0.0003, "bits_per_second": 9e9},
+]
+
+
 def test_what_the_receiver_counted_is_the_result():
-    result = parse_result(TCP)
+    result = parse_result({"end": TCP, "intervals": INTERVALS}, 0.001)
     assert (result.bits_per_second, result.seconds, result.retransmits) == (2e9, 1.0, 3)
+
+
+def test_intervals_are_rates_but_for_those_cut_short_or_stalled():
+    result = parse_result({"end": TCP, "intervals": INTERVALS}, 0.001)
+    assert result.rates == [3e9, 1e9]
+    assert result.stalled == 1
 
 
 @pytest.mark.parametrize(
@@ -46,14 +60,20 @@ def test_what_the_receiver_counted_is_the_result():
 )
 def test_a_summary_without_its_fields_is_an_error(end):
     with pytest.raises(TrafficError, match="lacks a field"):
-        parse_result(end)
+        parse_result({"end": end, "intervals": []}, 0.001)
+
+
+@pytest.mark.parametrize("intervals", [None, [None], [{}], [{"seconds": "long"}]])
+def test_intervals_without_their_fields_are_an_error(intervals):
+    with pytest.raises(TrafficError, match="lacks a field"):
+        parse_result({"end": TCP, "intervals": intervals}, 0.001)
 
 
 @pytest.mark.parametrize(("bits", "seconds"), [(0, 1.0), (1.0, 0), (float("nan"), 1), (-1, 1)])
 def test_nothing_received_is_an_error(bits, seconds):
     received = {"bits_per_second": bits, "seconds": seconds}
     with pytest.raises(TrafficError, match="no byte arrived"):
-        parse_result({"sum_received": received, "sum_sent": {}})
+        parse_result({"end": {"sum_received": received, "sum_sent": {}}, "intervals": []}, 0.001)
 
 
 def test_listening_is_told_from_connected():
@@ -72,7 +92,9 @@ def test_nothing_to_send_is_refused(nothing):
 def test_a_window_is_set_only_if_asked_for():
     assert Stream(window=1 << 17).options()["socket_bufsize"] == 1 << 17
     assert "socket_bufsize" not in Stream().options()
-    assert Stream(size=1 << 20).options()["bytes"] == 1 << 20
+    options = Stream(size=1 << 20, interval=0.002).options()
+    assert (options["bytes"], options["stats_interval"]) == (1 << 20, 0.002)
+    assert options["stats_interval"] == options["reporter_interval"]
 
 
 @pytest.fixture
@@ -108,7 +130,8 @@ import os, socket, time
 
 class Result:
     def __init__(self, error=None, end={end!r}):
-        self.error, self.json = error, {{"end": end}}
+        parts = [{{"sum": {{"seconds": 0.001, "bits_per_second": 2e9}}}}]
+        self.error, self.json = error, {{"end": end, "intervals": parts}}
 
 class Library:
     def iperf_run_server(self, test):
@@ -142,7 +165,8 @@ def fake(client="return Result()", server=SERVES):
 
 def test_a_result_comes_back(libiperf):
     libiperf(fake())
-    assert stream().bits_per_second == 2e9
+    result = stream()
+    assert (result.bits_per_second, result.rates) == (2e9, [2e9])
 
 
 def test_one_server_serves_test_after_test(libiperf):
@@ -234,6 +258,8 @@ def test_a_server_killed_between_two_tests(libiperf):
     with Iperf(*ends()) as pair:
         pair.run()
         os.kill(pair._pid, signal.SIGKILL)
+        while pair._pid in descendants():
+            pass
         with pytest.raises(TrafficError, match="server in pod2: it was killed"):
             pair.run()
 

@@ -12,10 +12,10 @@ import pytest
 
 from harness.errors import TrafficError
 from harness.traffic import bulk, sockets
-from harness.traffic.across import AcrossFlow
 from harness.traffic.bulk import BulkFlow, loaded
 from harness.traffic.connections import Connections
 from harness.traffic.packets import BATCH, PacketFlow
+from harness.traffic.process_flow import ProcessFlow
 from harness.traffic.samples import checked
 from harness.traffic.sockets import let_block, tcp_pair, udp_pair
 from harness.traffic.worker_jobs.cpu_time import CpuClock
@@ -54,7 +54,7 @@ def impatient(monkeypatch):
 
 
 def test_a_burst_across_processes_times_every_round_trip():
-    with AcrossFlow(*ends(), cpus()) as flow:
+    with ProcessFlow(*ends(), cpus()) as flow:
         burst = flow.burst(300)
     assert len(burst.durations) == 300
     assert min(burst.durations) > 0
@@ -63,14 +63,14 @@ def test_a_burst_across_processes_times_every_round_trip():
 
 @counts_cpu_time
 def test_a_burst_s_cpu_time_is_that_of_both_processes():
-    with AcrossFlow(*ends(), cpus()) as flow:
+    with ProcessFlow(*ends(), cpus()) as flow:
         burst = flow.burst(2000, cpu_time=True)
     assert 0 < burst.cpu < 2.2 * sum(burst.durations)
     assert 0 <= burst.user < burst.cpu + 2e7  # sampled every 10 ms at the worst, twice
 
 
 def test_a_reply_that_never_comes_is_an_error(impatient):
-    with AcrossFlow(*ends(), cpus()) as flow:
+    with ProcessFlow(*ends(), cpus()) as flow:
         deaf = Here().socket(socket.AF_INET, socket.SOCK_DGRAM)
         deaf.bind(("127.0.0.1", 0))
         flow.ends[0].connect(deaf.getsockname())
@@ -79,7 +79,7 @@ def test_a_reply_that_never_comes_is_an_error(impatient):
 
 
 def test_nobody_there_is_an_error(impatient):
-    with AcrossFlow(*ends(), cpus()) as flow:
+    with ProcessFlow(*ends(), cpus()) as flow:
         flow.ends[0].connect(("127.0.0.1", 9))
         with pytest.raises(TrafficError, match="pod1: request 1 of 5: Connection refused"):
             flow.burst(5)
@@ -240,7 +240,7 @@ def test_an_address_that_cannot_be_had_is_an_error():
 
 
 def test_a_deadline_holds_in_every_process_that_has_the_socket(impatient):
-    with AcrossFlow(*ends(), cpus()) as flow:
+    with ProcessFlow(*ends(), cpus()) as flow:
         let_block(flow.ends[0])
         started = time.monotonic()
         with pytest.raises(BlockingIOError):

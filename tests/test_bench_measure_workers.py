@@ -125,6 +125,17 @@ def test_a_cpu_that_is_not_there_is_an_error(cpu):
 
 
 @needs_two_cpus
+def test_a_job_that_is_not_pinned_does_not_stay_where_the_last_one_was():
+    ours, theirs = silent_pair(seconds=60)
+    with ours, theirs, workers("client") as (worker,):
+        for pinned in (list(cpus()[:1]), []):
+            theirs.send(b"?")
+            worker.begin("answer", "server", [ours], cpus=pinned, trips=1, size=1)
+            worker.result()
+        assert os.sched_getaffinity(worker.pid) >= os.sched_getaffinity(0)
+
+
+@needs_two_cpus
 def test_a_cpu_that_is_taken_away_in_mid_job_is_an_error():
     """As the kernel does to threads of a CPU that goes offline: their mask is widened."""
     ours, theirs = silent_pair(seconds=60)

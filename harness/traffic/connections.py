@@ -73,8 +73,7 @@ class Connections:
             both close().
 
         Raises:
-            TrafficError: A connection was refused, lost, or not done in five seconds, or there is
-                no port left.
+            TrafficError: A connection was refused, lost, or not done in time; or no port is left.
         """
         durations: list[int] = []
         target = self._listener.getsockname()[:2]

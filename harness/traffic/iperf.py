@@ -35,6 +35,7 @@ class Stream:
         streams: How many connections at once.
         reverse: The server sends.
         window: Socket buffers of both ends, bytes; 0 leaves them to the kernel.
+        interval: Seconds between the client's own counts.
         cpus: The client's and the server's CPU; None pins neither.
         grace: Seconds after which a test counts as hung.
     """
@@ -43,6 +44,7 @@ class Stream:
     streams: int = 1
     reverse: bool = False
     window: int = 0
+    interval: float = 0.001
     cpus: tuple[int, int] | None = None
     grace: float = 15.0
 
@@ -62,6 +64,8 @@ class Stream:
             "bytes": self.size,
             "connect_timeout": _CONNECT_MS,
             "duration": 0,
+            "reporter_interval": self.interval,
+            "stats_interval": self.interval,
         }
         return chosen | ({"socket_bufsize": self.window} if self.window else {})
 
@@ -71,31 +75,41 @@ class StreamResult:
     """What arrived.
 
     Attributes:
-        bits_per_second: As the receiver counted them, all streams together.
+        bits_per_second: As the receiver counted them over the whole test, all streams together.
         seconds: How long it received.
         retransmits: TCP segments sent again.
-        end: libiperf's whole summary, its key `end`.
+        rates: Bit/s of each interval in which anything moved, as the client counted them; those
+            cut short by the test's end are left out.
+        stalled: Intervals in which nothing moved.
     """
 
     bits_per_second: float
     seconds: float
     retransmits: int
-    end: dict[str, Any]
+    rates: list[float]
+    stalled: int
 
 
-def parse_result(end: dict[str, Any]) -> StreamResult:
-    """Read libiperf's summary.
+def parse_result(found: dict[str, Any], interval: float) -> StreamResult:
+    """Read libiperf's result.
+
+    Args:
+        found: Its `end`, and the sums of its `intervals`.
+        interval: Seconds that an interval was to last.
 
     Raises:
         TrafficError: It lacks what it must have, or nothing arrived.
     """
     try:
-        received = end["sum_received"]
+        received, sent = found["end"]["sum_received"], found["end"]["sum_sent"]
+        rates = [float(part["bits_per_second"]) for part in found["intervals"]
+                 if part["seconds"] > interval / 2]  # fmt: skip
         result = StreamResult(
             bits_per_second=float(received["bits_per_second"]),
             seconds=float(received["seconds"]),
-            retransmits=int(end["sum_sent"].get("retransmits", 0)),
-            end=end,
+            retransmits=int(sent.get("retransmits", 0)),
+            rates=[rate for rate in rates if rate],
+            stalled=rates.count(0),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise TrafficError(
@@ -182,7 +196,7 @@ class Iperf:
         with workers("client") as (worker,):
             worker.begin("iperf client", f"iperf3 client in {self._client.name}", [self._client],
                          self._cpus[0], settings=settings, options=self.spec.options())  # fmt: skip
-            return parse_result(worker.result(self.spec.grace)["end"])
+            return parse_result(worker.result(self.spec.grace), self.spec.interval)
 
     def _await_listening(self) -> None:
         """Wait until the server says that it is about to listen, and then until it does.

@@ -93,7 +93,7 @@ class Worker:
             job: Its name in `worker_jobs.JOBS`.
             who: What to call it in errors: `client in pod1`.
             fds: What the job is about.
-            cpus: CPUs to pin it to; none: those it has.
+            cpus: CPUs to pin it to; none: all that are allowed.
             cpu_time: Count its CPU time; see `worker_jobs/cpu_time.py`.
             **spec: What the job takes.
         """

@@ -18,10 +18,10 @@ from harness.errors import TrafficError
 from harness.hooks import detach_all
 from harness.topology import Family
 from harness.traffic import iperf, sockets
-from harness.traffic.across import AcrossFlow
 from harness.traffic.cpus import two_cpus
 from harness.traffic.inline import InlineFlow
 from harness.traffic.iperf import Iperf, Stream
+from harness.traffic.process_flow import ProcessFlow
 from harness.traffic.workers import PROGRAM, close_workers
 from testbeds.measuring import arm
 
@@ -198,7 +198,7 @@ def test_bench_round_trip_over_a_link_that_goes_down(built, family, protocol):
 
 def test_bench_round_trip_whose_server_is_killed(built):
     ends = (built.client.ns, built.server.ns, Family.ipv4, built.addresses(Family.ipv4))
-    with AcrossFlow(*ends, two_cpus()) as flow:
+    with ProcessFlow(*ends, two_cpus()) as flow:
         flow.burst(5)
         for pid in workers():
             os.kill(pid, signal.SIGSTOP)  # so that neither has answered when it is killed
@@ -267,12 +267,13 @@ def test_bench_program_run_time_without_programs_on_the_hooks_is_refused(built, 
             turn()
 
 
-def test_bench_run_time_statistics_end_with_the_turn(built):
+def test_bench_run_time_statistics_end_with_the_measure(built):
     module = built.datapaths[0].installed.module
     ends = (built.client.ns, built.server.ns, Family.ipv4, built.addresses(Family.ipv4))
-    with MEASURES["program-run-time"].opened(built, Family.ipv4) as turn, InlineFlow(*ends) as flow:
+    with InlineFlow(*ends) as flow:
         before = program_run_time(module.fd("from_container"))
-        turn()
+        with MEASURES["program-run-time"].opened(built, Family.ipv4) as turn:
+            turn()
         measured = program_run_time(module.fd("from_container"))
         flow.burst(50)
         after = program_run_time(module.fd("from_container"))

@@ -14,8 +14,8 @@ from harness.bench.measures.turn import Sampler, Turn
 from harness.bench.rounds import Plan
 from harness.bench.verdict import Better
 from harness.topology import Family
-from harness.traffic.across import AcrossFlow
 from harness.traffic.cpus import two_cpus
+from harness.traffic.process_flow import ProcessFlow
 
 _WARM_FLOW = 50
 
@@ -53,7 +53,7 @@ class RoundTripAcrossCpus:
     def opened(self, arm: BuiltArm, family: Family) -> Iterator[Sampler]:
         """Connect, and warm up; a turn is `trips` samples."""
         ends = (arm.client.ns, arm.server.ns, family, arm.addresses(family))
-        with AcrossFlow(*ends, two_cpus(), self.size) as flow:
+        with ProcessFlow(*ends, two_cpus(), self.size) as flow:
             flow.burst(_WARM_FLOW)
             yield lambda: Turn(flow.burst(self.trips).durations)
 

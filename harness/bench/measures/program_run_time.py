@@ -56,13 +56,17 @@ class ProgramRunTime:
 
     @contextmanager
     def opened(self, arm: BuiltArm, family: Family) -> Iterator[Sampler]:
-        """Connect, and warm up; a turn is one sample. The statistics are on within a turn only."""
+        """Connect, and warm up; a turn is one sample.
+
+        The kernel's statistics are on while it is open: to switch them rewrites kernel code on
+        every CPU, which is no thing to do in each turn.
+        """
         cpu = one_cpu()
         ends = (arm.client.ns, arm.server.ns, family, arm.addresses(family))
-        with InlineFlow(*ends, "udp", self.size) as flow:
+        with InlineFlow(*ends, "udp", self.size) as flow, run_time_statistics():
 
             def turn() -> Turn:
-                with held(cpu), run_time_statistics():
+                with held(cpu):
                     before = _total(arm)
                     flow.burst(self.trips)
                     spent = _total(arm) - before

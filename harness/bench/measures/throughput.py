@@ -33,6 +33,10 @@ class Throughput:
     Nothing paces: see `harness.traffic.iperf`. Segmentation offload is on, as on any node, so the
     path is taken by packets of up to 64 KiB, and its cost is a smaller share than of small ones.
 
+    A turn's value is the median over iperf3's own intervals, which a process that takes the CPU for
+    a while does not move. The mean of the whole turn, as the receiver counted it, is beside it, and
+    how many intervals stood still.
+
     Attributes:
         streams: How many connections.
         reverse: The server sends.
@@ -54,7 +58,8 @@ class Throughput:
         streams = "1 stream" if self.streams == 1 else f"{self.streams} streams"
         return (
             f"iperf3, TCP Reno, {streams}{' reverse' if self.reverse else ''},"
-            f" window {self.window >> 10} KiB, both ends on one CPU, {self.size >> 20} MiB a turn"
+            f" window {self.window >> 10} KiB, both ends on one CPU, median of intervals of 1 ms,"
+            f" {self.size >> 20} MiB a turn"
         )
 
     def applies(self, arm: BuiltArm) -> bool:
@@ -64,7 +69,7 @@ class Throughput:
 
     @contextmanager
     def opened(self, arm: BuiltArm, family: Family) -> Iterator[Sampler]:
-        """Start the server; a turn is one test, one sample."""
+        """Start the server; a turn is one test, each interval a sample."""
         cpu = one_cpu()
         spec = Stream(
             size=self.size, streams=self.streams, reverse=self.reverse,
@@ -75,12 +80,17 @@ class Throughput:
 
             def turn() -> Turn:
                 found = iperf.run()
-                return Turn([found.bits_per_second], {"retransmits": found.retransmits})
+                extra = {
+                    "mean_bits_per_second": found.bits_per_second,
+                    "stalled_intervals": found.stalled,
+                    "retransmits": found.retransmits,
+                }
+                return Turn(map(round, found.rates), extra)
 
             yield turn
 
     def value(self, samples: list[float]) -> float:
-        """A turn's only sample."""
+        """The median over the intervals."""
         return median(samples)
 
     def shown(self, value: float) -> str:

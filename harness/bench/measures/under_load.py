@@ -14,9 +14,9 @@ from harness.bench.measures.turn import Sampler, Turn
 from harness.bench.rounds import Plan
 from harness.bench.verdict import Better
 from harness.topology import Family
-from harness.traffic.across import AcrossFlow
 from harness.traffic.bulk import loaded
 from harness.traffic.cpus import two_cpus
+from harness.traffic.process_flow import ProcessFlow
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class RoundTripLoaded:
         """Connect; a turn is `trips` samples, the stream flows within it only."""
         cpus = two_cpus()
         ends = (arm.client.ns, arm.server.ns, family, arm.addresses(family))
-        with AcrossFlow(*ends, cpus, self.size) as flow:
+        with ProcessFlow(*ends, cpus, self.size) as flow:
 
             def turn() -> Turn:
                 with loaded(*ends, cpus, self.rate) as load:

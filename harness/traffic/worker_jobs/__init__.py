@@ -55,13 +55,12 @@ def perform(order: dict[str, Any], fds: list[int]) -> dict[str, Any]:
     """Do one job.
 
     Args:
-        order: `job`, `cpus` to pin to (none: as it is), `cpu_time` to have it counted, and `spec`,
-            what the job's function takes.
+        order: `job`, `cpus` to pin to (none: all there are), `cpu_time` to have it counted, and
+            `spec`, what the job's function takes.
         fds: The descriptors the job is about.
     """
     cpus, clock = order["cpus"], CpuClock() if order["cpu_time"] else None
-    if cpus:
-        _pin(cpus)
+    _pin(cpus or list(range(os.cpu_count() or 1)))
     before = clock.read() if clock else None
     try:
         result = JOBS[order["job"]](fds, **order["spec"])
@@ -93,15 +92,16 @@ def main(descriptor: int) -> None:
         descriptor: Of the control socket.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever gives the orders
-    gc.disable()  # a collection in mid-job would be measured
     with socket.socket(fileno=descriptor) as control:
         while True:
             message, fds = _receive(control)
             if not message:
                 return
+            gc.disable()  # a collection in mid-job would be measured
             try:
                 reply = _answer_to(json.loads(message), fds)
             finally:
+                gc.enable()
                 for fd in fds:
                     os.close(fd)
             control.send(json.dumps(reply).encode())

@@ -78,7 +78,7 @@ def run_client(fds: list[int], settings: dict[str, Any], options: dict[str, Any]
         options: What only libiperf has setters for; see `_OPTIONS`.
 
     Returns:
-        `end`: that part of libiperf's result.
+        `end`, that part of libiperf's result, and `intervals`, the sums over all streams.
     """
     out, into = os.pipe()
 
@@ -89,7 +89,8 @@ def run_client(fds: list[int], settings: dict[str, Any], options: dict[str, Any]
         result = client.run()
         if result.error:
             raise JobError(result.error)
-        return {"end": result.json["end"]}
+        intervals = [interval["sum"] for interval in result.json["intervals"]]
+        return {"end": result.json["end"], "intervals": intervals}
 
     _wrapper()
     pid = _fork(ask, into, keep=[*fds, into])
@@ -186,11 +187,13 @@ _OPTIONS: dict[str, Any] = {
     "bytes": ctypes.c_uint64,  # of all streams together
     "connect_timeout": ctypes.c_int,  # milliseconds, of the control connection
     "duration": ctypes.c_int,  # seconds; 0: as many as the bytes take
+    "reporter_interval": ctypes.c_double,  # seconds
     "socket_bufsize": ctypes.c_int,  # bytes; the client tells the server
+    "stats_interval": ctypes.c_double,  # seconds
 }
 
 
-def _set(endpoint: Any, name: str, value: int) -> None:
+def _set(endpoint: Any, name: str, value: float) -> None:
     setter = getattr(endpoint.lib, f"iperf_set_test_{name}")
     setter.argtypes, setter.restype = (ctypes.c_void_p, _OPTIONS[name]), None
     setter(endpoint._test, value)

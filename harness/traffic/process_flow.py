@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Round trips between two processes on two CPUs, asleep until a packet wakes them. Floor 4.
+"""Round trips between two processes, each asleep until a packet wakes it. Floor 4.
 
-What two pods do: the sender's softirq carries the packet to the receiver's socket and wakes it on
-the other CPU. The wake-up is in the number, and is the larger part of it.
+What two pods do: the sender's softirq carries the packet to the receiver's socket and wakes it. On
+two CPUs the wake-up is the larger part of the time it takes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Burst:
     user: int = 0
 
 
-class AcrossFlow(Connected):
+class ProcessFlow(Connected):
     """Two connected UDP sockets, and a worker process for each.
 
     Attributes:
@@ -56,7 +56,7 @@ class AcrossFlow(Connected):
             server: The namespace that answers.
             family: Of both addresses.
             addresses: The client's and the server's.
-            cpus: The CPU of the client's process and of the server's.
+            cpus: The CPU of the client's process and of the server's; they may share one.
             size: Payload of request and of reply, bytes.
 
         Raises:
