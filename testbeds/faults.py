@@ -8,14 +8,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytest
-
 from harness.bpf import pool, syscall
 from harness.bpf.module import Patch, Source
-from harness.errors import CommandError
 from harness.hooks import EGRESS, INGRESS, attach, detach_all
 from harness.netns import NetNS
-from harness.plugin.fixtures import kernel_release
+from harness.plugin.fixtures import require_feature
 from harness.testbed import Actor
 
 FIRST = 1  # the priority of a program that runs before the datapath's
@@ -40,19 +37,9 @@ def netdev_drop(node: Actor, hook: str, device: str = "enp0s8") -> None:
     ))  # fmt: skip
 
 
-_NETDEV_SINCE = {"ingress": (4, 2), "egress": (5, 16)}
-
-
-def require_netdev_hook(node: Actor, hook: str) -> None:
-    """Skip where the kernel has no such netdev hook; one new enough to have it fails."""
-    chain = f"chain probe {{ type filter hook {hook} device lo priority 0; }}"
-    try:
-        node.ns.run(["nft", "-f", "-"], stdin=f"table netdev probe {{ {chain}; }}")
-    except CommandError as error:
-        since = _NETDEV_SINCE[hook]
-        if kernel_release() >= since:
-            raise
-        pytest.skip(f"no netfilter netdev {hook} hook before {since[0]}.{since[1]}: {error.stderr}")
+def require_netdev_hook(hook: str) -> None:
+    """Skip where the kernel is too old for a netdev hook, `ingress` or `egress`."""
+    require_feature(f"netdev-{hook}")
 
 
 @contextmanager

@@ -3,130 +3,26 @@
 
 from __future__ import annotations
 
-import json
 import os
 import queue
-import secrets
+import termios
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 from harness import scratch
-from harness.errors import FAILED_ON_KERNEL, GuestError, HarnessError
+from harness.errors import GuestError, HarnessError
 from harness.kernels import files, modules, outcomes
 from harness.kernels.accelerator import Accelerator, accelerator
 from harness.kernels.fetch import Fetcher
 from harness.kernels.find import find
-from harness.kernels.guest import Job, Machine, check_paths, harness_root, prepare
+from harness.kernels.guest import Job, Machine, harness_root, prepare
 from harness.kernels.image import Images, build
-from harness.kernels.kernel import Kernel
-from harness.kernels.outcomes import Outcome
-from harness.kernels.tools import find_tool, qemu, virtme_run
+from harness.kernels.result import Result, describe, write_summary
 from harness.kernels.watch import LIMITS, Ended, Limits, Watcher
 
 Say = Callable[[str], None]
-
-_QEMU_OVERHEAD = 300  # MiB: QEMU's own, and what it translates
-_PYTEST_JUDGED = (0, 1)  # tests ran, and passed or failed
-#: What a guest that came to its end leaves, and nobody needs.
-_SCAFFOLD = ("progress", "status", "qemu.log", "full", "modprobe")
-
-
-@dataclass
-class Result:
-    """What became of one kernel.
-
-    Attributes:
-        asked: What the user called it.
-        kernel: It; None: it could not be had.
-        directory: Where its results are.
-        ended: How its guest ended; None: it was not started.
-        error: Why it was not started.
-        outcomes: Of its tests.
-    """
-
-    asked: str
-    kernel: Kernel | None = None
-    directory: Path | None = None
-    ended: Ended | None = None
-    error: HarnessError | None = None
-    outcomes: list[Outcome] = field(default_factory=list)
-
-    @property
-    def name(self) -> str:
-        """For the head of a column."""
-        return self.kernel.version if self.kernel is not None else self.asked
-
-    @property
-    def trouble(self) -> str:
-        """Why there is no whole result; empty: there is."""
-        if self.error is not None:
-            return str(self.error)
-        return "not begun" if self.ended is None else self.ended.trouble
-
-    @property
-    def exit_code(self) -> int:
-        """0, `FAILED_ON_KERNEL`, or that of the error."""
-        if self.error is not None:
-            return self.error.exit_code
-        if self.ended is None or self.ended.trouble:
-            return GuestError.exit_code
-        return FAILED_ON_KERNEL if self.ended.status else 0
-
-
-def check_tools() -> None:
-    """Refuse to begin where a guest cannot be run.
-
-    Raises:
-        MissingToolError: A program is missing, and which package holds it.
-    """
-    qemu()
-    virtme_run()
-    for name in ("busybox", "file", "modprobe", "depmod", "mkfs.ext4"):
-        find_tool(name)
-
-
-def at_once(asked: int, memory: int) -> int:
-    """How many guests run at once: no more than asked, than cores, than there is memory for.
-
-    Raises:
-        GuestError: There is no memory for a single one.
-    """
-    free = _available_memory()
-    room = free // (memory + _QEMU_OVERHEAD)
-    if room < 1:
-        raise GuestError(
-            f"{free} MiB of memory are free, a guest takes {memory + _QEMU_OVERHEAD}",
-            "end something, or give it less with --memory",
-        )
-    return max(1, min(asked, len(os.sched_getaffinity(0)), room))
-
-
-def _available_memory() -> int:
-    """MiB."""
-    with open("/proc/meminfo", encoding="ascii") as file:
-        fields = dict(line.split(":") for line in file)
-    return int(fields["MemAvailable"].split()[0]) // 1024
-
-
-def new_directory(results: Path) -> Path:
-    """A directory of this run's own below `results`/kernels.
-
-    Raises:
-        GuestError: It cannot be made.
-    """
-    stem = f"kernels-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-    path = results.absolute() / "kernels" / stem
-    check_paths(path)
-    try:
-        path.mkdir(parents=True)
-    except OSError as error:
-        raise GuestError(f"results cannot be written to {path} ({error.strerror})",
-                         "use --results DIR") from None  # fmt: skip
-    return path
 
 
 class Campaign:
@@ -205,6 +101,25 @@ class Campaign:
                     worker.join()
                 raise
 
+    def interact(self, job: Job, machine: Callable[[Accelerator], Machine]) -> Ended:
+        """Run a job that has the terminal on the first kernel.
+
+        Raises:
+            HarnessError: The guest cannot be started.
+        """
+        result = self.results[0]
+        assert result.kernel is not None
+        how = accelerator(result.kernel.image)
+        terminal = termios.tcgetattr(0) if os.isatty(0) else None
+        try:
+            with self._shared_images(job.directory) as images:
+                self._run_one(result, lambda _: job, machine(how), images, LIMITS[how.name])
+        finally:
+            if terminal is not None:  # QEMU may not have come to put it back
+                termios.tcsetattr(0, termios.TCSADRAIN, terminal)
+        assert result.ended is not None
+        return result.ended
+
     @contextmanager
     def _shared_images(self, checkout: Path) -> Iterator[dict[str, Path]]:
         with ExitStack() as closing:
@@ -247,56 +162,11 @@ class Campaign:
         own = scratch.make("guest")
         try:
             with self._fetcher.store.using(kernel.release):
-                prepared = prepare(kernel, machine, job(result.directory), images, own,
-                                   result.directory)  # fmt: skip
+                asked = job(result.directory)
+                prepared = prepare(kernel, machine, asked, images, own, result.directory)
                 self._say(f"{result.name}: boots ({kernel.release}, {machine.accelerator.name})")
-                result.ended = self._watcher.run(prepared, limits)
+                result.ended = self._watcher.run(prepared, limits, asked.interactive)
         finally:
             scratch.remove(own)
         result.outcomes = outcomes.read(result.directory / "junit.xml")
         write_summary(result)
-
-
-def describe(result: Result) -> str:
-    """What became of a kernel, one line."""
-    if result.ended is None or result.ended.status is None:
-        return result.trouble
-    counted = outcomes.cell(result.outcomes) if result.outcomes else f"exit {result.ended.status}"
-    if result.ended.status not in _PYTEST_JUDGED:
-        counted += f" ({_last_word(result)})"
-    seconds = result.ended.seconds
-    whole = sum(seconds.values())
-    times = f"{whole:.0f} s, {whole - seconds.get('run', 0.0):.0f} s of them outside the tests"
-    return "; ".join(filter(None, (counted, result.trouble, times)))
-
-
-def _last_word(result: Result) -> str:
-    """Why a command ended as it did, by the end of its output."""
-    assert result.directory is not None
-    try:
-        text = (result.directory / "output.txt").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return "it said nothing"
-    lines = [line.strip() for line in text.splitlines() if line.strip(" =!-")]
-    telling = [line for line in lines if "hostroute: " in line or line.startswith("ERROR")]
-    return (telling or lines or ["it said nothing"])[-1]
-
-
-def write_summary(result: Result) -> None:
-    """summary.json among a kernel's results; what was only scaffolding goes."""
-    assert result.kernel is not None
-    assert result.directory is not None
-    assert result.ended is not None
-    kernel, ended = result.kernel, result.ended
-    table = {
-        "asked": result.asked, "release": kernel.release, "version": kernel.version,
-        "origin": kernel.origin, "status": ended.status, "trouble": ended.trouble,
-        "lines": list(ended.lines), "seconds": ended.seconds,
-        "tests": outcomes.counts(result.outcomes),
-    }  # fmt: skip
-    draft = result.directory / ".summary"
-    draft.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
-    draft.rename(result.directory / "summary.json")
-    if ended.status is not None:
-        for name in _SCAFFOLD:
-            (result.directory / name).unlink(missing_ok=True)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import platform
 import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -16,8 +15,8 @@ from harness import datapath as datapaths
 from harness import scratch
 from harness.bpf.pool import unload_idle
 from harness.capture import reap_ending
-from harness.datapath import DATAPATHS, Datapath, Features, NodeSettings
-from harness.datapath.probes import HELPERS
+from harness.datapath import DATAPATHS, Datapath, Features, NodeSettings, features
+from harness.datapath.features import FEATURES
 from harness.evidence import KernelLog
 from harness.plugin.options import settings as chosen_settings
 from harness.testbed import Testbed
@@ -46,8 +45,18 @@ def loaded_programs() -> Iterator[None]:
 
 def kernel_release() -> tuple[int, int]:
     """The running kernel's release, as in (6, 18)."""
-    major, minor = re.findall(r"\d+", platform.release())[:2]
-    return int(major), int(minor)
+    return features.release()
+
+
+def require_feature(name: str) -> None:
+    """Skip if this kernel is too old for a feature; fail if it is new enough and lacks it."""
+    feature, answer = features.find(name), features.probe(name)
+    if answer.supported:
+        return
+    why = f"the kernel lacks {name} (since {feature.since}): {answer.detail}"
+    if feature.excused():
+        pytest.skip(why)
+    pytest.fail(why, pytrace=False)
 
 
 def require_bpf(testbed: Testbed) -> None:
@@ -62,9 +71,8 @@ def require_bpf(testbed: Testbed) -> None:
         for check in entry.decision.checks:
             if check.met:
                 continue
-            helper = HELPERS.get(check.requirement)
-            since = tuple(int(part) for part in helper.since.split(".")) if helper else None
-            if since is None or kernel_release() >= since:
+            feature = FEATURES.get(check.requirement)
+            if feature is None or not feature.excused():
                 pytest.fail(f"{entry.node.name} runs legacy: {check.detail}", pytrace=False)
             pytest.skip(f"{entry.status()}")
 

@@ -77,7 +77,7 @@ def test_hr04_forward_policy_drop(two_node, datapath, family, bypass, node):
 
 @pytest.mark.parametrize("hook", ["ingress", "egress"])
 def test_hr05_netdev_drop_on_the_nic(two_node, datapath, family, bypass, hook, observed):
-    require_netdev_hook(two_node.master, hook)
+    require_netdev_hook(hook)
     netdev_drop(two_node.master, hook)
     exchange = two_node.pod1.ping(two_node.pod2, PINGS)
     observed("lost", exchange.lost)

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What of `hostroute kernels` boots guests: run, features, shell. Floor 8."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from harness import scratch
+from harness.datapath import features
+from harness.datapath.features import FEATURES
+from harness.datapath.probes import Probe
+from harness.errors import GuestError
+from harness.kernels import (
+    Campaign,
+    Fetcher,
+    Images,
+    Job,
+    Machine,
+    Mirror,
+    Result,
+    Store,
+    at_once,
+    catalogue,
+    check_tools,
+    harness_root,
+    new_directory,
+    outcomes,
+    selection,
+)
+from harness.kernels.tools import cache_root
+from harness.machine import check_privileges
+from testbeds.catalogue import CATALOGUE
+
+KERNEL = "a version (6.12), a path (IMAGE or IMAGE:DIR), installed:RELEASE, or vng:TAG"
+_CLI = (sys.executable, "-m", "harness.cli")
+_speaking = threading.Lock()
+
+
+def say(line: str) -> None:
+    """A line on stderr; several threads have something to say."""
+    with _speaking:
+        print(line, file=sys.stderr, flush=True)
+
+
+def store() -> Store:
+    """The user's cache of kernels."""
+    return Store(cache_root() / "kernels")
+
+
+def fetcher() -> Fetcher:
+    """What gets kernels from the machine's mirror into the cache."""
+    return Fetcher(store(), Mirror(cache_root() / "apt"), say)
+
+
+def images() -> Images:
+    """The user's cache of images."""
+    return Images(cache_root() / "images")
+
+
+def default() -> list[str]:
+    """The kernels that are meant when none is named."""
+    return list(catalogue().default)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run pytest on every kernel; print assertions as rows and kernels as columns."""
+    words = arguments.passed or ["-m", "conformance"]
+    check_tools()
+    jobs = at_once(arguments.jobs, arguments.memory)
+    if jobs < arguments.jobs:
+        say(f"{jobs} at once, not {arguments.jobs}: for want of cores or memory")
+    selection.check(words, Path.cwd())
+
+    def job(share: Path) -> Job:
+        argv = [*selection.command(words), f"--junitxml={share / 'junit.xml'}", "--record"]
+        return Job(argv, Path.cwd(), results=Path.cwd() / "results")
+
+    campaign = _find_all(arguments)
+    try:
+        campaign.run(job, lambda how: Machine(how, arguments.memory), jobs)
+    finally:  # after Ctrl-C there is something to show as well
+        _print_matrix(campaign.results)
+    return _exit_code(campaign.results)
+
+
+def _find_all(arguments: argparse.Namespace) -> Campaign:
+    """A campaign over the kernels asked for."""
+    campaign = Campaign(fetcher(), images(), new_directory(Path(arguments.results)), say)
+    campaign.resolve(arguments.kernels or default(), arguments.refresh)
+    return campaign
+
+
+def _print_matrix(results: list[Result]) -> None:
+    """Assertions by kernel, then what needs a word."""
+    shown = {result.name: result.outcomes for result in results if result.kernel is not None}
+    titles = {identity: entry.title for identity, entry in CATALOGUE.items()}
+    if any(shown.values()):
+        print("\n".join(outcomes.table(shown, titles)))
+    _print_remarks(results)
+
+
+def _print_remarks(results: list[Result]) -> None:
+    for result in results:
+        for line in _remarks(result):
+            print(f"{result.name}: {line}")
+    for result in results:
+        if result.directory is not None:
+            print(f"{result.name}: results in {result.directory}")
+
+
+def _remarks(result: Result) -> list[str]:
+    """Failed tests, skips by their reasons, and what was wrong with the guest."""
+    lines = [f"{outcome.test}: {outcome.reason}" for outcome in result.outcomes
+             if outcome.outcome in ("failed", "error")]  # fmt: skip
+    skipped = Counter(o.reason for o in result.outcomes if o.outcome == "skipped")
+    lines += [f"{count} skipped: {reason}" for reason, count in skipped.items()]
+    if result.trouble:
+        shown = result.ended.lines if result.ended is not None else ()
+        lines += [result.trouble, *(f"    {line}" for line in shown)]
+    return lines
+
+
+def _exit_code(results: list[Result]) -> int:
+    """The first kernel without a whole result decides; else whether a test failed on any."""
+    first = next((result.exit_code for result in results if result.trouble), 0)
+    return first or max((result.exit_code for result in results), default=0)
+
+
+def probe(arguments: argparse.Namespace) -> int:
+    """Print the table of features, as the running kernel has them or each of those named."""
+    if not arguments.kernels:
+        check_privileges()
+        answers = {name: features.probe(name) for name in FEATURES}
+        if arguments.json:
+            print(json.dumps({name: vars(answer) for name, answer in answers.items()}))
+        else:
+            _print_features({platform.release(): answers}, how=True)
+        return 0
+    check_tools()
+    jobs = at_once(arguments.jobs, arguments.memory)
+    campaign = _find_all(arguments)
+    argv = [*_CLI, "kernels", "features", "--json"]
+    campaign.run(
+        lambda _: Job(argv, harness_root()), lambda how: Machine(how, arguments.memory), jobs
+    )
+    _print_features({result.name: _answers(result) for result in campaign.results})
+    _print_remarks(campaign.results)
+    return _exit_code(campaign.results)
+
+
+def _answers(result: Result) -> dict[str, Probe]:
+    """What a guest's probes found; nothing where it did not get to it."""
+    try:
+        text = (result.directory or Path()) / "output.txt"
+        table: dict[str, Any] = json.loads(text.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {name: Probe(**answer) for name, answer in table.items()}
+
+
+def _print_features(columns: dict[str, dict[str, Probe]], how: bool = False) -> None:
+    """A kernel that is new enough and lacks a feature is not the same as one too old for it."""
+    rows = [["feature", "kind", "since", *columns, *(["how it is probed"] if how else [])]]
+    for feature in FEATURES.values():
+        cells = []
+        for name, answers in columns.items():
+            answer = answers.get(feature.name)
+            lacking = "-" if feature.excused(features.release(name)) else "MISSING"
+            cells.append("?" if answer is None else "yes" if answer.supported else lacking)
+        last = [feature.how] if how else []
+        rows.append([feature.name, feature.kind, feature.since, *cells, *last])
+    print("\n".join(outcomes.aligned(rows)))
+
+
+def shell(arguments: argparse.Namespace) -> int:
+    """A shell in a host of a testbed, in a guest."""
+    check_tools()
+    at_once(1, arguments.memory)
+    if not sys.stdin.isatty():
+        say("no terminal: the guest's shell reads commands, and ends with `exit`")
+    directory = scratch.make("shell")
+    campaign = Campaign(fetcher(), images(), directory, say)
+    campaign.resolve([arguments.kernel], arguments.refresh)
+    error = campaign.results[0].error
+    if error is not None:
+        raise error
+    argv = [*_CLI, "shell", arguments.testbed, arguments.host]
+    job = Job(argv, Path.cwd(), interactive=True)
+    ended = campaign.interact(job, lambda how: Machine(how, arguments.memory))
+    if ended.trouble:
+        raise GuestError(f"the guest {ended.trouble}", "look at what it printed")
+    return ended.status or 0
