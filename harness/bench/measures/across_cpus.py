@@ -38,7 +38,7 @@ class RoundTripAcrossCpus:
     name: ClassVar[str] = "round trip across CPUs"
     unit: ClassVar[str] = "ns"
     better: ClassVar[Better] = "lower"
-    plan: ClassVar[Plan] = Plan(builds=28, rounds=5)
+    plan: ClassVar[Plan] = Plan(builds=28, rounds=3)
 
     def describe(self) -> str:
         """Protocol, payload and how it is done."""

@@ -96,7 +96,7 @@ class CpuPerThousandTrips:
     """
 
     size: int = 1
-    trips: int = 1000
+    trips: int = 500
     name: ClassVar[str] = "CPU per 1000 round trips"
     unit: ClassVar[str] = "s/1000"
     better: ClassVar[Better] = "lower"

@@ -46,12 +46,12 @@ class Throughput:
 
     streams: int = 1
     reverse: bool = False
-    size: int = 64 << 20
+    size: int = 32 << 20
     window: int = 64 << 10
     name: ClassVar[str] = "throughput"
     unit: ClassVar[str] = "bit/s"
     better: ClassVar[Better] = "higher"
-    plan: ClassVar[Plan] = Plan(builds=28, rounds=4)
+    plan: ClassVar[Plan] = Plan(builds=28, rounds=3)
 
     def describe(self) -> str:
         """Protocol, streams, window and how it is done."""

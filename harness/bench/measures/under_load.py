@@ -38,7 +38,7 @@ class RoundTripLoaded:
     name: ClassVar[str] = "round trip under load"
     unit: ClassVar[str] = "ns"
     better: ClassVar[Better] = "lower"
-    plan: ClassVar[Plan] = Plan(builds=28, rounds=4)
+    plan: ClassVar[Plan] = Plan(builds=28, rounds=3)
 
     def describe(self) -> str:
         """Protocol, payload, load and how it is done."""
