@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from statistics import median
 
 from harness.record import Document
 
@@ -99,11 +100,16 @@ class Comparison:
         return next((found for found in self.verdicts if found.arm == label), None)
 
     def share_of_limit(self, arm: Arm) -> float | None:
-        """How much of what the bare wire allows the arm reaches; 1 is all of it."""
+        """How much of what the bare wire allows the arm reaches; 1 is all of it.
+
+        Only builds that stood side by side are compared: the limit has the first few.
+        """
         limit = self.arms.get(LIMIT)
-        if limit is None or not limit.typical or not arm.typical:
+        pairs = zip(arm.builds, limit.builds if limit is not None else (), strict=False)
+        shares = [mine / best for mine, best in pairs if mine and best]
+        if not shares:
             return None
-        share = arm.typical / limit.typical
+        share = median(shares)
         return 1 / share if self.better == "lower" else share
 
 

@@ -65,12 +65,14 @@ def forest(name: str, rows: Sequence[Row], better: str, title: str, against: str
             for line in lines:
                 y += _ROW
                 say(figure, 0, _TOP + y - 4, line, bold=True)
+            # Beside the rows only: a measure's name stands across the whole width.
+            one = (y, y + len(found) * _ROW)
+            axes.plot((1, 1), one, color=stand_in(INK), linewidth=1, zorder=1)
             for row in found:
                 y += _ROW
                 _draw(axes, row, y - _ROW / 2, span)
                 say(figure, 8, _TOP + y - 5, _cut(row.label), faint=True)
                 say(figure, WIDTH, _TOP + y - 5, units.ratio(row.ratio), side="right")
-        axes.axvline(1, color=stand_in(INK), linewidth=1)
         words = ("← faster", "slower →") if better == "lower" else ("← slower", "faster →")
         middle = _LEFT + _BODY / 2
         say(figure, middle - 7, _TOP - 7, words[0], faint=True, side="right")
