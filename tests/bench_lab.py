@@ -32,8 +32,8 @@ class Meter:
     def shown(self, value):
         return f"{value:.0f} ns"
 
-    def applies(self, built):
-        return self.only is None or built.arm.datapath in self.only
+    def applies(self, asked):
+        return self.only is None or asked.datapath in self.only
 
     def value(self, samples):
         return samples[0]

@@ -35,6 +35,15 @@ class Arm:
     topology: Topology
     settings: NodeSettings = field(default_factory=NodeSettings)
 
+    @property
+    def has_programs(self) -> bool:
+        """Whether BPF programs forward its traffic.
+
+        Raises:
+            UnknownNameError: There is no such datapath.
+        """
+        return self.datapath is not None and datapaths.find(self.datapath).host_routing
+
     def to_json(self) -> dict[str, object]:
         """For a record; what was then built is in `BuiltArm.describe`."""
         settings = {} if self.datapath is None else asdict(self.settings)

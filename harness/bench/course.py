@@ -62,7 +62,7 @@ class Course:
             samplers = {
                 label: stack.enter_context(measure.opened(arm, self.task.family))
                 for label, arm in built.items()
-                if self.task.applies(arm)
+                if measure.applies(arm.arm)
             }
             turns = take_turns(samplers, measure.plan.rounds, seed)
         values = {label: [measure.value(turn) for turn in found] for label, found in turns.items()}

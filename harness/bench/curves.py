@@ -146,7 +146,7 @@ class Curves:
             samplers = {
                 label: stack.enter_context(measure.opened(arm, family))
                 for label, arm in built.items()
-                if growth.task.applies(arm)
+                if measure.applies(arm.arm)
             }
             seed = f"{self._seed} {self.passes} {x} {growth.task}"
             turns = take_turns(samplers, measure.plan.rounds, seed)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from statistics import median
 
-from harness.bench.arms import Arm, BuiltArm
+from harness.bench.arms import Arm
 from harness.bench.measures import Measure
 from harness.bench.rounds import Series, Turns
 from harness.topology import Family
@@ -29,10 +29,6 @@ class Task:
     key: str
     measure: Measure
     family: Family
-
-    def applies(self, arm: BuiltArm) -> bool:
-        """Whether the measure can be taken of that arm."""
-        return self.measure.applies(arm)
 
     def __str__(self) -> str:
         return f"{self.measure.name} {self.measure.describe()} {self.family.name}"

@@ -8,11 +8,11 @@ asks for a comparison makes those of all the others too.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
-from harness.bench import LIMIT, MEASURES, Comparison, Growth, Run
+from harness.bench import LIMIT, MEASURES, Comparison, Growth, Run, limit
 from harness.errors import HarnessError
 from harness.plugin.bench_entries import quieten
 from harness.plugin.bench_options import budget, chosen_arms, seed
@@ -81,20 +81,34 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Parametrize by the markers `compares` and `grows`, and `arm` over what has samples."""
-    for fixture, name, places in (("comparison", "compares", 1), ("growth", "grows", 2)):
-        marker = metafunc.definition.get_closest_marker(name)
-        if fixture not in metafunc.fixturenames or marker is None:
-            continue
-        where, keys = marker.args[:places], marker.args[places:] or tuple(MEASURES)
-        unknown = [key for key in keys if key not in MEASURES]
-        if unknown:
-            raise pytest.Collector.CollectError(f"{unknown[0]} is no measure")
-        place = (Curve(*where, **marker.kwargs),) if places > 1 else where
-        metafunc.parametrize(fixture, [(*place, key) for key in keys], indirect=True, ids=keys)
-    if "arm" in metafunc.fixturenames:
-        arms = [*chosen_arms(metafunc.config), LIMIT]
-        metafunc.parametrize("arm", arms)
+    """Parametrize by the markers `compares` and `grows`, and `arm` over those with samples then."""
+    compares = metafunc.definition.get_closest_marker("compares")
+    if compares is not None and "comparison" in metafunc.fixturenames:
+        testbed, *named = compares.args
+        keys = _known(named)
+        if "arm" not in metafunc.fixturenames:
+            asked = [(testbed, key) for key in keys]
+            metafunc.parametrize("comparison", asked, indirect=True, ids=keys)
+        else:
+            arms = metafunc.config.stash[SESSION].arms_of(testbed) | {LIMIT: limit(testbed)}
+            pairs = [(key, at) for key in keys for at in arms if MEASURES[key].applies(arms[at])]
+            metafunc.parametrize(
+                "comparison, arm", [((testbed, key), label) for key, label in pairs],
+                indirect=["comparison"], ids=["-".join(pair) for pair in pairs],
+            )  # fmt: skip
+    grows = metafunc.definition.get_closest_marker("grows")
+    if grows is not None and "growth" in metafunc.fixturenames:
+        testbed, over, *named = grows.args
+        curve, keys = Curve(testbed, over, **grows.kwargs), _known(named)
+        metafunc.parametrize("growth", [(curve, key) for key in keys], indirect=True, ids=keys)
+
+
+def _known(keys: Sequence[str]) -> list[str]:
+    """The measures named; all if none is."""
+    for key in keys:
+        if key not in MEASURES:
+            raise pytest.Collector.CollectError(f"measure {key} is unknown: {', '.join(MEASURES)}")
+    return list(keys or MEASURES)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -105,7 +105,8 @@ class BenchSession:
             self._draw(curve)
         return self._drawn[curve, task]
 
-    def _arms_of(self, testbed: str) -> dict[str, Arm]:
+    def arms_of(self, testbed: str) -> dict[str, Arm]:
+        """The datapaths to compare on a testbed, the baseline first."""
         return {
             name: Arm(name, testbed, self._topology(testbed), self._settings) for name in self._arms
         }
@@ -125,7 +126,7 @@ class BenchSession:
 
     def _campaign(self, testbed: str) -> None:
         campaign = Campaign(
-            testbed, self._arms_of(testbed), self._wanted[testbed], self.run.seed,
+            testbed, self.arms_of(testbed), self._wanted[testbed], self.run.seed,
             again=self._again(), watcher=self.show,
         )  # fmt: skip
         try:
@@ -138,7 +139,7 @@ class BenchSession:
     def _draw(self, curve: Curve) -> None:
         axis = AXES[curve.over]
         curves = Curves(
-            curve.testbed, self._arms_of(curve.testbed), axis, self._curves[curve], self.run.seed,
+            curve.testbed, self.arms_of(curve.testbed), axis, self._curves[curve], self.run.seed,
             points=axis.all_points if curve.every else axis.points, watcher=self.show,
         )  # fmt: skip
         try:

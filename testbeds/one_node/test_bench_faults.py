@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.bench import MEASURES, BuiltArm
+from harness.bench import MEASURES, BuiltArm, limit
 from harness.bpf.run_time import program_run_time
 from harness.datapath import NodeSettings
 from harness.errors import TrafficError
@@ -241,9 +241,16 @@ def test_bench_two_arms_are_open_at_once(built, key, family):
 
 @pytest.mark.parametrize("key", PROGRAMS)
 def test_bench_program_measures_are_for_arms_with_programs(built, key):
-    with BuiltArm(arm("legacy", "one_node", NodeSettings())) as legacy:
-        assert not MEASURES[key].applies(legacy)
-    assert MEASURES[key].applies(built)
+    legacy = arm("legacy", "one_node", NodeSettings())
+    assert not MEASURES[key].applies(legacy)
+    assert not MEASURES[key].applies(limit("one_node"))
+    assert MEASURES[key].applies(built.arm)
+    with (
+        BuiltArm(legacy) as without,
+        pytest.raises(TrafficError, match="master runs legacy, without programs"),
+        MEASURES[key].opened(without, Family.ipv4) as turn,
+    ):
+        turn()
 
 
 def test_bench_program_cost_of_another_path_is_refused(built, family):

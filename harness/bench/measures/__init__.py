@@ -6,7 +6,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from harness.bench.arms import BuiltArm
+from harness.bench.arms import Arm, BuiltArm
 from harness.bench.measures.across_cpus import RoundTripAcrossCpus
 from harness.bench.measures.connection_rate import ConnectionRate
 from harness.bench.measures.cpu_cost import CpuPerGib, CpuPerThousandTrips
@@ -59,7 +59,7 @@ class Measure(Protocol):
         """
         ...
 
-    def applies(self, arm: BuiltArm) -> bool:
+    def applies(self, arm: Arm) -> bool:
         """Whether it means anything for that arm: an arm without programs has no program cost."""
         ...
 

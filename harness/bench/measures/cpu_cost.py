@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import ClassVar
 
-from harness.bench.arms import BuiltArm
+from harness.bench.arms import Arm, BuiltArm
 from harness.bench.measures.turn import Sampler, Turn
 from harness.bench.rounds import Plan
 from harness.bench.verdict import Better
@@ -52,7 +52,7 @@ class CpuPerGib:
             f" on a CPU each, {self.size >> 20} MiB a turn; system, softirq and user time of both"
         )
 
-    def applies(self, arm: BuiltArm) -> bool:
+    def applies(self, arm: Arm) -> bool:
         """To every arm."""
         del arm
         return True
@@ -109,7 +109,7 @@ class CpuPerThousandTrips:
             " system, softirq and user time of both"
         )
 
-    def applies(self, arm: BuiltArm) -> bool:
+    def applies(self, arm: Arm) -> bool:
         """To every arm."""
         del arm
         return True

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import ClassVar
 
-from harness.bench.arms import BuiltArm
+from harness.bench.arms import Arm, BuiltArm
 from harness.bench.measures.turn import Sampler, Turn
 from harness.bench.rounds import Plan
 from harness.bench.verdict import Better
@@ -49,7 +49,7 @@ class PacketRate:
             f" {self.batches * BATCH} packets a turn"
         )
 
-    def applies(self, arm: BuiltArm) -> bool:
+    def applies(self, arm: Arm) -> bool:
         """To every arm."""
         del arm
         return True

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import ClassVar
 
-from harness.bench.arms import BuiltArm
+from harness.bench.arms import Arm, BuiltArm
 from harness.bench.measures.programs import installed_programs
 from harness.bench.measures.turn import Sampler, Turn
 from harness.bench.rounds import Plan
@@ -63,9 +63,9 @@ class ProgramCost:
             f" {_REPEAT}, {self.runs} a turn"
         )
 
-    def applies(self, arm: BuiltArm) -> bool:
+    def applies(self, arm: Arm) -> bool:
         """To arms with programs."""
-        return bool(installed_programs(arm))
+        return arm.has_programs
 
     @contextmanager
     def opened(self, arm: BuiltArm, family: Family) -> Iterator[Sampler]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import ClassVar
 
-from harness.bench.arms import BuiltArm
+from harness.bench.arms import Arm, BuiltArm
 from harness.bench.measures.programs import installed_programs
 from harness.bench.measures.turn import Sampler, Turn
 from harness.bench.rounds import Plan
@@ -50,9 +50,9 @@ class ProgramRunTime:
             f" CPU, {self.trips} a turn"
         )
 
-    def applies(self, arm: BuiltArm) -> bool:
+    def applies(self, arm: Arm) -> bool:
         """To arms with programs."""
-        return bool(installed_programs(arm))
+        return arm.has_programs
 
     @contextmanager
     def opened(self, arm: BuiltArm, family: Family) -> Iterator[Sampler]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import ClassVar
 
-from harness.bench.arms import BuiltArm
+from harness.bench.arms import Arm, BuiltArm
 from harness.bench.measures.turn import Sampler, Turn
 from harness.bench.rounds import Plan
 from harness.bench.verdict import Better
@@ -47,7 +47,7 @@ class RoundTrip:
         protocol = "TCP Reno, no delay," if self.protocol == "tcp" else "UDP"
         return f"{protocol} {self.size} B, inline on one CPU, {self.trips} a turn"
 
-    def applies(self, arm: BuiltArm) -> bool:
+    def applies(self, arm: Arm) -> bool:
         """To every arm."""
         del arm
         return True

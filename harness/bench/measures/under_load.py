@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import ClassVar
 
-from harness.bench.arms import BuiltArm
+from harness.bench.arms import Arm, BuiltArm
 from harness.bench.measures.turn import Sampler, Turn
 from harness.bench.rounds import Plan
 from harness.bench.verdict import Better
@@ -47,7 +47,7 @@ class RoundTripLoaded:
             f" paced to {self.rate / 1e9:g} Gbit/s shares, {self.trips} a turn"
         )
 
-    def applies(self, arm: BuiltArm) -> bool:
+    def applies(self, arm: Arm) -> bool:
         """To every arm."""
         del arm
         return True
