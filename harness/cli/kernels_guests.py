@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     jobs = at_once(arguments.jobs, arguments.memory)
     if jobs < arguments.jobs:
         say(f"{jobs} at once, not {arguments.jobs}: for want of cores or memory")
-    selection.check(words, Path.cwd())
+    selection.check(words, Path.cwd(), images().bytecode)
 
     def job(share: Path) -> Job:
         argv = [*selection.command(words), f"--junitxml={share / 'junit.xml'}", "--record"]

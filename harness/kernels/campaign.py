@@ -130,7 +130,10 @@ class Campaign:
             trees = [checkout]
             if not harness_root().is_relative_to(checkout):
                 trees.append(harness_root())
-            build([path for tree in trees for path in files.checkout(tree)], image)
+            moved: dict[Path, Path] = {}
+            for tree in trees:
+                moved |= files.bytecode(tree, self._images.bytecode)
+            build([path for tree in trees for path in files.checkout(tree)], image, moved)
             yield {"host": host, "checkout": image}
 
     def _work(

@@ -38,8 +38,8 @@ _BESIDE_LIBC = ("xtables", "gconv/gconv-modules.cache")
 #: Directories of Python that no test imports from.
 _NOT_OF_PYTHON = re.compile(r"/(test|tests|idlelib|ensurepip|tkinter|turtledemo|config-[^/]*)$")
 #: What a checkout holds that is not the project's.
-_NOT_OF_CHECKOUT = {".git", ".tox", ".nox", ".venv", "venv", "node_modules", "results",
-                    ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis"}  # fmt: skip
+_NOT_OF_CHECKOUT = {"__pycache__", ".git", ".tox", ".nox", ".venv", "venv", "node_modules",
+                    "results", ".mypy_cache", ".ruff_cache", ".pytest_cache"}  # fmt: skip
 
 
 def needed() -> list[Path]:
@@ -146,11 +146,20 @@ def _along(path: Path, found: dict[Path, None]) -> Path:
     return current
 
 
-def checkout(root: Path) -> list[Path]:
-    """The files of a checkout: those of the project, and the bytecode that Python made of them.
+def bytecode(root: Path, prefix: Path) -> dict[Path, Path]:
+    """Where Python looks for the bytecode of a checkout → where PYTHONPYCACHEPREFIX had it put.
 
-    Bytecode counts: pytest compiles every test module anew without it, a second each in a guest.
+    It counts: without, pytest compiles every test module anew, a second each in a guest.
     """
+    below = prefix / root.relative_to("/")
+    return {
+        root / path.parent.relative_to(below) / "__pycache__" / path.name: path
+        for path in below.rglob("*.pyc")
+    }
+
+
+def checkout(root: Path) -> list[Path]:
+    """The files of a checkout that are the project's."""
     found: list[Path] = []
     for directory, folders, files in os.walk(root):
         folders[:] = sorted(

@@ -9,7 +9,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -33,20 +33,22 @@ def digest(paths: Iterable[Path]) -> str:
     return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()[:20]
 
 
-def build(paths: Iterable[Path], image: Path) -> None:
+def build(paths: Iterable[Path], image: Path, moved: Mapping[Path, Path] | None = None) -> None:
     """Make an image that holds files at their own paths.
 
     Args:
         paths: Files, links and directories without their contents; what has gone meanwhile, and
             what is no file, is left out.
         image: The file to make.
+        moved: Path in the image → the file that is put there.
 
     Raises:
         GuestError: There is no room for it.
     """
     stage = Path(tempfile.mkdtemp(prefix=f".stage-{image.name}-", dir=image.parent))
     try:
-        size = sum(_place(path, stage) for path in paths)
+        placed = {path: path for path in paths} | dict(moved or {})
+        size = sum(_place(source, path, stage) for path, source in placed.items())
         inodes = sum(1 for _ in files.walk(stage)) + 64
         # A quarter more: block lists of large files, and directories.
         room = int(size * 1.02) + inodes * 512 + _SLACK
@@ -62,23 +64,23 @@ def build(paths: Iterable[Path], image: Path) -> None:
         shutil.rmtree(stage, ignore_errors=True)
 
 
-def _place(path: Path, stage: Path) -> int:
+def _place(source: Path, path: Path, stage: Path) -> int:
     """Put one file where the image shall have it; returns the bytes it takes."""
     target = stage / path.relative_to("/")
     try:
-        known = path.lstat()
+        known = source.lstat()
         _make_parents(path, stage)
         if stat.S_ISLNK(known.st_mode):
             if not target.is_symlink():
-                target.symlink_to(path.readlink())
+                target.symlink_to(source.readlink())
             return 0
         if stat.S_ISDIR(known.st_mode):
             target.mkdir(exist_ok=True)
-            shutil.copystat(path, target)
+            shutil.copystat(source, target)
             return _BLOCK
         if not stat.S_ISREG(known.st_mode) or target.exists():
             return 0
-        shutil.copy2(path, target)  # a hard link would change the file that is linked to
+        shutil.copy2(source, target)  # a hard link would change the file that is linked to
     except (FileNotFoundError, PermissionError):
         return 0
     return -(-known.st_size // _BLOCK) * _BLOCK
@@ -90,7 +92,8 @@ def _make_parents(path: Path, stage: Path) -> None:
         target = stage / above.relative_to("/")
         if not target.exists():
             target.mkdir()
-            shutil.copystat(above, target)
+            if above.exists():
+                shutil.copystat(above, target)
 
 
 class Images:
@@ -98,10 +101,12 @@ class Images:
 
     Attributes:
         root: Made when the first image is.
+        bytecode: Where the bytecode of checkouts is kept, below PYTHONPYCACHEPREFIX's tree.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.bytecode = root / "bytecode"
 
     @contextmanager
     def of_host(self) -> Iterator[Path]:
@@ -143,7 +148,7 @@ class Images:
 
         Those that a guest uses stay.
         """
-        found = [*self.root.glob("*.ext4"), *self.root.glob(".partial-*.ext4")]
+        found = list(self.root.glob("*.ext4"))  # what a killed build left too, .partial-…
         found.sort(key=lambda path: (path.name[0] != ".", path.stat().st_mtime))
         removed = []
         for path in found[: max(0, len(found) - keep)]:
@@ -159,6 +164,8 @@ class Images:
                 os.close(fd)
         for stage in self.root.glob(".stage-*"):
             self._reap(stage)
+        if not keep:
+            shutil.rmtree(self.bytecode, ignore_errors=True)
         return removed
 
     def _reap(self, stage: Path) -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -25,6 +27,7 @@ REFUSED: dict[str, str] = {
 ALWAYS = ("-p", "no:cacheprovider")
 _NO_TESTS = 5
 _DEADLINE = 180.0
+_TELLING = re.compile(r"(?!ERROR: usage)(?:ERROR|Exit: |E  |.*\berror: )")
 
 
 def command(arguments: Sequence[str]) -> list[str]:
@@ -32,10 +35,13 @@ def command(arguments: Sequence[str]) -> list[str]:
     return [sys.executable, "-m", "pytest", *ALWAYS, *arguments]
 
 
-def check(arguments: Sequence[str], directory: Path) -> None:
+def check(arguments: Sequence[str], directory: Path, bytecode: Path) -> None:
     """Let pytest collect on the host what a guest is to run.
 
-    It leaves the bytecode of the test modules behind, which spares every guest compiling them.
+    Args:
+        arguments: pytest's.
+        directory: Where it is to run.
+        bytecode: Where the bytecode of what it imports goes, which spares every guest compiling.
 
     Raises:
         UnknownNameError: An option cannot work in a guest, or pytest does not know it, or no test
@@ -48,6 +54,7 @@ def check(arguments: Sequence[str], directory: Path) -> None:
     try:
         ended = subprocess.run(
             [*command(arguments), "--collect-only", "-q"], cwd=directory, stdin=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(bytecode)},
             capture_output=True, text=True, timeout=_DEADLINE, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
@@ -58,6 +65,6 @@ def check(arguments: Sequence[str], directory: Path) -> None:
     if ended.returncode == _NO_TESTS:
         raise UnknownNameError(f"pytest selects no test with {shown}", "look at -m and -k")
     lines = [line for line in (ended.stderr + ended.stdout).splitlines() if line.strip()]
-    telling = [line for line in lines if line.startswith(("ERROR", "Exit: ", "E  "))]
+    telling = [line for line in lines if _TELLING.match(line)]
     said = (telling or lines or ["no reason given"])[0].removeprefix("ERROR: ").strip()
     raise UnknownNameError(f"pytest refuses {shown}", said.removeprefix("Exit: hostroute: "))

@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Other kernels for real: the suite on one, and guests that panic, hang, lack a module, are killed.
+
+Each test boots a virtual machine, half a minute under emulation: they are marked `slow`.
+"""
+
+import json
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.errors import FAILED_ON_KERNEL, GuestError, KernelError
+from harness.kernels import Campaign, Fetcher, Images, Job, Machine, Mirror, Store, find
+from harness.kernels.tools import cache_root, run
+from harness.kernels.watch import Limits
+from testbeds.child import CLI, MARK, ROOT, end, start
+from testbeds.host_state import await_, marked
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("machine")]
+
+KERNEL, OTHER = "6.12", "5.10"
+BOOT = 400.0  # seconds that a guest may take on a machine that others use as well
+PATIENT = Limits(boot=BOOT, silence=BOOT, whole=2 * BOOT)
+
+
+@pytest.fixture(scope="module")
+def fetcher():
+    cache = cache_root()
+    return Fetcher(Store(cache / "kernels"), Mirror(cache / "apt"), print)
+
+
+@pytest.fixture
+def guests(fetcher, tmp_path):
+    """A function that runs a shell script in a guest for each kernel; returns their results."""
+
+    def run_script(script, *kernels, limits=PATIENT):
+        directory = tmp_path / "results"
+        directory.mkdir()
+        campaign = Campaign(fetcher, Images(cache_root() / "images"), directory, print)
+        campaign.resolve(kernels or (KERNEL,))
+        campaign.run(lambda _: Job(["sh", "-c", script], ROOT), Machine, 1, limits)
+        return campaign.results
+
+    return run_script
+
+
+def output(result):
+    return (result.directory / "output.txt").read_text()
+
+
+def test_a_part_of_the_suite_passes_on_another_kernel(tmp_path):
+    words = ("--", "-m", "conformance", "testbeds/one_node/test_legs.py",
+             "-k", "hr07_ping and ipv4 and (legacy or bpf-ipv4)")  # fmt: skip
+    child = start([*CLI, "kernels", "run", KERNEL, "--results", str(tmp_path), *words])
+    out, err = child.communicate(timeout=3 * BOOT)
+    assert child.returncode == 0, err
+    rows = {line.split()[0]: line for line in out.splitlines() if line.startswith("HR-")}
+    assert list(rows) == ["HR-07"]
+    assert rows["HR-07"].endswith("2 ok")
+    (directory,) = (tmp_path / "kernels").glob("*/*")
+    summary = json.loads((directory / "summary.json").read_text())
+    assert summary["status"] == 0
+    assert summary["tests"] == {"passed": 2}
+    (path,) = (directory / "results").glob("run-*.json")
+    record = json.loads(path.read_text())
+    assert record["machine"]["kernel"] == summary["release"] != platform.release()
+    assert {entry["outcome"] for entry in record["conformance"]} == {"passed"}
+    assert summary["release"] in (directory / "kernel.log").read_text()
+
+
+TWO_TESTS = """
+def test_hr07_x(): assert 1 == 2
+def test_hr08_y(): pass
+"""
+
+
+def test_a_test_that_fails_on_another_kernel(tmp_path):
+    """The control of the one above; and a project that is not this one."""
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "conftest.py").write_text('pytest_plugins = ["harness.plugin"]\n')
+    (project / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
+    (project / "test_it.py").write_text(TWO_TESTS)
+    ended = subprocess.run(
+        [*CLI, "kernels", "run", KERNEL, "--results", str(tmp_path), "--", "-W", "ignore"],
+        cwd=project, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=2 * BOOT,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == FAILED_ON_KERNEL, ended.stderr
+    assert "1 FAILED" in ended.stdout
+    assert "HR-08" in ended.stdout
+    assert "test_it.py::test_hr07_x: assert 1 == 2" in ended.stdout
+
+
+def test_a_panic_is_reported_and_the_other_kernel_is_complete(guests):
+    script = f"""
+        echo on $(uname -r)
+        case $(uname -r) in
+            {OTHER}.*) echo 1 >/proc/sys/kernel/sysrq; echo c >/proc/sysrq-trigger; sleep 1000;;
+        esac
+    """
+    panicked, whole = guests(script, OTHER, KERNEL)
+    assert panicked.trouble == "panicked: Kernel panic - not syncing: sysrq triggered crash"
+    assert any("sysrq" in line for line in panicked.ended.lines)
+    assert panicked.exit_code == GuestError.exit_code
+    assert (whole.trouble, whole.exit_code) == ("", 0)
+    assert output(whole) == f"on {whole.kernel.release}\n"
+
+
+def test_a_hang_is_reported_at_its_deadline(guests):
+    begun = time.monotonic()
+    (result,) = guests("echo begun; sleep 10000", limits=Limits(BOOT, 90, 2 * BOOT))
+    assert result.trouble == "hung: no sign of it for 90 s"
+    assert result.ended.lines  # the console's tail
+    assert output(result) == "begun\n"
+    assert time.monotonic() - begun < BOOT + 90
+
+
+def test_a_splat_is_reported_although_the_command_succeeded(guests):
+    (result,) = guests("echo '<4>WARNING: CPU: 0 PID: 1 at nowhere' >/dev/kmsg")
+    assert result.ended.status == 0
+    assert result.trouble == "the kernel complained: WARNING: CPU: 0 PID: 1 at nowhere"
+
+
+def test_what_a_command_says_comes_home(guests):
+    (result,) = guests("echo one; echo two >&2; exit 7")
+    assert output(result) == "one\ntwo\n"
+    assert result.ended.status == 7
+    assert result.exit_code == FAILED_ON_KERNEL
+
+
+def test_what_a_guest_writes_stays_in_the_guest(guests):
+    marks = [Path("/etc/hostroute-was-here"), ROOT / "hostroute-was-here"]
+    script = f"""
+        set -e
+        for path in {marks[0]} {marks[1]} /tmp/x /var/tmp/x /run/x; do echo x >$path; done
+        test -e {ROOT}/pyproject.toml
+        test ! -e /tmp/hostroute-scratch-*
+        unshare --user true
+    """
+    (result,) = guests(script)
+    assert result.ended.status == 0, output(result)
+    assert not any(mark.exists() for mark in marks)
+
+
+@pytest.fixture
+def without_veth(fetcher, tmp_path):
+    """A kernel whose modules lack veth; whether the host can tell is up to `modules.builtin`."""
+    whole = find(KERNEL, fetcher)
+    copy = tmp_path / "root" / "lib" / "modules" / whole.release
+    shutil.copytree(whole.modules, copy)
+    for path in copy.rglob("veth.ko*"):
+        path.unlink()
+    run(["depmod", "-b", str(tmp_path / "root"), whole.release])
+    return f"{whole.image}:{tmp_path / 'root'}", copy / "modules.builtin"
+
+
+def test_a_kernel_without_veth_is_refused_before_it_boots(guests, without_veth):
+    lacking, whole = guests("true", without_veth[0], OTHER)
+    assert isinstance(lacking.error, KernelError)
+    assert "has no module veth (CONFIG_VETH" in lacking.trouble
+    assert lacking.ended is None
+    assert (whole.trouble, whole.exit_code) == ("", 0)
+
+
+def test_a_kernel_without_veth_that_does_not_say_so_fails_in_the_guest(guests, without_veth):
+    without_veth[1].unlink()
+    (result,) = guests("true", without_veth[0])
+    assert result.trouble.startswith("modules cannot be loaded: ")
+    assert "veth" in result.trouble
+    assert result.exit_code == GuestError.exit_code
+
+
+def guests_of(mark):
+    """QEMUs that bear a mark."""
+    return [pid for pid in marked(mark) if "qemu" in Path(f"/proc/{pid}/comm").read_text()]
+
+
+@pytest.fixture
+def two_booting(tmp_path):
+    """A run of two kernels at once, both of which boot by now; and its mark."""
+    mark = f"kernels-{os.getpid()}-{time.monotonic_ns()}"
+    child = start(
+        [*CLI, "kernels", "run", KERNEL, OTHER, "-j", "2", "--results", str(tmp_path), "--",
+         "-m", "conformance", "-k", "hr07"],
+        {MARK: mark}, start_new_session=True,
+    )  # fmt: skip
+    said = ""
+    for line in child.stderr:
+        said += line
+        if said.count(": boots (") == min(2, len(os.sched_getaffinity(0))):
+            break
+    assert child.poll() is None, said
+    assert await_(lambda: guests_of(mark))
+    yield child, mark
+    if child.poll() is None:
+        child.kill()
+        child.communicate()
+
+
+def test_ctrl_c_leaves_no_guest(two_booting):
+    child, mark = two_booting
+    os.killpg(child.pid, signal.SIGINT)
+    ended = end(child)
+    assert ended.code == 130
+    assert "Traceback" not in ended.text
+    assert not marked(mark)
+
+
+def test_sigkill_leaves_no_guest(two_booting):
+    child, mark = two_booting
+    child.kill()
+    child.communicate()
+    assert await_(lambda: not marked(mark))
+
+
+def test_a_shell_in_a_guest(fetcher, tmp_path):
+    child = start([*CLI, "kernels", "shell", KERNEL], stdin=subprocess.PIPE)
+    out, err = child.communicate("uname -r; echo host $HOSTROUTE_HOST\nexit\n", timeout=2 * BOOT)
+    assert child.returncode == 0, err
+    assert find(KERNEL, fetcher).release in out
+    assert "host master" in out
+    assert "Host Routing: BPF" in out
