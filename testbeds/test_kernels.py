@@ -154,6 +154,7 @@ def without_veth(fetcher, tmp_path):
     """A kernel whose modules lack veth; whether the host can tell is up to `modules.builtin`."""
     whole = find(KERNEL, fetcher)
     copy = tmp_path / "root" / "lib" / "modules" / whole.release
+    assert whole.modules is not None
     shutil.copytree(whole.modules, copy)
     for path in copy.rglob("veth.ko*"):
         path.unlink()
@@ -192,6 +193,7 @@ def two_booting(tmp_path):
         {MARK: mark}, start_new_session=True,
     )  # fmt: skip
     said = ""
+    assert child.stderr is not None
     for line in child.stderr:
         said += line
         if said.count(": boots (") == min(2, len(os.sched_getaffinity(0))):
