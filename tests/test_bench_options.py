@@ -8,6 +8,7 @@ import pytest
 from harness.bench import Verdict
 from harness.errors import UnknownNameError
 from harness.plugin.bench_options import SECONDS_PER_ARM, budget, chosen_arms, seed
+from testbeds.child import end, pytest_of, start
 from testbeds.measuring import failing
 from tests.test_bench_run import comparison
 
@@ -68,3 +69,20 @@ def test_what_is_required_of_a_verdict(bpf, verdict, faster, not_slower):
     assert len(failing(found, "faster")) == faster
     assert len(failing(found, "not-slower")) == not_slower
     assert failing(found, None) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--arms", "bpf", "--arms bpf: two different datapaths or more are needed"),
+        ("--arms", "legacy,xdp", "datapath 'xdp' is unknown"),
+        ("--bench-budget", "-5", "--bench-budget -5: that is no time"),
+        ("--bench-seed", "-5", "--bench-seed -5 is negative"),
+    ],
+)
+def test_a_wrong_option_ends_the_run_with_one_line(option, value, said):
+    ended = end(start(pytest_of(option, value, "--collect-only", "tests/test_docs.py")))
+    assert ended.code == UnknownNameError.exit_code
+    (line,) = [line for line in ended.text.splitlines() if said in line]
+    assert "hostroute: " in line
+    assert "Traceback" not in ended.text

@@ -152,11 +152,9 @@ class Campaign:
         """What to say of a course that ends before its verdict's fewest builds."""
         if course.builds >= course.floor:
             return None
-        cost = course.seconds + self._building
         return (
             f"the time, {self.seconds or 0:.0f} s, held {course.builds} of the {course.floor}"
-            f" builds that a verdict needs, at {cost:.2g} s each: allow more (--bench-budget) or"
-            " measure less (-k)"
+            " builds that a verdict needs: allow more (--bench-budget) or measure less (-k)"
         )
 
     def _affordable(self) -> bool:
