@@ -64,8 +64,8 @@ class RoundTripLoaded:
         with ProcessFlow(*ends, cpus, self.size) as flow:
 
             def turn() -> Turn:
-                found: list[int] = []
                 with loaded(*ends, cpus, self.rate) as load:
+                    found = flow.burst(self.trips).durations
                     # On a busy machine the stream may not have had its turn of the CPU yet.
                     while not load.moved and len(found) < _MOST_BURSTS * self.trips:
                         found += flow.burst(self.trips).durations
