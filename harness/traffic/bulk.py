@@ -91,7 +91,6 @@ class BulkFlow(Connected):
         return Transfer(size, nanoseconds / 1e9, cpu, sum(found["user"] for found in spent))
 
 
-@dataclass
 class Load:
     """A stream in the background.
 
@@ -99,7 +98,20 @@ class Load:
         bits_per_second: What it carried, known once it has ended.
     """
 
-    bits_per_second: float = 0.0
+    def __init__(self, sock: socket.socket) -> None:
+        self.bits_per_second = 0.0
+        self._sock = sock
+        self._start, self._before = time.perf_counter(), _acked(sock)
+
+    @property
+    def moved(self) -> int:
+        """Bytes that have arrived since it was under way."""
+        return _acked(self._sock) - self._before
+
+    def end(self) -> None:
+        """Take stock, and shut the connection down."""
+        self.bits_per_second = 8 * self.moved / (time.perf_counter() - self._start)
+        self._sock.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager
@@ -124,7 +136,7 @@ def loaded(
     Raises:
         TrafficError: It does not flow, or a process died or lost its CPU.
     """
-    load, who = Load(), f"load from {client.name}"
+    who = f"load from {client.name}"
     ends = tcp_pair(client, server, family, addresses)
     with ends[0], ends[1], workers("load client", "load server") as (sender, receiver):
         ends[0].setsockopt(socket.SOL_SOCKET, _SO_MAX_PACING_RATE, struct.pack("=Q", rate // 8))
@@ -132,15 +144,14 @@ def loaded(
             let_block(end)
         receiver.begin("drain", f"load to {server.name}", ends[1:], cpus[1:], size=0)
         sender.begin("pour", who, ends[:1], cpus[:1], size=0)
-        start, before = _await_flowing(ends[0], who)
+        _await_flowing(ends[0], who)
+        load = Load(ends[0])
         yield load
-        moved, span = _acked(ends[0]) - before, time.perf_counter() - start
-        ends[0].shutdown(socket.SHUT_RDWR)
+        load.end()
         sender.result()
         receiver.result()
-    if moved <= 0:
+    if load.bits_per_second <= 0:
         raise TrafficError(f"{who}: it stood still while it was needed")
-    load.bits_per_second = 8 * moved / span
 
 
 def _acked(sock: socket.socket) -> int:
@@ -150,11 +161,10 @@ def _acked(sock: socket.socket) -> int:
     return acked
 
 
-def _await_flowing(sock: socket.socket, who: str) -> tuple[float, int]:
-    """Wait until the stream is under way; the time, and the bytes so far."""
+def _await_flowing(sock: socket.socket, who: str) -> None:
+    """Wait until the stream is under way."""
     end = time.monotonic() + _FLOWING_SECONDS
     while (acked := _acked(sock)) < _FLOWING:
         if time.monotonic() > end:
             raise TrafficError(f"{who}: {acked} bytes in {_FLOWING_SECONDS:g} s")
         time.sleep(0.0005)
-    return time.perf_counter(), acked

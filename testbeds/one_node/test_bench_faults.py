@@ -7,13 +7,16 @@ import signal
 import struct
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 import pytest
 
 from harness.bench import MEASURES, BuiltArm, limit
+from harness.bpf.module import Patch
 from harness.bpf.run_time import program_run_time
-from harness.datapath import NodeSettings
+from harness.datapath import DATAPATHS, HostRouting, NodeSettings
 from harness.errors import TrafficError
 from harness.hooks import detach_all
 from harness.topology import Family
@@ -71,6 +74,7 @@ def workers():
 def impatient(monkeypatch):
     """Whoever waits gives up after a second, instead of five."""
     monkeypatch.setattr(sockets, "DEADLINE", struct.pack("@ll", 1, 0))
+    monkeypatch.setattr(sockets, "_SECONDS", 1)
     monkeypatch.setattr(iperf, "_CONNECT_MS", 1000)
 
 
@@ -229,14 +233,31 @@ def test_bench_a_measure_whose_link_goes_down_between_turns_is_an_error(built, k
     assert re.search(SILENCE, str(error.value)), error.value
 
 
+#: 10 us or so in each local delivery: a multiple of what the path takes.
+LAST = "#else\n\treturn redirected("
+LOOP = "\tfor (int i = 0; i < 2000; i++)\n\t\tbpf_get_prandom_u32();\n"
+SLOWER = Patch("local_delivery.c", LAST, LAST.replace("\treturn", f"{LOOP}\treturn"))
+
+
 @pytest.mark.parametrize("key", sorted(MEASURES))
-def test_bench_two_arms_are_open_at_once(built, key, family):
-    """And idle between their turns: nothing of the one is in the other's way."""
+def test_bench_a_slower_path_is_worse_in_every_measure(built, key, family, monkeypatch):
+    """It is the path that is measured; and two arms that are open at once keep apart."""
+    plain = DATAPATHS["bpf"]
+    assert isinstance(plain, HostRouting)
+    slow = replace(plain, name="bpf-slowed", patches=(SLOWER,))
+    monkeypatch.setitem(DATAPATHS, slow.name, slow)
     measure = MEASURES[key]
-    with BuiltArm(arm("bpf-redirect", "one_node", NodeSettings())) as other:
-        with measure.opened(built, family) as one, measure.opened(other, family) as two:
-            turns = [turn() for _ in range(3) for turn in (one, two)]
-        assert all(measure.value(turn) > 0 for turn in turns)
+    values: dict[str, list[float]] = {"bpf": [], "slowed": []}
+    with (
+        BuiltArm(arm(slow.name, "one_node", NodeSettings())) as slowed,
+        measure.opened(built, family) as plain_turn,
+        measure.opened(slowed, family) as slowed_turn,
+    ):
+        for _ in range(3):
+            values["bpf"].append(measure.value(plain_turn()))
+            values["slowed"].append(measure.value(slowed_turn()))
+    ratio = median(values["slowed"]) / median(values["bpf"])
+    assert ratio > 1.1 if measure.better == "lower" else ratio < 0.9, values
 
 
 @pytest.mark.parametrize("key", PROGRAMS)
