@@ -44,7 +44,8 @@ def guests(fetcher, tmp_path):
         directory.mkdir()
         campaign = Campaign(fetcher, Images(cache_root() / "images"), directory, print)
         campaign.resolve(kernels or (KERNEL,))
-        campaign.run(lambda _: Job(["sh", "-c", script], ROOT), Machine, 1, limits)
+        machine = Machine(campaign.accelerator())
+        campaign.run(lambda _: Job(["sh", "-c", script], ROOT), machine, 1, limits)
         return campaign.results
 
     return run_script
@@ -154,8 +155,7 @@ def without_veth(fetcher, tmp_path):
     """A kernel whose modules lack veth; whether the host can tell is up to `modules.builtin`."""
     whole = find(KERNEL, fetcher)
     copy = tmp_path / "root" / "lib" / "modules" / whole.release
-    assert whole.modules is not None
-    shutil.copytree(whole.modules, copy)
+    shutil.copytree(str(whole.modules), copy)
     for path in copy.rglob("veth.ko*"):
         path.unlink()
     run(["depmod", "-b", str(tmp_path / "root"), whole.release])

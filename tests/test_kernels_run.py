@@ -169,7 +169,6 @@ def boots(monkeypatch, tmp_path):
     monkeypatch.setattr(campaign.modules, "check", check)
     monkeypatch.setattr(campaign, "prepare", lambda found, *rest: (found.asked, rest[-1]))
     monkeypatch.setattr(campaign, "Watcher", lambda: FakeWatcher(known))
-    monkeypatch.setattr(campaign, "accelerator", lambda _: emulation("a test"))
     monkeypatch.setattr(campaign, "build", lambda *_: None)
 
     def make(**kernels):
@@ -189,7 +188,7 @@ def boots(monkeypatch, tmp_path):
 def go(made, tmp_path, jobs=2):
     project = tmp_path / "project"
     project.mkdir(exist_ok=True)
-    made.run(lambda _: Job(["true"], project), Machine, jobs)
+    made.run(lambda _: Job(["true"], project), Machine(emulation("a test")), jobs)
 
 
 def test_one_kernel_that_fails_leaves_the_others_their_results(boots, tmp_path):
@@ -207,14 +206,14 @@ def test_one_kernel_that_fails_leaves_the_others_their_results(boots, tmp_path):
     assert whole == {"k5.10", "k7"}
     summary = json.loads((tmp_path / "results" / "k6.12-test" / "summary.json").read_text())
     assert (summary["trouble"], summary["lines"]) == ("panicked: x", ["line"])
-    assert cli._exit_code(made.results) == 22
+    assert cli.exit_code(made.results) == 22
     assert any(line.startswith("k6.12: panicked: x") for line in made.said)
 
 
 def test_the_exit_code_of_tests_that_failed(boots, tmp_path):
     made = boots(k5_10=GOOD, k7=Ended(1, "", (), {}))
     go(made, tmp_path)
-    assert cli._exit_code(made.results) == FAILED_ON_KERNEL
+    assert cli.exit_code(made.results) == FAILED_ON_KERNEL
 
 
 def test_one_kernel_by_two_names_runs_once(boots, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
+from harness.cli import kernels_exact as exact
 from harness.cli import kernels_guests as guests
 from harness.cli.command import Command
 from harness.cli.kernels_guests import KERNEL, default, fetcher, images, say, store
@@ -129,6 +130,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     probing = action("features", guests.probe, "what each kernel has; without one, the running one")
     probing.add_argument("--json", action="store_true", help="of the running kernel, for machines")
     _add_guests(probing)
+    bench = action("bench", exact.bench, "instructions of each datapath on each kernel")
+    exact.add_arguments(bench)
+    _add_guests(bench)
     shell = action("shell", guests.shell, "a shell in a guest, with a testbed up")
     shell.add_argument("kernel", metavar="KERNEL", help=KERNEL)
     shell.add_argument("testbed", metavar="TESTBED", nargs="?", default="one_node",

@@ -39,7 +39,7 @@ from harness.machine import check_privileges
 from testbeds.catalogue import CATALOGUE
 
 KERNEL = "a version (6.12), a path (IMAGE or IMAGE:DIR), installed:RELEASE, or vng:TAG"
-_CLI = (sys.executable, "-m", "harness.cli")
+CLI = (sys.executable, "-m", "harness.cli")
 _speaking = threading.Lock()
 
 
@@ -82,16 +82,16 @@ def run(arguments: argparse.Namespace) -> int:
         argv = [*selection.command(words), f"--junitxml={share / 'junit.xml'}", "--record"]
         return Job(argv, Path.cwd(), results=Path.cwd() / "results")
 
-    campaign = _find_all(arguments)
+    campaign = find_all(arguments)
     try:
-        campaign.run(job, lambda how: Machine(how, arguments.memory), jobs)
+        campaign.run(job, Machine(campaign.accelerator(), arguments.memory), jobs)
     finally:  # after Ctrl-C there is something to show as well
         _print_matrix(campaign.results)
-    return _exit_code(campaign.results)
+    return exit_code(campaign.results)
 
 
-def _find_all(arguments: argparse.Namespace) -> Campaign:
-    """A campaign over the kernels asked for."""
+def find_all(arguments: argparse.Namespace) -> Campaign:
+    """A campaign over the kernels that are named, or the default set."""
     campaign = Campaign(fetcher(), images(), new_directory(Path(arguments.results)), say)
     campaign.resolve(arguments.kernels or default(), arguments.refresh)
     return campaign
@@ -103,10 +103,11 @@ def _print_matrix(results: list[Result]) -> None:
     titles = {identity: entry.title for identity, entry in CATALOGUE.items()}
     if any(shown.values()):
         print("\n".join(outcomes.table(shown, titles)))
-    _print_remarks(results)
+    print_remarks(results)
 
 
-def _print_remarks(results: list[Result]) -> None:
+def print_remarks(results: list[Result]) -> None:
+    """What needs a word, and where the results are."""
     for result in results:
         for line in _remarks(result):
             print(f"{result.name}: {line}")
@@ -127,7 +128,7 @@ def _remarks(result: Result) -> list[str]:
     return lines
 
 
-def _exit_code(results: list[Result]) -> int:
+def exit_code(results: list[Result]) -> int:
     """The first kernel without a whole result decides; else whether a test failed on any."""
     first = next((result.exit_code for result in results if result.trouble), 0)
     return first or max((result.exit_code for result in results), default=0)
@@ -145,14 +146,13 @@ def probe(arguments: argparse.Namespace) -> int:
         return 0
     check_tools()
     jobs = at_once(arguments.jobs, arguments.memory)
-    campaign = _find_all(arguments)
-    argv = [*_CLI, "kernels", "features", "--json"]
-    campaign.run(
-        lambda _: Job(argv, harness_root()), lambda how: Machine(how, arguments.memory), jobs
-    )
+    campaign = find_all(arguments)
+    argv = [*CLI, "kernels", "features", "--json"]
+    machine = Machine(campaign.accelerator(), arguments.memory)
+    campaign.run(lambda _: Job(argv, harness_root()), machine, jobs)
     _print_features({result.name: _answers(result) for result in campaign.results})
-    _print_remarks(campaign.results)
-    return _exit_code(campaign.results)
+    print_remarks(campaign.results)
+    return exit_code(campaign.results)
 
 
 def _answers(result: Result) -> dict[str, Probe]:
@@ -191,9 +191,9 @@ def shell(arguments: argparse.Namespace) -> int:
     error = campaign.results[0].error
     if error is not None:
         raise error
-    argv = [*_CLI, "shell", arguments.testbed, arguments.host]
+    argv = [*CLI, "shell", arguments.testbed, arguments.host]
     job = Job(argv, Path.cwd(), interactive=True)
-    ended = campaign.interact(job, lambda how: Machine(how, arguments.memory))
+    ended = campaign.interact(job, Machine(campaign.accelerator(), arguments.memory))
     if ended.trouble:
         raise GuestError(f"the guest {ended.trouble}", "look at what it printed")
     return ended.status or 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Other kernels: got, kept, booted, and run on. Floor 6."""
+"""Other kernels: got, kept, booted, and run on. Floor 7."""
 
 from harness.kernels import outcomes, selection
 from harness.kernels.campaign import Campaign

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""KVM if a guest really runs under it, else emulation. Floor 6.
+"""KVM if a guest really runs under it, else emulation. Floor 7.
 
 That /dev/kvm can be opened does not tell: inside a virtual machine it may be there, and a guest
 hang in it, or fault. So a kernel is booted once, without a root, under a deadline.

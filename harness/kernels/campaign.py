@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The same command on several kernels: several guests at once, each with its results. Floor 6."""
+"""The same command on several kernels: several guests at once, each with its results. Floor 7."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from harness import scratch
 from harness.errors import GuestError, HarnessError
 from harness.kernels import files, modules, outcomes
-from harness.kernels.accelerator import Accelerator, accelerator
+from harness.kernels.accelerator import Accelerator, accelerator, emulation
 from harness.kernels.fetch import Fetcher
 from harness.kernels.find import find
 from harness.kernels.guest import Job, Machine, harness_root, prepare
@@ -58,15 +58,25 @@ class Campaign:
                 continue
             self.results.append(result)
 
+    def accelerator(self) -> Accelerator:
+        """How guests run on this machine, tried with the first kernel there is."""
+        found = [result.kernel for result in self.results if result.kernel is not None]
+        how = accelerator(found[0].image) if found else emulation("no kernel to try with")
+        self._say(f"guests run by {how}")
+        return how
+
     def run(
-        self, job: Callable[[Path], Job], machine: Callable[[Accelerator], Machine],
-        jobs: int, limits: Limits | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        job: Callable[[Path], Job],
+        machine: Machine,
+        jobs: int,
+        limits: Limits | None = None,
+    ) -> None:
         """Run the job on every kernel that was found.
 
         Args:
             job: From the directory of a kernel's results to what its guest runs.
-            machine: From how guests run to what they are.
+            machine: What the guests are.
             jobs: How many at once, as `at_once` allows.
             limits: When a guest is given up; by default, by how it runs.
 
@@ -78,18 +88,14 @@ class Campaign:
         found = [result for result in self.results if result.error is None]
         for result in found:
             todo.put(result)
-        if not found or found[0].kernel is None:
+        if not found:
             return
-        how = accelerator(found[0].kernel.image)
-        self._say(f"guests run by {how}")
+        limits = limits or LIMITS[machine.accelerator.name]
         with self._shared_images(job(self.directory).directory) as images:
             workers = [
-                threading.Thread(
-                    target=self._work, args=(todo, job, machine(how), images,
-                                             limits or LIMITS[how.name]),
-                )
+                threading.Thread(target=self._work, args=(todo, job, machine, images, limits))
                 for _ in range(min(jobs, len(found)))
-            ]  # fmt: skip
+            ]
             for worker in workers:
                 worker.start()
             try:
@@ -101,7 +107,7 @@ class Campaign:
                     worker.join()
                 raise
 
-    def interact(self, job: Job, machine: Callable[[Accelerator], Machine]) -> Ended:
+    def interact(self, job: Job, machine: Machine) -> Ended:
         """Run a job that has the terminal on the first kernel.
 
         Raises:
@@ -109,11 +115,11 @@ class Campaign:
         """
         result = self.results[0]
         assert result.kernel is not None
-        how = accelerator(result.kernel.image)
+        limits = LIMITS[machine.accelerator.name]
         terminal = termios.tcgetattr(0) if os.isatty(0) else None
         try:
             with self._shared_images(job.directory) as images:
-                self._run_one(result, lambda _: job, machine(how), images, LIMITS[how.name])
+                self._run_one(result, lambda _: job, machine, images, limits)
         finally:
             if terminal is not None:  # QEMU may not have come to put it back
                 termios.tcsetattr(0, termios.TCSADRAIN, terminal)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a version prefix to an unpacked kernel in the cache. Floor 6."""
+"""From a version prefix to an unpacked kernel in the cache. Floor 7."""
 
 from __future__ import annotations
 

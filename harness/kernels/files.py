@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What of the host's files a guest reads so much that they must be fast. Floor 6.
+"""What of the host's files a guest reads so much that they must be fast. Floor 7.
 
 Nothing here decides what a guest can do: what is not listed it reads from the host's own root,
 over 9p, a page or a name at a time (an import of BCC took 88 seconds that way, 3 from the image).

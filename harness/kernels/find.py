@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From what the user calls a kernel to a kernel that can be booted. Floor 6.
+"""From what the user calls a kernel to a kernel that can be booted. Floor 7.
 
 | called | means |
 |---|---|

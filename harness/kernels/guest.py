@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A guest: QEMU's command as virtme-ng composes it, and what the guest runs. Floor 6.
+"""A guest: QEMU's command as virtme-ng composes it, and what the guest runs. Floor 7.
 
 virtme-ng finds the kernel's modules, makes the initramfs that mounts the host's root, and knows
 QEMU; it is asked for the command only (`--dry-run`). QEMU itself is started here, so that it dies
@@ -56,7 +56,10 @@ class Machine:
             # Emulation pays for mitigations of what it does not have.
             options += ["mitigations=off", "nokaslr"]
         if self.counting:
-            options += ["nowatchdog", "rcupdate.rcu_cpu_stall_suppress=1"]
+            # The counter's frequency is known, so that nothing need be measured, and drift from
+            # boot to boot; and no address is chosen at random.
+            options += ["tsc_early_khz=1000000", "tsc=reliable", "clocksource=tsc", "norandmaps",
+                        "nowatchdog", "rcupdate.rcu_cpu_stall_suppress=1"]  # fmt: skip
         return options
 
     def qemu_options(self) -> list[str]:

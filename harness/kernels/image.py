@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images of files, ext4 for virtio-blk: a guest reads them as fast as its memory. Floor 6."""
+"""Images of files, ext4 for virtio-blk: a guest reads them as fast as its memory. Floor 7."""
 
 from __future__ import annotations
 

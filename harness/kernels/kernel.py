@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A kernel that can be booted: its image, its modules, where it came from. Floor 6."""
+"""A kernel that can be booted: its image, its modules, where it came from. Floor 7."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Debian's kernel packages, through the machine's own mirror and a private apt. Floor 6.
+"""Debian's kernel packages, through the machine's own mirror and a private apt. Floor 7.
 
 The private apt has sources, lists and archives of its own below the cache; nothing of the
 machine's apt changes, and its hooks do not run. From the machine it takes where the mirror is

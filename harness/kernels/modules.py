@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which of the modules that a guest needs a kernel has. Floor 6."""
+"""Which of the modules that a guest needs a kernel has. Floor 7."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What became of a kernel: its guest, its tests, in words and as a file. Floor 6."""
+"""What became of a kernel: its guest, its tests, in words and as a file. Floor 7."""
 
 from __future__ import annotations
 

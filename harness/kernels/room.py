@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What this machine must have for guests: programs, memory, a place for results. Floor 6."""
+"""What this machine must have for guests: programs, memory, a place for results. Floor 7."""
 
 from __future__ import annotations
 

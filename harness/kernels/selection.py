@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""pytest's arguments, tried on the host before a kernel is booted for them. Floor 6."""
+"""pytest's arguments, tried on the host before a kernel is booted for them. Floor 7."""
 
 from __future__ import annotations
 

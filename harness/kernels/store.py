@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cache of kernels: each appears whole or not at all, and is checked when it is used. Floor 6.
+"""The cache of kernels: each appears whole or not at all, and is checked when it is used. Floor 7.
 
 A kernel is added under its release's lock (flock(2), which the kernel drops with its holder) in
 a directory that becomes the cache's by rename(2). Two who fetch the same one take turns, and the

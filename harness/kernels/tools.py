@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The programs that only other kernels need, and where caches are. Floor 6."""
+"""The programs that only other kernels need, and where caches are. Floor 7."""
 
 from __future__ import annotations
 

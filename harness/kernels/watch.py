@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a guest to its end, whatever that is, and says what it was. Floor 6."""
+"""Runs a guest to its end, whatever that is, and says what it was. Floor 7."""
 
 from __future__ import annotations
 
