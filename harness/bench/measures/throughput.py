@@ -51,7 +51,7 @@ class Throughput:
     name: ClassVar[str] = "throughput"
     unit: ClassVar[str] = "bit/s"
     better: ClassVar[Better] = "higher"
-    plan: ClassVar[Plan] = Plan(builds=28, rounds=3)
+    plan: ClassVar[Plan] = Plan(builds=28, rounds=4)
 
     def describe(self) -> str:
         """Protocol, streams, window and how it is done."""
