@@ -16,6 +16,10 @@ from harness.process import spawn
 
 _POLL = 0.2  # seconds
 _TAIL = 15  # lines of a console that are shown
+_GROWING = ("console.log", "progress", "output.txt")
+#: Stage that inside.sh reaches → the phase that ends with it.
+_PHASES = {"up": "start", "root": "root", "inside": "modules", "ended": "run",
+           "written": "finish", "over": "off"}  # fmt: skip
 _PANIC_LINES = 40
 _PANIC = re.compile(r"Kernel panic - not syncing|Oops[:-]|BUG: |general protection fault")
 #: Kernel messages of level 4 and below reach the console; virtme-ng's own chatter does too.
@@ -49,8 +53,8 @@ class Ended:
         status: The exit status of its command; None: it did not get to the end of it.
         trouble: What went wrong with the guest itself; empty: nothing.
         lines: Lines of the kernel's log or the console that show it.
-        seconds: Stage → seconds it took, in order: `start` (QEMU until the init's script), `root`,
-            `modules`, `run` (the command), `finish`.
+        seconds: Phase → seconds it took, in order: `start` (QEMU until the init's script), `root`,
+            `modules`, `run` (the command), `finish` (results), `off`.
     """
 
     status: int | None
@@ -82,13 +86,11 @@ class Watcher:
             limits: When it is given up.
             interactive: Whether it has the terminal.
         """
-        begun = time.monotonic()
         with open(guest.share / "qemu.log", "wb") as log:
             child = spawn(guest.argv, **({"stdin": None} if interactive
                                          else {"stdout": log, "stderr": log}))  # fmt: skip
-        trouble = ""
+        trouble, sign = "", _Sign(guest.share)
         try:
-            sign = _Sign(guest.share)
             while not trouble and not _await(child, self._stopped):
                 trouble = sign.overdue(limits, interactive)
             if self.stopped:
@@ -97,7 +99,7 @@ class Watcher:
             if child.poll() is None:
                 child.kill()
             child.wait()
-        return _judge(guest.share, trouble, child.returncode, time.monotonic() - begun)
+        return _judge(guest.share, trouble, child.returncode, sign.seconds())
 
 
 def _await(child: subprocess.Popen[bytes], stopped: threading.Event) -> bool:
@@ -106,21 +108,24 @@ def _await(child: subprocess.Popen[bytes], stopped: threading.Event) -> bool:
 
 
 class _Sign:
-    """Whether a guest still gets on: what it writes grows."""
+    """Whether a guest still gets on: what it writes grows; and when it reached its stages.
+
+    By the host's clock: a guest's own may count instructions, and leap while it is idle.
+    """
 
     def __init__(self, share: Path) -> None:
         self._share = share
         self._begun = self._last = time.monotonic()
         self._sizes: tuple[int, ...] = ()
+        self._reached: dict[str, float] = {}
 
     def overdue(self, limits: Limits, interactive: bool) -> str:
         """Why the guest is to be given up; empty: it is not."""
-        now = time.monotonic()
-        names = ("console.log", "progress", "output.txt")
-        sizes = tuple(_size(self._share / name) for name in names)
+        now = self._look()
+        sizes = tuple(_size(self._share / name) for name in _GROWING)
         if sizes != self._sizes:
             self._sizes, self._last = sizes, now
-        if "root" not in _stages(self._share) and now - self._begun > limits.boot:
+        if "root" not in self._reached and now - self._begun > limits.boot:
             return f"hung: no root within {limits.boot:g} s"
         if interactive:
             return ""
@@ -130,13 +135,29 @@ class _Sign:
             return f"hung: not at its end within {limits.whole:g} s"
         return ""
 
+    def _look(self) -> float:
+        now = time.monotonic()
+        for stage in _stages(self._share):
+            self._reached.setdefault(stage, now)
+        return now
 
-def _judge(share: Path, trouble: str, code: int, wall: float) -> Ended:
+    def seconds(self) -> dict[str, float]:
+        """Phase → seconds, to the present, which is the guest's end."""
+        over = self._look()
+        times = {**self._reached, "over": over}
+        found, before = {}, self._begun
+        for stage, phase in _PHASES.items():
+            if stage in times:
+                found[phase] = round(times[stage] - before, 1)
+                before = times[stage]
+        return found
+
+
+def _judge(share: Path, trouble: str, code: int, seconds: dict[str, float]) -> Ended:
     """What became of a guest, by the files it left."""
     console = _lines(share / "console.log")
     splats = find_splats(_lines(share / "kernel.log") or console)
     status = _status(share)
-    seconds = _durations(_stages(share), wall)
     own = " ".join(_lines(share / "trouble"))
     panic = [line for line in console if _PANIC.search(line)]
     lines: tuple[str, ...] = _tail(console)
@@ -171,26 +192,9 @@ def _status(share: Path) -> int | None:
     return int(text) if text.isdigit() else None
 
 
-def _stages(share: Path) -> dict[str, float]:
-    """Stage → the guest's uptime when it was reached."""
-    found = {}
-    for line in _lines(share / "progress"):
-        uptime, _, stage = line.partition(" ")
-        if stage:
-            found[stage] = float(uptime)
-    return found
-
-
-def _durations(stages: dict[str, float], wall: float) -> dict[str, float]:
-    """Seconds by the guest's clock between stages; `start` and `finish` share what remains."""
-    order = (("up", "root", "root"), ("root", "inside", "modules"), ("inside", "ended", "run"),
-             ("ended", "written", "finish"))  # fmt: skip
-    found = {"start": round(stages.get("up", wall), 1)}
-    for before, after, name in order:
-        if before in stages and after in stages:
-            found[name] = round(stages[after] - stages[before], 1)
-    found["rest"] = round(max(0.0, wall - sum(found.values())), 1)
-    return found
+def _stages(share: Path) -> list[str]:
+    """The stages that a guest has reached, in order."""
+    return [stage for line in _lines(share / "progress") if (stage := line.partition(" ")[2])]
 
 
 def _lines(path: Path) -> list[str]:
