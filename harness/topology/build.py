@@ -55,6 +55,8 @@ _SYSCTLS: dict[str, int | str] = {
     "ipv4/ping_group_range": "0 2147483647",
     "ipv4/icmp_ratelimit": 0,  # an ICMP error that is rate-limited looks like a lost one
     "ipv6/icmp/ratelimit": 0,
+    # Where the machine's default is bbr, a stream goes on pacing by timers under any other.
+    "ipv4/tcp_congestion_control": "reno",
 }
 #: A node forwards, as every Kubernetes node does.
 _NODE_SYSCTLS: dict[str, int | str] = {
