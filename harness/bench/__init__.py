@@ -1,6 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Comparisons of datapaths: arms, interleaved rounds, verdicts, growth, the run. Floor 7."""
 
+import os
+
+# Before numpy is imported, whose BLAS would start threads. Inline round trips are timed in this
+# process, and beside a second thread every system call counts references to its file
+# (__fget_light(), fs/file.c): 160 ns a round trip, from the moment on at which the first verdict
+# imports numpy.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 from harness.bench.arms import AGAIN, LIMIT, Arm, BuiltArm, limit
 from harness.bench.budget import Budget
 from harness.bench.campaign import Campaign, Watcher

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Negative controls of the comparison itself, on real samples."""
 
+from pathlib import Path
+
 import pytest
 
 from harness.bench import AGAIN, Campaign, Verdict, judge, paired_ratios
@@ -37,11 +39,19 @@ def test_bench_a_against_a_finds_no_difference(twins, family):
     assert not comparison.beats("bpf", TWIN)
 
 
-def test_bench_a_planted_share_of_five_percent_is_found(twins, family):
+def test_bench_a_planted_share_of_ten_percent_is_found(twins, family):
+    """Five, on a real path: test_slow_instrument.py."""
     first, second, again = values(twins(family))
-    slower = [[value * 1.05 for value in build] for build in second]
+    slower = [[value * 1.1 for value in build] for build in second]
     judgement = judge(paired_ratios(first, slower), paired_ratios(first, again), "lower")
     assert judgement.verdict is Verdict.FASTER, judgement
+
+
+@pytest.mark.compares("one_node", ROUND_TRIP)
+def test_bench_what_measures_has_one_thread(comparison):
+    """A second one would make every system call of an inline round trip longer."""
+    assert comparison.judgements  # numpy is imported by now
+    assert len(list(Path("/proc/self/task").iterdir())) == 1
 
 
 @pytest.mark.needs_arms("bpf", "legacy")
