@@ -12,7 +12,6 @@ from harness.bpf import pool, syscall
 from harness.bpf.module import Patch, Source
 from harness.hooks import EGRESS, INGRESS, attach, detach_all
 from harness.netns import NetNS
-from harness.plugin.fixtures import require_feature
 from harness.testbed import Actor
 
 FIRST = 1  # the priority of a program that runs before the datapath's
@@ -35,11 +34,6 @@ def netdev_drop(node: Actor, hook: str, device: str = "enp0s8") -> None:
         f" type filter hook {hook} device {device} priority 0; policy accept;"
         " meta protocol { ip, ip6 } drop; }; }"
     ))  # fmt: skip
-
-
-def require_netdev_hook(hook: str) -> None:
-    """Skip where the kernel is too old for a netdev hook, `ingress` or `egress`."""
-    require_feature(f"netdev-{hook}")
 
 
 @contextmanager

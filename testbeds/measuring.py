@@ -1,79 +1,101 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the benchmarks of every testbed share: their fixtures are in conftest.py beside this."""
+"""What the benchmarks of every testbed share; their fixtures are in harness/plugin/bench.py."""
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import closing
-from statistics import median, quantiles
+from contextlib import ExitStack, closing
+from statistics import median
 from typing import Any
 
-from harness.bench import Arm, Comparison
-from harness.bench.comparison import FIRST, SECOND
-from harness.datapath import NodeSettings
+from harness.bench import MEASURES, Arm, Comparison, Task, Verdict
+from harness.bpf.module import Patch
+from harness.datapath import DATAPATHS, NodeSettings
+from harness.datapath.bpf import HostRouting
 from harness.netns import NetNS
-from harness.topology import Network
+from harness.topology import Family, Network
+from harness.traffic.fence import pinned
+from harness.traffic.inline import InlineFlow
 from testbeds import find
 
+#: The measure that repeats best, for controls of the comparison itself.
+ROUND_TRIP = "round-trip-udp-1"
+#: In what `bpf` must beat `legacy`, on every testbed and in both families.
+BEATEN = (
+    "round-trip-udp-1", "round-trip-udp-1024", "round-trip-tcp-1", "round-trip-tcp-1024",
+    "throughput-tcp-1", "throughput-tcp-4", "throughput-tcp-1-reverse", "throughput-tcp-4-reverse",
+    "connections",
+)  # fmt: skip
+#: What is drawn against the number of pods and of services. Only a flow's first packet goes through
+#: the services' rules: a round trip does not see them, a connection does.
+GROWING = ("round-trip-udp-1", "connections", "program-cost")
 BUILDS = 30
 #: A build takes 11 times as long as its bare namespaces do here. One that waits for something,
 #: such as a carrier or duplicate address detection, takes hundreds of times as long.
 BUILD_LIMIT = 60
 
 
-def arm(datapath: str, testbed: str, settings: NodeSettings) -> Arm:
+def arm(datapath: str, testbed: str, settings: NodeSettings | None = None) -> Arm:
     """The arm of that datapath on a testbed."""
-    return Arm(datapath, testbed, find(testbed), settings)
+    return Arm(datapath, testbed, find(testbed), settings or NodeSettings())
 
 
-class Replay:
-    """A timer for pytest-benchmark that plays back durations measured elsewhere.
-
-    It cannot interleave two arms itself: here the rounds are over when it begins. Every second
-    reading, the end of a round, is one duration after the reading before.
-    """
-
-    __name__ = "replayed"
-
-    def __init__(self) -> None:
-        self._durations: Iterator[float] = iter(())
-        self._now = 0.0
-        self._started = False
-
-    def load(self, seconds: Iterable[float]) -> None:
-        """Take the durations of the next benchmark, seconds."""
-        self._durations, self._started = iter(seconds), False
-
-    def __call__(self) -> float:
-        """The time, seconds."""
-        if self._started:
-            self._now += next(self._durations)
-        self._started = not self._started
-        return self._now
+def task(key: str, family: Family) -> Task:
+    """A measure in a family."""
+    return Task(key, MEASURES[key], family)
 
 
-REPLAY = Replay()
-
-
-def replay(benchmark: Any, comparison: Comparison, datapath: str) -> None:
-    """Enter one arm's raw round trips into pytest-benchmark."""
-    role = FIRST if comparison.arms[FIRST].datapath == datapath else SECOND
-    samples = [
-        sample / 1e9 for build in comparison.series[role] for turn in build for sample in turn
+def failing(comparison: Comparison, required: str | None) -> list[str]:
+    """Arms of which a verdict is not as `--require` has it, each with its verdict."""
+    if required is None:
+        return []
+    faster = required == "faster"
+    return [
+        f"{label}: {judgement}"
+        for label, judgement in comparison.judgements.items()
+        if (
+            judgement.verdict is not Verdict.FASTER
+            if faster
+            else judgement.verdict is Verdict.SLOWER
+        )
     ]
-    cuts = quantiles(samples, n=1000)
-    first, family = comparison.arms[FIRST], comparison.family
-    benchmark.group = f"{comparison.measure.name} {first.testbed} {family.name}"
-    benchmark.extra_info.update(
-        arm=datapath,
-        nodes=comparison.described[role],
-        measure=comparison.measure.describe(),
-        verdict=str(comparison),
-        **{name: cuts[at - 1] for name, at in (("p50", 500), ("p99", 990), ("p99.9", 999))},
-    )
-    REPLAY.load(samples)
-    benchmark.pedantic(lambda: None, rounds=len(samples), iterations=1)
+
+
+def planted_slowdown(share: float) -> HostRouting:
+    """`bpf`, with a loop in local delivery that makes its round trip on one node longer.
+
+    How many turns of the loop that takes is measured here, in interleaved bursts.
+
+    Args:
+        share: By how much longer, as a share.
+    """
+    plain, much = DATAPATHS["bpf"], 400
+    ratios = []
+    trial = _slowed(much)
+    with ExitStack() as stack:
+        bursts = []
+        for datapath in (plain, trial):
+            network = stack.enter_context(Network(find("one_node")))
+            installed = datapath.install(network.nodes[0], NodeSettings())
+            stack.callback(installed.remove)
+            client, server = network.pods
+            addresses = (client.addresses.ipv4, server.addresses.ipv4)
+            flow = InlineFlow(client.ns, server.ns, Family.ipv4, addresses)
+            bursts.append(stack.enter_context(flow).burst)
+        with pinned(max(os.sched_getaffinity(0))):
+            for _ in range(50):
+                fast, slow = (median(burst(100)) for burst in bursts)
+                ratios.append(slow / fast)
+    return _slowed(round(much * share / (median(ratios) - 1)))
+
+
+def _slowed(turns: int) -> HostRouting:
+    plain = DATAPATHS["bpf"]
+    last = "#else\n\treturn redirected("
+    loop = f"\tfor (int i = 0; i < {turns}; i++)\n\t\tbpf_get_prandom_u32();\n"
+    patch = Patch("local_delivery.c", last, last.replace("\treturn", f"{loop}\treturn"))
+    return HostRouting(f"bpf slowed by {turns} turns", plain.summary, plain.needs, patches=(patch,))
 
 
 def measure_building(benchmark: Any, testbed: str, aim_ms: int) -> str:

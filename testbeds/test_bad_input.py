@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from harness.bpf.bcc_import import DIST_PACKAGES
-from harness.plugin.fixtures import kernel_release
+from harness.datapath.features import release
 from harness.process import TOOLS, find_tool
 from testbeds.child import CLI, end, pytest_of, start
 
@@ -96,7 +96,7 @@ BROKEN = {
         ),
         "the verifier refused from_container: ",
         # kernel/bpf/verifier.c, linfo: with file and line since 6.10.
-        "bpf/rewrite.c:" if kernel_release() >= (6, 10) else "offset is outside of the packet",
+        "bpf/rewrite.c:" if release() >= (6, 10) else "offset is outside of the packet",
     ),
 }
 

@@ -112,7 +112,7 @@ MOMENTS = {
     "pinging": Moment("harness.testbed.actor:ping"),
     "streaming": Moment("harness.traffic.stream:_transfer"),
     "measuring": Moment(
-        "harness.traffic.iperf:_answer", children="iperf_worker", test=MEASURING
+        "harness.traffic.iperf:Iperf.run", children="worker_jobs", test=MEASURING
     ),
     "proving captures": Moment("harness.capture.session:prove_complete"),
     "tearing down": Moment("harness.testbed.testbed:Testbed.close", children=""),

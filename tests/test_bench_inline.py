@@ -2,30 +2,21 @@
 """Inline round trips over loopback, which needs no root: what is timed, and what is refused."""
 
 import gc
+import itertools
 import os
-import socket
+import time
 
 import pytest
 
 from harness.errors import TrafficError, UnknownNameError
-from harness.topology import Family
+from harness.traffic.cpus import held, one_cpu, two_cpus
 from harness.traffic.fence import pinned
 from harness.traffic.inline import MAX_SIZE, InlineFlow
-
-
-class Here:
-    """The caller's own namespace."""
-
-    def __init__(self, name):
-        self.name = name
-
-    def socket(self, family, kind, proto=0):
-        return socket.socket(family, kind, proto)
+from tests.loopback import ends, needs_two_cpus
 
 
 def flow(protocol="udp", size=64):
-    ends = (Here("pod1"), Here("pod2"), Family.ipv4, ("127.0.0.1", "127.0.0.1"))
-    return InlineFlow(*ends, protocol, size)
+    return InlineFlow(*ends(), protocol, size)
 
 
 @pytest.mark.parametrize("protocol", ["udp", "tcp"])
@@ -124,3 +115,38 @@ def test_a_cpu_that_is_not_there_is_an_error(cpu):
     with pytest.raises(TrafficError, match=f"cannot pin to CPU {cpu}"), pinned(cpu):
         pass
     assert os.sched_getaffinity(0) == before
+
+
+def test_pinned_throughout_is_no_error():
+    with held(one_cpu()):
+        assert os.sched_getaffinity(0) == {one_cpu()}
+
+
+@needs_two_cpus
+def test_a_cpu_that_is_taken_away_meanwhile_is_an_error():
+    """As the kernel does to threads of a CPU that goes offline: their mask is widened."""
+    before = os.sched_getaffinity(0)
+    with pytest.raises(TrafficError, match="was taken away in mid-measurement"), held(one_cpu()):
+        os.sched_setaffinity(0, before)
+    assert os.sched_getaffinity(0) == before
+
+
+def test_one_cpu_alone_cannot_stand_for_two(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3})
+    with pytest.raises(TrafficError, match=r"needs two CPUs, and only \[3\] is allowed"):
+        two_cpus()
+    assert one_cpu() == 3
+
+
+@pytest.mark.parametrize("step", [0, -5])
+def test_a_clock_that_does_not_go_on_is_an_error(monkeypatch, step):
+    ticks = itertools.count(10**9, step)
+    with flow() as pair:
+        monkeypatch.setattr(time, "perf_counter_ns", lambda: next(ticks))
+        with pytest.raises(TrafficError, match=f"a duration of {step} ns: the machine's clock"):
+            pair.burst(5)
+
+
+def test_no_trip_is_no_sample():
+    with flow() as pair, pytest.raises(TrafficError, match="no sample"):
+        pair.burst(0)

@@ -1,23 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The iperf3 wrapper: its parsers, and worker processes around a libiperf that misbehaves."""
+"""The iperf3 wrapper: its parsers, and workers around a libiperf that misbehaves."""
 
 import os
+import signal
 import socket
-from pathlib import Path
+import time
 
 import pytest
 
-from harness import process
 from harness.errors import MissingToolError, TrafficError, UnknownNameError
-from harness.topology import Family
 from harness.traffic import iperf
-from harness.traffic.iperf import Stream, listens, parse_answer, parse_result, run_stream
+from harness.traffic.iperf import Iperf, Stream, listens, parse_result, run_stream
+from harness.traffic.workers import close_workers
+from tests.loopback import descendants, ends
 
 TCP = {
     "sum_sent": {"bits_per_second": 2.1e9, "retransmits": 3},
     "sum_received": {"bits_per_second": 2e9, "seconds": 1.0},
 }
-UDP = {"sum": {"bits_per_second": 1e9, "seconds": 1.0, "lost_percent": 2.5}}
 PROC_NET_TCP = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0B01000A:1451 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 2013
@@ -29,10 +29,23 @@ PROC_NET_TCP6 = """\
 """
 
 
+INTERVALS = [
+    {"seconds": 0.001, "bits_per_second": 3e9},
+    {"seconds": 0.0021, "bits_per_second": 0},
+    {"seconds": 0.001, "bits_per_second": 1e9},
+    {"seconds": 0.0003, "bits_per_second": 9e9},
+]
+
+
 def test_what_the_receiver_counted_is_the_result():
-    result = parse_result(TCP)
+    result = parse_result({"end": TCP, "intervals": INTERVALS}, 0.001)
     assert (result.bits_per_second, result.seconds, result.retransmits) == (2e9, 1.0, 3)
-    assert parse_result(UDP).lost_percent == 2.5
+
+
+def test_intervals_are_rates_but_for_those_cut_short_or_stalled():
+    result = parse_result({"end": TCP, "intervals": INTERVALS}, 0.001)
+    assert result.rates == [3e9, 1e9]
+    assert result.stalled == 1
 
 
 @pytest.mark.parametrize(
@@ -41,17 +54,26 @@ def test_what_the_receiver_counted_is_the_result():
         {},
         {"sum_received": {}},
         {"sum_received": None},
-        {"sum_received": {"bits_per_second": "much", "seconds": 1}},
+        {"sum_received": TCP["sum_received"], "sum_sent": None},
+        {"sum_received": {"bits_per_second": "much", "seconds": 1}, "sum_sent": {}},
     ],
 )
 def test_a_summary_without_its_fields_is_an_error(end):
     with pytest.raises(TrafficError, match="lacks a field"):
-        parse_result(end)
+        parse_result({"end": end, "intervals": []}, 0.001)
 
 
-def test_nothing_received_is_an_error():
+@pytest.mark.parametrize("intervals", [None, [None], [{}], [{"seconds": "long"}]])
+def test_intervals_without_their_fields_are_an_error(intervals):
+    with pytest.raises(TrafficError, match="lacks a field"):
+        parse_result({"end": TCP, "intervals": intervals}, 0.001)
+
+
+@pytest.mark.parametrize(("bits", "seconds"), [(0, 1.0), (1.0, 0), (float("nan"), 1), (-1, 1)])
+def test_nothing_received_is_an_error(bits, seconds):
+    received = {"bits_per_second": bits, "seconds": seconds}
     with pytest.raises(TrafficError, match="no byte arrived"):
-        parse_result({"sum_received": {"bits_per_second": 0, "seconds": 1.0}})
+        parse_result({"end": {"sum_received": received, "sum_sent": {}}, "intervals": []}, 0.001)
 
 
 def test_listening_is_told_from_connected():
@@ -61,41 +83,24 @@ def test_listening_is_told_from_connected():
     assert not listens("  sl  local_address\n", 0x1451)
 
 
-def test_a_worker_that_says_nothing():
-    with pytest.raises(TrafficError, match=r"client in pod1: ended without a result \(Segm"):
-        parse_answer(b"", b"x\nSegmentation fault\n", "client in pod1")
-    with pytest.raises(TrafficError, match="no output"):
-        parse_answer(b'{"end": {"cut', b"", "client in pod1")
+@pytest.mark.parametrize("nothing", [{"size": 0}, {"streams": 0}, {"size": -1}])
+def test_nothing_to_send_is_refused(nothing):
+    with pytest.raises(UnknownNameError, match="is nothing"):
+        Stream(**nothing)
 
 
-@pytest.mark.parametrize("seconds", [0, -1, 0.5])
-def test_libiperf_takes_whole_seconds(seconds):
-    with pytest.raises(UnknownNameError, match="whole number of seconds"):
-        Stream(seconds=seconds)
-
-
-def test_udp_gets_a_rate_and_no_fragments():
-    options = Stream(protocol="udp", bits_per_second=10**9).options()
-    assert (options["blksize"], options["bandwidth"]) == (1400, 10**9)
-    assert "congestion_control" not in options
+def test_a_window_is_set_only_if_asked_for():
     assert Stream(window=1 << 17).options()["socket_bufsize"] == 1 << 17
-
-
-class Here:
-    """The caller's own namespace."""
-
-    name = "here"
-
-    def spawn(self, argv, **popen):
-        return process.spawn(argv, **popen)
-
-    def read(self, path):
-        return Path(path).read_text(encoding="ascii")
+    assert "socket_bufsize" not in Stream().options()
+    options = Stream(size=1 << 20, interval=0.002).options()
+    assert (options["bytes"], options["stats_interval"]) == (1 << 20, 0.002)
+    assert options["stats_interval"] == options["reporter_interval"]
 
 
 @pytest.fixture
 def libiperf(tmp_path, monkeypatch):
     """Puts a module called iperf3 before the real one in the workers."""
+    close_workers()
 
     def install(source):
         (tmp_path / "iperf3.py").write_text(source)
@@ -104,26 +109,20 @@ def libiperf(tmp_path, monkeypatch):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         monkeypatch.setattr(iperf, "PORT", taken.getsockname()[1])
-    return install
+    yield install
+    close_workers()
+    await_none_left()
+
+
+def await_none_left():
+    """What a killed worker had started dies with it, a moment later."""
+    deadline = time.monotonic() + 10
+    while left := descendants():
+        assert time.monotonic() < deadline, left
 
 
 def stream(spec=None):
-    here = Here()
-    return run_stream(here, here, Family.ipv4, ("127.0.0.1", "127.0.0.1"), spec)
-
-
-def workers():
-    """Worker processes of ours that still run."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            command = (entry / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if parent == os.getpid() and b"iperf_worker" in command:
-            found.append(entry.name)
-    return found
+    return run_stream(*ends(), spec)
 
 
 FAKE = """
@@ -131,26 +130,33 @@ import os, socket, time
 
 class Result:
     def __init__(self, error=None, end={end!r}):
-        self.error, self.json = error, {{"end": end}}
+        parts = [{{"sum": {{"seconds": 0.001, "bits_per_second": 2e9}}}}]
+        self.error, self.json = error, {{"end": end, "intervals": parts}}
 
 class Library:
+    def iperf_run_server(self, test):
+        {server}
+        return 0
     def __getattr__(self, name):
         return type("Setter", (), {{"__call__": lambda self, *arguments: None}})()
 
 class Endpoint:
-    lib, _test = Library(), None
-    def __init__(self):
+    _test = None
+    def __init__(self, lib_name):
+        self.lib = Library()
         self._pipe_in = os.pipe()[1]
+        Library.endpoint = self
 
 class Server(Endpoint):
-    def run(self):
-        {server}
+    pass
 
 class Client(Endpoint):
     def run(self):
         {client}
 """
-SERVES = "socket.create_server((self.bind_address, self.port)).accept(); time.sleep(60)"
+ACCEPT = "socket.create_server((self.endpoint.bind_address, self.endpoint.port)).accept()"
+SERVES = f"{ACCEPT}; time.sleep(60)"
+CONNECTS = "socket.create_connection((self.server_hostname, self.port)).close()"
 
 
 def fake(client="return Result()", server=SERVES):
@@ -159,8 +165,28 @@ def fake(client="return Result()", server=SERVES):
 
 def test_a_result_comes_back(libiperf):
     libiperf(fake())
-    assert stream().bits_per_second == 2e9
-    assert workers() == []
+    result = stream()
+    assert (result.bits_per_second, result.rates) == (2e9, [2e9])
+
+
+def test_one_server_serves_test_after_test(libiperf):
+    libiperf(fake(client=f"{CONNECTS}; return Result()", server=ACCEPT))
+    with Iperf(*ends()) as pair:
+        assert [pair.run().retransmits for _ in range(5)] == [3] * 5
+
+
+def test_two_servers_wait_side_by_side(libiperf, monkeypatch):
+    libiperf(fake(client=f"{CONNECTS}; return Result()", server=ACCEPT))
+    with Iperf(*ends()) as one:
+        one.run()
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            first, second = iperf.PORT, taken.getsockname()[1]
+        monkeypatch.setattr(iperf, "PORT", second)
+        with Iperf(*ends()) as other:
+            other.run()
+            monkeypatch.setattr(iperf, "PORT", first)
+            one.run()
 
 
 def test_output_beside_the_result_does_no_harm(libiperf):
@@ -170,9 +196,8 @@ def test_output_beside_the_result_does_no_harm(libiperf):
 
 def test_an_error_of_libiperf_is_told(libiperf):
     libiperf(fake("return Result('the server is busy')"))
-    with pytest.raises(TrafficError, match="client in here: the server is busy"):
+    with pytest.raises(TrafficError, match="iperf3 client in pod1: the server is busy"):
         stream()
-    assert workers() == []
 
 
 def test_foreign_json_is_an_error(libiperf):
@@ -183,36 +208,69 @@ def test_foreign_json_is_an_error(libiperf):
 
 def test_a_client_that_hangs_is_killed(libiperf):
     libiperf(fake("time.sleep(60)"))
-    with pytest.raises(TrafficError, match=r"client in here: no end within 1\.2 s"):
+    with pytest.raises(TrafficError, match=r"client in pod1: no end within 0\.2 s"):
         stream(Stream(grace=0.2))
-    assert workers() == []
+    await_only_workers(1)
+
+
+def await_only_workers(count):
+    """Nothing but that many workers is left."""
+    deadline = time.monotonic() + 10
+    while len(left := descendants()) != count:
+        assert time.monotonic() < deadline, left
+    assert set(left.values()) == {os.getpid()}
 
 
 def test_a_client_that_is_killed_is_told(libiperf):
     libiperf(fake("os.kill(os.getpid(), 9)"))
-    with pytest.raises(TrafficError, match="client in here: killed by SIGKILL"):
+    with pytest.raises(TrafficError, match="client in pod1: killed by SIGKILL"):
         stream()
-    assert workers() == []
+    await_only_workers(2)
 
 
 def test_a_server_that_never_listens(libiperf, monkeypatch):
     monkeypatch.setattr(iperf, "_LISTEN_SECONDS", 0.5)
     libiperf(fake(server="time.sleep(60)"))
-    with pytest.raises(TrafficError, match=r"server in here: port \d+ not listening after 0\.5 s"):
+    with pytest.raises(TrafficError, match=r"server in pod2: port \d+ not listening after 0\.5 s"):
         stream()
-    assert workers() == []
+
+
+def test_a_server_that_cannot_listen(libiperf):
+    libiperf(fake(server="return -2"))
+    with pytest.raises(TrafficError, match=r"server in pod2: it cannot serve port \d+ of 127"):
+        stream()
+
+
+def test_a_server_that_fails_over_and_over_ends(libiperf):
+    libiperf(fake(server="return -1"))
+    with pytest.raises(TrafficError, match="server in pod2: it cannot serve"):
+        stream()
 
 
 def test_a_server_that_ends_at_once(libiperf):
     libiperf(fake(server="os._exit(3)"))
-    with pytest.raises(TrafficError, match="server in here: ended without a result"):
+    with pytest.raises(TrafficError, match="server in pod2: it was killed"):
         stream()
+
+
+def test_a_server_killed_between_two_tests(libiperf):
+    libiperf(fake(client=f"{CONNECTS}; return Result()", server=ACCEPT))
+    with Iperf(*ends()) as pair:
+        pair.run()
+        os.kill(pair._pid, signal.SIGKILL)
+        while pair._pid in descendants():
+            pass
+        with pytest.raises(TrafficError, match="server in pod2: it was killed"):
+            pair.run()
 
 
 def test_libiperf_missing_says_what_to_install(libiperf):
     libiperf(
-        "class Server:\n    def __init__(self):\n        raise OSError("
-        '"Couldn\'t find shared library libiperf.so.0, is iperf3 installed?")\n'
+        fake().replace(
+            "    def __init__(self, lib_name):",
+            "    def __init__(self, lib_name):\n        raise OSError("
+            '"Couldn\'t find shared library libiperf.so.0, is iperf3 installed?")',
+        )
     )
     with pytest.raises(MissingToolError, match=r"libiperf is not installed.*apt-get install"):
         stream()

@@ -1,30 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Interleaving: who is built and measured when."""
-
-from contextlib import contextmanager
+"""Interleaving: who is measured when within a build."""
 
 import pytest
 
-from harness.bench import Plan, collect
+from harness.bench import Plan, take_turns
 from harness.errors import HarnessError, TrafficError
 
 ARMS = ["bpf", "legacy", "again"]
 
 
 class Lab:
-    """Arms that note what is done to them."""
+    """Arms that note who took a turn."""
 
     def __init__(self, fail_at=None):
-        self.built, self.closed, self.turns = [], [], []
+        self.turns = []
         self.fail_at = fail_at
 
-    @contextmanager
-    def opened(self, label):
-        self.built.append(label)
-        try:
-            yield lambda: self.turn(label)
-        finally:
-            self.closed.append(label)
+    def samplers(self):
+        return {label: lambda label=label: self.turn(label) for label in ARMS}
 
     def turn(self, label):
         if self.fail_at == len(self.turns):
@@ -37,48 +30,37 @@ def chunks(labels):
     return [labels[start : start + len(ARMS)] for start in range(0, len(labels), len(ARMS))]
 
 
-def test_every_arm_is_built_anew_and_takes_a_turn_in_every_round():
+def test_every_arm_takes_a_turn_in_every_round():
     lab = Lab()
-    series = collect(ARMS, lab.opened, Plan(builds=4, rounds=5), "seed")
-    assert {label: [len(build) for build in series[label]] for label in ARMS} == {
-        label: [5, 5, 5, 5] for label in ARMS
-    }
-    assert all(sorted(chunk) == sorted(ARMS) for chunk in chunks(lab.built) + chunks(lab.turns))
-    assert len(lab.built) == 4 * len(ARMS)
-    assert sorted(lab.closed) == sorted(lab.built)
+    turns = take_turns(lab.samplers(), 5, "seed")
+    assert {label: len(found) for label, found in turns.items()} == dict.fromkeys(ARMS, 5)
+    assert all(sorted(chunk) == sorted(ARMS) for chunk in chunks(lab.turns))
 
 
 def test_samples_are_filed_under_their_round():
     lab = Lab()
-    series = collect(ARMS, lab.opened, Plan(builds=2, rounds=3), "seed")
+    turns = take_turns(lab.samplers(), 3, "seed")
     for label in ARMS:
-        turns = [turn for build in series[label] for turn in build]
-        assert [[at + 1.0] for at, name in enumerate(lab.turns) if name == label] == turns
+        assert [[at + 1.0] for at, name in enumerate(lab.turns) if name == label] == turns[label]
 
 
 def test_the_order_changes_and_follows_from_the_seed():
     labs = [Lab() for _ in range(3)]
     for lab, seed in zip(labs, ["1", "1", "2"], strict=True):
-        collect(ARMS, lab.opened, Plan(builds=2, rounds=20), seed)
+        take_turns(lab.samplers(), 40, seed)
     assert labs[0].turns == labs[1].turns
     assert labs[0].turns != labs[2].turns
     assert len({tuple(chunk) for chunk in chunks(labs[0].turns)}) == 6
 
 
-def test_a_failed_turn_takes_every_arm_down():
-    lab = Lab(fail_at=7)
+def test_a_failed_turn_is_told():
     with pytest.raises(TrafficError, match="link down"):
-        collect(ARMS, lab.opened, Plan(builds=2, rounds=5), "seed")
-    assert sorted(lab.closed) == sorted(lab.built)
+        take_turns(Lab(fail_at=7).samplers(), 5, "seed")
 
 
 def test_a_turn_without_samples_is_an_error():
-    @contextmanager
-    def silent(label):
-        yield list
-
     with pytest.raises(TrafficError, match="no sample"):
-        collect(ARMS, silent, Plan(builds=1, rounds=1), "seed")
+        take_turns({"bpf": list}, 1, "seed")
 
 
 @pytest.mark.parametrize(("builds", "rounds"), [(0, 1), (1, 0), (-1, 5)])

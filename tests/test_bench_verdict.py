@@ -7,9 +7,10 @@ import random
 import pytest
 
 from harness.bench import Criteria, Verdict, judge, paired_ratios
+from harness.bench.verdict import LOOKS, bootstrap_median, rank_test
 from harness.errors import TrafficError
 
-BUILDS, ROUNDS = 12, 8
+BUILDS, ROUNDS = 16, 8
 
 
 def arm(chance, typical, spread=0.02, builds=BUILDS, rounds=ROUNDS):
@@ -115,6 +116,56 @@ def test_one_build_gone_astray_does_not_turn_the_verdict():
 def test_pairs_are_rounds_of_the_same_build():
     first, second = [[1.0, 3.0], [10.0, 30.0]], [[2.0, 6.0], [20.0, 60.0]]
     assert paired_ratios(first, second) == pytest.approx([0.5, 0.5])
+
+
+def test_the_levels_of_all_looks_add_up_to_alpha():
+    criteria = Criteria()
+    assert sum(level for _, level in LOOKS) <= criteria.alpha
+    spent = [criteria.level(at, last=False) for at, _ in LOOKS[:-1]]
+    for at, _ in LOOKS:  # whichever look is the last one, it has what the earlier ones left
+        before = sum(level for earlier, level in LOOKS if earlier < at)
+        assert before + criteria.level(at) == pytest.approx(criteria.alpha)
+    assert spent == [level for _, level in LOOKS[:-1]]
+    assert criteria.level(criteria.cap + 5) == LOOKS[-1][1]
+
+
+def draws(seed, builds):
+    """Ratios of equal arms; one build in ten is far off."""
+    chance = random.Random(seed)
+    return [
+        math.exp(chance.gauss(0, 0.02) * (5 if chance.random() < 0.1 else 1)) for _ in range(builds)
+    ]
+
+
+def test_stopping_early_finds_no_more_than_alpha_and_would_without_levels():
+    runs, found, naive = 400, 0, 0
+    for seed in range(runs):
+        ratios = draws(seed, LOOKS[-1][0])
+        values = [(rank_test(ratios[:at]), level) for at, level in LOOKS]
+        found += any(p <= level for p, level in values)
+        naive += any(p <= 0.05 for p, _ in values)
+    assert found <= 0.05 * runs
+    assert naive > 0.08 * runs
+
+
+@pytest.mark.parametrize(("builds", "level"), LOOKS)
+def test_the_interval_holds_the_truth(builds, level):
+    criteria, runs, held = Criteria(resamples=500), 300, 0
+    for seed in range(runs):
+        low, high = bootstrap_median(draws(seed, builds), 1 - level, criteria)
+        held += low <= 0 <= high
+    assert held >= 0.92 * runs
+
+
+def test_an_interval_within_the_minimum_effect_settles_it():
+    chance = random.Random(6)
+    ratios = [math.exp(chance.gauss(0, 0.002)) for _ in range(10)]
+    judgement = judge(ratios, ratios, "lower")
+    assert judgement.negligible
+    assert judgement.settled
+    assert judgement.verdict is Verdict.NO_DIFFERENCE
+    wide = judge([ratio**20 for ratio in ratios], ratios, "lower")
+    assert not wide.settled
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An arm: one datapath on one testbed, which names itself whole. Floor 7."""
+"""An arm: one datapath on one testbed, or the limit, which names itself whole. Floor 7."""
 
 from __future__ import annotations
 
@@ -9,9 +9,14 @@ from types import TracebackType
 
 from harness import datapath as datapaths
 from harness.bench.environment import network_facts
-from harness.datapath import NodeDatapath, NodeSettings
+from harness.datapath import Datapath, NodeDatapath, NodeSettings
 from harness.errors import KernelError
-from harness.topology import Family, Network, Pod, Topology
+from harness.topology import Family, Host, Network, Topology
+
+#: Label of the arm without a datapath.
+LIMIT = "limit"
+#: What stands behind the label of an arm that is measured once more, as the noise.
+AGAIN = " again"
 
 
 @dataclass(frozen=True)
@@ -19,20 +24,43 @@ class Arm:
     """What is to be built.
 
     Attributes:
-        datapath: Its name in `harness.datapath.DATAPATHS`.
+        datapath: Its name in `harness.datapath.DATAPATHS`; None: the limit.
         testbed: The testbed's name, for reports.
         topology: What the testbed is made of.
         settings: What every node's operator asked for, the legacy services among them.
     """
 
-    datapath: str
+    datapath: str | None
     testbed: str
     topology: Topology
     settings: NodeSettings = field(default_factory=NodeSettings)
 
+    @property
+    def has_programs(self) -> bool:
+        """Whether BPF programs forward its traffic.
+
+        Raises:
+            UnknownNameError: There is no such datapath.
+        """
+        return self.datapath is not None and datapaths.find(self.datapath).host_routing
+
     def to_json(self) -> dict[str, object]:
         """For a record; what was then built is in `BuiltArm.describe`."""
-        return asdict(self)
+        settings = {} if self.datapath is None else asdict(self.settings)
+        return {
+            "datapath": self.datapath,
+            "settings": settings,
+            "topology": asdict(self.topology),
+        }
+
+
+def limit(testbed: str) -> Arm:
+    """What no datapath can be better than: two namespaces joined by one veth, nothing between.
+
+    They are the nodes of a testbed of two, whose wire is that veth. Nothing is installed on them,
+    and their pods stay idle.
+    """
+    return Arm(None, testbed, Topology(nodes=2, pods_per_node=1))
 
 
 class BuiltArm:
@@ -41,7 +69,9 @@ class BuiltArm:
     Attributes:
         arm: What was asked for.
         network: The namespaces.
-        datapaths: What runs, in the order of the nodes.
+        datapaths: What runs, in the order of the nodes; nothing for the limit.
+        client: The host that asks: the first pod.
+        server: The host that answers: the last pod, on the last node.
     """
 
     def __init__(self, arm: Arm) -> None:
@@ -53,21 +83,27 @@ class BuiltArm:
         """
         self.arm = arm
         self.datapaths: list[NodeDatapath] = []
-        chosen = datapaths.find(arm.datapath)
         self._closing = ExitStack()
+        chosen = datapaths.find(arm.datapath) if arm.datapath is not None else None
         try:
             self.network = self._closing.enter_context(Network(arm.topology))
-            for node in self.network.nodes:
-                entry = datapaths.install(chosen, node, arm.settings)
-                self._closing.callback(entry.installed.remove)
-                self.datapaths.append(entry)
-                if entry.degraded:
-                    raise KernelError(
-                        f"arm {arm.datapath}: {entry.status()}", "compare datapaths this node runs"
-                    )
+            ends: list[Host] = [*(self.network.nodes if chosen is None else self.network.pods)]
+            self.client, self.server = ends[0], ends[-1]
+            if chosen is not None:
+                self._install(chosen)
         except BaseException:
             self.close()
             raise
+
+    def _install(self, chosen: Datapath) -> None:
+        for node in self.network.nodes:
+            entry = datapaths.install(chosen, node, self.arm.settings)
+            self._closing.callback(entry.installed.remove)
+            self.datapaths.append(entry)
+            if entry.degraded:
+                raise KernelError(
+                    f"arm {self.arm.datapath}: {entry.status()}", "compare datapaths this node runs"
+                )
 
     def __enter__(self) -> BuiltArm:
         return self
@@ -84,22 +120,15 @@ class BuiltArm:
         """Give the programs back and let the namespaces go."""
         self._closing.close()
 
-    @property
-    def client(self) -> Pod:
-        """The pod that asks: the first."""
-        return self.network.pods[0]
-
-    @property
-    def server(self) -> Pod:
-        """The pod that answers: the last, on the last node."""
-        return self.network.pods[-1]
-
     def addresses(self, family: Family) -> tuple[str, str]:
         """The client's and the server's address."""
         return self.client.addresses[family], self.server.addresses[family]
 
     def describe(self) -> dict[str, str]:
         """Node → the datapath's whole name: rules with their digests, or program tags."""
+        if not self.datapaths:
+            wire = "no datapath (one veth pair, nothing between its ends)"
+            return {node.name: wire for node in self.network.nodes}
         return {entry.node.name: entry.installed.describe() for entry in self.datapaths}
 
     def facts(self) -> dict[str, object]:

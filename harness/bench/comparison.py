@@ -1,168 +1,181 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One comparison: two arms, and the first once more as the noise, in the same rounds. Floor 7."""
+"""One comparison: what one measure found of two or more arms, and what follows. Floor 7."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from statistics import median
 
-from harness.bench.arms import Arm, BuiltArm
+from harness.bench.arms import AGAIN, LIMIT
 from harness.bench.measures import Measure
-from harness.bench.rounds import Plan, Sampler, Series, collect
-from harness.bench.verdict import Criteria, Judgement, judge, paired_ratios
-from harness.errors import HarnessError
-from harness.topology import Family
-
-FIRST, SECOND, AGAIN = "first", "second", "again"
+from harness.bench.rounds import Plan
+from harness.bench.series import ArmSeries, Task
+from harness.bench.verdict import Criteria, Judgement, Verdict, judge, paired_ratios
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was measured of two arms, and what follows.
+    """What was measured of several arms, and what follows.
 
     Attributes:
-        measure: What was measured.
-        family: The address family of the traffic.
-        arms: Role → the arm: `first`, `second`, and `again`, which is the first built again.
-        described: Role → node → the datapath's whole name, as built.
-        facts: Role → host → sysctls and interfaces, as built.
-        series: Role → raw samples in the measure's unit, [build][round][sample].
-        plan: How many builds and rounds.
-        seed: What decided the order.
+        task: What was compared.
+        testbed: Where.
+        arms: Label → what was measured of it. The limit, and the arm that is there twice, have no
+            verdict.
+        baseline: Label of the arm that the others are compared with.
+        again: Label of the arm that was measured twice: the noise.
+        plan: How many builds and rounds at the most.
+        seed: What decided every order.
         criteria: When a difference counts.
-        judgement: The verdict.
+        partial: Why it did not come to its end; None: it did.
+        judgements: Label → the verdict on that arm against the baseline.
     """
 
-    measure: Measure
-    family: Family
-    arms: dict[str, Arm]
-    described: dict[str, dict[str, str]]
-    facts: dict[str, dict[str, object]]
-    series: dict[str, Series]
+    task: Task
+    testbed: str
+    arms: Mapping[str, ArmSeries]
+    baseline: str
+    again: str
     plan: Plan
     seed: str
     criteria: Criteria
-    judgement: Judgement
+    partial: str | None
+    judgements: Mapping[str, Judgement]
 
     @property
-    def beats(self) -> bool:
-        """Whether the first arm is faster."""
-        return self.judgement.beats
+    def measure(self) -> Measure:
+        """What was measured."""
+        return self.task.measure
 
-    def values(self, role: str) -> list[list[float]]:
-        """The one number of every turn, [build][round]."""
-        return [[self.measure.value(turn) for turn in build] for build in self.series[role]]
+    @property
+    def name(self) -> str:
+        """What was compared, whole."""
+        measure, family = self.measure, self.task.family.name
+        return f"{measure.name} {self.testbed} {family} {measure.describe()}"
 
-    def typical(self, role: str) -> float:
-        """The median over all turns."""
-        return median(value for build in self.values(role) for value in build)
+    @property
+    def labels(self) -> list[str]:
+        """The arms that stand for themselves: all but the noise's."""
+        return [label for label in self.arms if label != self.again + AGAIN]
+
+    def beats(self, arm: str, against: str) -> bool:
+        """Whether it came to its end, one of the two is the baseline, and `arm` is faster."""
+        if self.partial is not None or self.baseline not in (arm, against):
+            return False
+        other, faster = (
+            (arm, Verdict.FASTER) if against == self.baseline else (against, Verdict.SLOWER)
+        )
+        judgement = self.judgements.get(other)
+        return judgement is not None and judgement.verdict is faster
+
+    def share(self, label: str) -> float | None:
+        """How near the arm comes to the limit: 1 is as good; None: no limit was measured."""
+        if LIMIT not in self.arms or not self.arms[LIMIT].values:
+            return None
+        best, found = self.arms[LIMIT].values, self.arms[label].values
+        ratio = median(paired_ratios(found[: len(best)], best))
+        return 1 / ratio if self.measure.better == "lower" else ratio
 
     def __str__(self) -> str:
-        first, second = self.arms[FIRST], self.arms[SECOND]
-        shown = (f"{arm.datapath} {self.measure.shown(self.typical(role))}"
-                 for role, arm in ((FIRST, first), (SECOND, second)))  # fmt: skip
-        head = f"{self.measure.name} {first.testbed} {self.family.name} {self.measure.describe()}"
-        return f"{head}: {', '.join(shown)}, {self.judgement}"
+        shown = ", ".join(
+            f"{label} {self.measure.shown(self.arms[label].typical)}" for label in self.labels
+        )
+        parts = [f"{self.name}: {shown}"]
+        several = len(self.judgements) > 1
+        for label, judgement in self.judgements.items():
+            head = f"{label} against {self.baseline}: " if several else ""
+            parts.append(f"{head}{judgement}")
+        if self.partial is not None:
+            parts.append(f"partial: {self.partial}")
+        return "; ".join(parts)
 
     def __repr__(self) -> str:
         return f"<{self}>"
 
-    def names(self) -> list[str]:
-        """Both arms' whole names, a line for each node."""
-        return [
-            f"{self.arms[role].testbed} {node}: {text}"
-            for role in (FIRST, SECOND)
-            for node, text in self.described[role].items()
-        ]
-
     def to_json(self) -> dict[str, object]:
         """For a record: everything, raw samples included."""
+        measure = self.measure
         return {
-            "measure": self.measure.name,
-            "described": self.measure.describe(),
-            "unit": self.measure.unit,
-            "better": self.measure.better,
-            "family": self.family.name,
+            "measure": self.task.key,
+            "title": measure.name,
+            "described": measure.describe(),
+            "unit": measure.unit,
+            "better": measure.better,
+            "testbed": self.testbed,
+            "family": self.task.family.name,
+            "baseline": self.baseline,
             "seed": self.seed,
             "plan": asdict(self.plan),
-            "criteria": asdict(self.criteria),
-            "judgement": asdict(self.judgement),
-            "arms": {
-                role: {
-                    **arm.to_json(),
-                    "nodes": self.described[role],
-                    "hosts": self.facts[role],
-                    "samples": self.series[role],
-                }
-                for role, arm in self.arms.items()
+            "criteria": {
+                **asdict(self.criteria),
+                "looks": [list(at) for at in self.criteria.looks],
             },
+            "partial": self.partial,
+            "arms": {label: self._arm_json(label) for label in self.arms},
+            "verdicts": [
+                {"arm": label, "against": self.baseline, **verdict_json(judgement)}
+                for label, judgement in self.judgements.items()
+            ],
+        }
+
+    def _arm_json(self, label: str) -> dict[str, object]:
+        series = self.arms[label]
+        return {
+            **series.arm.to_json(),
+            "again": label == self.again + AGAIN,
+            "nodes": series.nodes,
+            "hosts": series.hosts,
+            "samples": series.samples,
+            "values": series.values,
+            "percentiles": series.percentiles(),
+            "extra": series.extra,
         }
 
 
-class _Builder:
-    """Builds arms by role, and holds them to the name they had at first."""
-
-    def __init__(self, measure: Measure, family: Family, arms: dict[str, Arm]) -> None:
-        self._measure, self._family, self._arms = measure, family, arms
-        self.described: dict[str, dict[str, str]] = {}
-        self.facts: dict[str, dict[str, object]] = {}
-
-    @contextmanager
-    def opened(self, role: str) -> Iterator[Sampler]:
-        with BuiltArm(self._arms[role]) as built:
-            name = built.describe()
-            if self.described.setdefault(role, name) != name:
-                raise HarnessError(
-                    f"arm {role} was built as {self.described[role]}, and then as {name}",
-                    "leave bpf/ and the rules alone while it measures",
-                )
-            if role not in self.facts:
-                self.facts[role] = built.facts()
-            with self._measure.opened(built, self._family) as sampler:
-                yield sampler
+def verdict_json(judgement: Judgement) -> dict[str, object]:
+    """A judgement for a record; what is without end is null there."""
+    bounded = math.isfinite(judgement.high)
+    return {
+        "verdict": str(judgement.verdict),
+        "ratio": judgement.ratio,
+        "low": judgement.low if bounded else None,
+        "high": judgement.high if bounded else None,
+        "p_value": judgement.p_value,
+        "noise": judgement.noise if math.isfinite(judgement.noise) else None,
+        "builds": judgement.builds,
+        "warnings": list(judgement.warnings),
+    }
 
 
-def compare(
+def judged(
+    arms: Mapping[str, ArmSeries],
+    baseline: str,
+    again: str,
     measure: Measure,
-    family: Family,
-    first: Arm,
-    second: Arm,
-    seed: int,
-    plan: Plan | None = None,
-    criteria: Criteria | None = None,
-) -> Comparison:
-    """Measure two arms in interleaved rounds and conclude.
+    criteria: Criteria,
+    last: bool,
+) -> dict[str, Judgement]:
+    """The verdict on every arm against the baseline; none where there is nothing to pair.
 
     Args:
-        measure: What to measure.
-        family: The address family of the traffic.
-        first: The arm the verdict is about; it is measured against itself for the noise floor.
-        second: What it is compared with.
-        seed: Of the run; together with what is compared it decides every order.
-        plan: How much; the measure's own by default.
+        arms: What was measured.
+        baseline: Label of the arm that the others are compared with.
+        again: Label of the arm that was measured twice.
+        measure: What with.
         criteria: When a difference counts.
+        last: Whether no look follows: see `Criteria.level`.
 
     Raises:
-        HarnessError: An arm cannot be built, or its traffic failed: no verdict on half a series.
+        TrafficError: A value is not a positive number.
     """
-    plan, criteria = plan or measure.plan, criteria or Criteria()
-    arms = {FIRST: first, SECOND: second, AGAIN: first}
-    builder = _Builder(measure, family, arms)
-    text = f"{seed} {measure.name} {measure.describe()} {first.testbed} {family.name}"
-    series = collect(list(arms), builder.opened, plan, text)
-    values = {
-        role: [[measure.value(turn) for turn in build] for build in builds]
-        for role, builds in series.items()
+    if again not in arms or again + AGAIN not in arms or not arms[again].values:
+        return {}
+    noise = paired_ratios(arms[again + AGAIN].values, arms[again].values)
+    others = [label for label in arms if label not in (baseline, LIMIT, again + AGAIN)]
+    found = {label: paired_ratios(arms[label].values, arms[baseline].values) for label in others}
+    return {
+        label: judge(ratios, noise, measure.better, criteria, last)
+        for label, ratios in found.items()
     }
-    judgement = judge(
-        paired_ratios(values[FIRST], values[SECOND]),
-        paired_ratios(values[FIRST], values[AGAIN]),
-        measure.better,
-        criteria,
-    )
-    return Comparison(
-        measure, family, arms, builder.described, builder.facts, series, plan, text, criteria,
-        judgement,
-    )  # fmt: skip

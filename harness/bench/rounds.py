@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Interleaved rounds: every arm built anew, then all of them in turn, in random order. Floor 7.
+"""Interleaved rounds: within a build, all arms in turn, in random order. Floor 7.
 
 Why builds and rounds: two networks built alike differ by 1 to 2 % in their round trip for as long
 as they live (where their memory happens to lie), which no number of rounds averages out. So the
@@ -9,16 +9,17 @@ unit of evidence is the build, and the rounds within it only quiet the clock.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.errors import TrafficError, UnknownNameError
 
 #: One turn of one arm: raw samples in the measure's unit, at least one.
 Sampler = Callable[[], list[float]]
+#: One arm's raw samples within a build: [round][sample].
+Turns = list[list[float]]
 #: [build][round][sample].
-Series = list[list[list[float]]]
+Series = list[Turns]
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Plan:
     """How much to measure.
 
     Attributes:
-        builds: How often every arm is built anew; what the verdict counts.
+        builds: The most builds of every arm; the verdict may be settled sooner.
         rounds: Turns of every arm within a build.
     """
 
@@ -46,37 +47,26 @@ def shuffled(labels: Sequence[str], chance: random.Random) -> Iterator[list[str]
         yield order
 
 
-def collect(
-    labels: Sequence[str],
-    opened: Callable[[str], AbstractContextManager[Sampler]],
-    plan: Plan,
-    seed: str,
-) -> dict[str, Series]:
-    """Measure every arm in interleaved rounds.
+def take_turns(samplers: Mapping[str, Sampler], rounds: int, seed: str) -> dict[str, Turns]:
+    """Measure the arms of one build in interleaved rounds.
 
     Args:
-        labels: The arms.
-        opened: Builds the arm of that label; in its context it is ready to be measured.
-        plan: How much.
-        seed: Decides the order of building and of every round.
+        samplers: Label → what takes the arm's turn.
+        rounds: Turns of every arm.
+        seed: Decides the order in every round.
 
     Returns:
-        Label → its raw samples, [build][round][sample]; build and round number pair the arms.
+        Label → its raw samples; equal numbers of the round pair the arms.
 
     Raises:
         TrafficError: A turn gave no sample.
     """
-    orders = shuffled(labels, random.Random(seed))
-    series: dict[str, Series] = {label: [] for label in labels}
-    for _ in range(plan.builds):
-        with ExitStack() as stack:
-            samplers = {label: stack.enter_context(opened(label)) for label in next(orders)}
-            for label in labels:
-                series[label].append([])
-            for _ in range(plan.rounds):
-                for label in next(orders):
-                    samples = samplers[label]()
-                    if not samples:
-                        raise TrafficError(f"arm {label}: a turn gave no sample")
-                    series[label][-1].append(samples)
-    return series
+    orders = shuffled(list(samplers), random.Random(seed))
+    turns: dict[str, Turns] = {label: [] for label in samplers}
+    for _ in range(rounds):
+        for label in next(orders):
+            samples = samplers[label]()
+            if not samples:
+                raise TrafficError(f"arm {label}: a turn gave no sample")
+            turns[label].append(samples)
+    return turns

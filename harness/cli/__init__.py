@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from harness import __version__
-from harness.cli import datapaths, kernels, results, shell, status, testbeds
+from harness.cli import datapaths, kernels, report, results, shell, status, testbeds
 from harness.errors import EXIT_CODES, HarnessError
 
 COMMANDS = {
@@ -21,6 +21,7 @@ COMMANDS = {
         datapaths.COMMAND,
         shell.COMMAND,
         results.COMMAND,
+        report.COMMAND,
         kernels.COMMAND,
     )
 }

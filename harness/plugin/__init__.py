@@ -12,4 +12,6 @@ pytest_plugins = [
     "harness.plugin.failures",
     "harness.plugin.matrix",
     "harness.plugin.record",
+    "harness.plugin.bench_options",
+    "harness.plugin.bench",
 ]

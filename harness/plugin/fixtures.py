@@ -43,20 +43,23 @@ def loaded_programs() -> Iterator[None]:
     unload_idle()
 
 
-def kernel_release() -> tuple[int, int]:
-    """The running kernel's release, as in (6, 18)."""
-    return features.release()
+@pytest.fixture
+def require_feature(machine: None) -> Callable[[str], None]:
+    """A function: skip if this kernel is too old for a feature, fail if it lacks it all the same.
 
+    `require_feature("netdev-egress")`; the features: `harness.datapath.features.FEATURES`.
+    """
 
-def require_feature(name: str) -> None:
-    """Skip if this kernel is too old for a feature; fail if it is new enough and lacks it."""
-    feature, answer = features.find(name), features.probe(name)
-    if answer.supported:
-        return
-    why = f"the kernel lacks {name} (since {feature.since}): {answer.detail}"
-    if feature.excused():
-        pytest.skip(why)
-    pytest.fail(why, pytrace=False)
+    def require(name: str) -> None:
+        feature, answer = features.find(name), features.probe(name)
+        if answer.supported:
+            return
+        why = f"the kernel lacks {name} (since {feature.since}): {answer.detail}"
+        if feature.excused():
+            pytest.skip(why)
+        pytest.fail(why, pytrace=False)
+
+    return require
 
 
 def require_bpf(testbed: Testbed) -> None:

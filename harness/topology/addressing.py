@@ -2,8 +2,9 @@
 """The address plan: every address and MAC follows from a node's and a pod's number. Floor 2.
 
 Node n (from 1) owns 10.0.n.0/24 and fd00:10:0:n::/64; its gateway is the first address, its pods
-follow from .10 on. The wire is 192.168.56.0/24 and fd00:56::/64. The world behind it owns
-198.51.100.1 (TEST-NET-2, RFC 5737) and 2001:db8:100::1 (RFC 3849).
+follow from .10 on. Those of the first node that do not fit there are in 10.0.128.0/18. The wire is
+192.168.56.0/24 and fd00:56::/64. The world behind it owns 198.51.100.1 (TEST-NET-2, RFC 5737) and
+2001:db8:100::1 (RFC 3849).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 
 MAX_NODES = 99
 MAX_PODS_PER_NODE = 240
+MAX_MORE_PODS = 1500  # with two IPv6 addresses a pod, what the programs' maps hold: bpf/maps.c
 
 
 class Family(IntEnum):
@@ -48,6 +50,7 @@ class Addresses:
 _ROLES = {"nic": 0x01, "lxc": 0x02, "pod": 0x03, "world": 0x04, "switch": 0x05}
 WIRE4, WIRE6 = IPv4Network("192.168.56.0/24"), IPv6Network("fd00:56::/64")
 PODS = Addresses("10.0.0.0/16", "fd00:10::/48")  # every pod of the cluster
+MORE_PODS = IPv4Network("10.0.128.0/18")  # no node's: there are only 99
 WORLD = Addresses("198.51.100.1", "2001:db8:100::1")
 WORLD_NIC = Addresses("192.168.56.200", "fd00:56::200")
 
@@ -67,9 +70,14 @@ def gateway(node: int) -> Addresses:
 
 
 def pod(node: int, number: int) -> Addresses:
-    """The address of the pod that is `number`-th (from 1) on node `node`."""
+    """The address of the pod that is `number`-th (from 1) on node `node`.
+
+    Only the first node has more than `MAX_PODS_PER_NODE`.
+    """
     nets = pod_networks(node)
-    return Addresses(str(nets[Family.ipv4][9 + number]), str(nets[Family.ipv6][9 + number]))
+    more = number - MAX_PODS_PER_NODE
+    ipv4 = MORE_PODS[more] if more > 0 else nets[Family.ipv4][9 + number]
+    return Addresses(str(ipv4), str(nets[Family.ipv6][9 + number]))
 
 
 def node_nic(node: int) -> Addresses:

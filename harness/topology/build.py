@@ -55,6 +55,8 @@ _SYSCTLS: dict[str, int | str] = {
     "ipv4/ping_group_range": "0 2147483647",
     "ipv4/icmp_ratelimit": 0,  # an ICMP error that is rate-limited looks like a lost one
     "ipv6/icmp/ratelimit": 0,
+    # Where the machine's default is bbr, a stream goes on pacing by timers under any other.
+    "ipv4/tcp_congestion_control": "reno",
 }
 #: A node forwards, as every Kubernetes node does.
 _NODE_SYSCTLS: dict[str, int | str] = {
@@ -141,7 +143,7 @@ class Network:
             node = Node(number, top.node_name(number))
             self.nodes.append(node)
             self._adopt(node, _SYSCTLS | _NODE_SYSCTLS)
-            for _ in range(top.pods_per_node):
+            for _ in range(top.pods_on(number)):
                 self._add_pod(node)
         wired = self._lay_wire() if top.has_wire else []
         with self._together():
@@ -238,6 +240,9 @@ class Network:
                 if node is not host:
                     for family, network in plan.pod_networks(node.number).items():
                         host.add_route(str(network), dev=ifname, gateway=node.addresses[family])
+                    if len(node.pods) > plan.MAX_PODS_PER_NODE:
+                        more = str(plan.MORE_PODS)
+                        host.add_route(more, dev=ifname, gateway=node.addresses.ipv4)
         if self.world is None:
             return
         for family in Family:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.errors import UnknownNameError
-from harness.topology.addressing import MAX_NODES, MAX_PODS_PER_NODE
+from harness.topology.addressing import MAX_MORE_PODS, MAX_NODES, MAX_PODS_PER_NODE
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,7 @@ class Topology:
     Attributes:
         nodes: How many nodes; the first is `master`, then `node1`, `node2`, …
         pods_per_node: How many pods each has; pods are numbered through: `pod1`, `pod2`, …
+        more_pods: How many more the first node has; they are numbered before the next node's.
         world: Whether a host outside the cluster hangs on the wire. With it, or with more than
             two nodes, the wire is a bridge in a namespace of its own, `switch`; two nodes alone
             are joined by one veth pair.
@@ -27,6 +28,7 @@ class Topology:
 
     nodes: int = 1
     pods_per_node: int = 1
+    more_pods: int = 0
     world: bool = False
     wire_mtu: int = 1500
     pod_mtu: int = 1500
@@ -37,6 +39,7 @@ class Topology:
         bounds = (
             ("nodes", self.nodes, 1, MAX_NODES),
             ("pods_per_node", self.pods_per_node, 1, MAX_PODS_PER_NODE),
+            ("more_pods", self.more_pods, 0, MAX_MORE_PODS),
             ("wire_mtu", self.wire_mtu, 1280, 65535),
             ("pod_mtu", self.pod_mtu, 1280, 65535),
         )
@@ -53,6 +56,10 @@ class Topology:
     def has_switch(self) -> bool:
         """Whether the wire is a bridge instead of one veth pair."""
         return self.nodes > 2 or self.world
+
+    def pods_on(self, node: int) -> int:
+        """How many pods node number `node`, from 1, has."""
+        return self.pods_per_node + (self.more_pods if node == 1 else 0)
 
     def node_name(self, node: int) -> str:
         """The name of node number `node`, from 1."""

@@ -8,29 +8,27 @@ the receiver's socket. When send() returns, the packet is there to be read.
 
 from __future__ import annotations
 
-import gc
 import os
 import select
 import socket
 import time
-from contextlib import ExitStack, closing
-from types import TracebackType
 from typing import Literal
 
 from harness.errors import TrafficError, UnknownNameError
 from harness.netns import NetNS
 from harness.topology import Family
+from harness.traffic.samples import checked, collector_off
+from harness.traffic.sockets import Connected, tcp_pair, udp_pair
 
 Protocol = Literal["udp", "tcp"]
 
 #: One segment at the smallest IPv6 MTU (1280 bytes), with TCP's timestamps.
 MAX_SIZE = 1200
-_CONNECT_SECONDS = 2.0
 _LATE_MS = 200
 
 
-class InlineFlow:
-    """Two connected sockets, one in each namespace; `with` closes them.
+class InlineFlow(Connected):
+    """Both ends of a flow, each in its namespace.
 
     TCP runs with Nagle's algorithm off and Reno: no pacing timer sends in its stead.
     """
@@ -65,41 +63,27 @@ class InlineFlow:
         self.name = f"{client.name} > {server.name} {family.name} {protocol.upper()} {size} B"
         self._payload = os.urandom(size)
         self._buffer = bytearray(size)
-        self._closing = ExitStack()
-        connect = _connect_udp if protocol == "udp" else _connect_tcp
+        connect = udp_pair if protocol == "udp" else tcp_pair
+        super().__init__(connect(client, server, family, addresses))
+        self._client, self._server = self.ends
+        for end in self.ends:
+            end.setblocking(False)
         try:
-            self._client, self._server = connect(client, server, family, addresses, self._closing)
             self._prove()
-        except OSError as error:
-            self.close()
-            raise TrafficError(f"inline {self.name}: cannot connect ({error})") from None
         except BaseException:
             self.close()
             raise
 
-    def __enter__(self) -> InlineFlow:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close both sockets."""
-        self._closing.close()
-
     def _prove(self) -> None:
         for sender, receiver in ((self._client, self._server), (self._server, self._client)):
             self._buffer[:] = bytes(len(self._buffer))
-            sender.send(self._payload)
             try:
+                sender.send(self._payload)
                 receiver.recv_into(self._buffer)
             except BlockingIOError:
                 raise self._missing(receiver) from None
+            except OSError as error:
+                raise TrafficError(f"inline {self.name}: {error}") from None
             if self._buffer != self._payload:
                 raise TrafficError(f"inline {self.name}: the payload arrived changed")
 
@@ -110,30 +94,26 @@ class InlineFlow:
             Nanoseconds of each: four system calls, the path there and the path back.
 
         Raises:
-            TrafficError: A packet was lost, refused, or did not come inline.
+            TrafficError: A packet was lost, refused, or did not come inline; or the clock erred.
         """
         clock, payload, buffer = time.perf_counter_ns, self._payload, self._buffer
         ask, hear = self._client.send, self._server.recv_into
         answer, listen = self._server.send, self._client.recv_into
-        durations = []
-        collecting = gc.isenabled()
-        gc.disable()
+        durations: list[int] = []
         try:
-            for _ in range(trips):
-                start = clock()
-                ask(payload)
-                hear(buffer)
-                answer(payload)
-                listen(buffer)
-                durations.append(clock() - start)
+            with collector_off():
+                for _ in range(trips):
+                    start = clock()
+                    ask(payload)
+                    hear(buffer)
+                    answer(payload)
+                    listen(buffer)
+                    durations.append(clock() - start)
         except BlockingIOError:
             raise self._missing(None) from None
         except OSError as error:
             raise TrafficError(f"inline {self.name}: {error}") from None
-        finally:
-            if collecting:
-                gc.enable()
-        return durations
+        return checked(durations, f"inline {self.name}")
 
     def _missing(self, receiver: socket.socket | None) -> TrafficError:
         """Tell a packet that comes late from one that is lost."""
@@ -146,36 +126,3 @@ class InlineFlow:
                 "look for RPS, threaded NAPI, a qdisc or a program that delays",
             )
         return TrafficError(f"inline {self.name}: a packet was lost", "does the datapath forward?")
-
-
-def _connect_udp(
-    client: NetNS, server: NetNS, family: Family, addresses: tuple[str, str], closing_: ExitStack
-) -> tuple[socket.socket, socket.socket]:
-    ends = []
-    for ns, address in zip((client, server), addresses, strict=True):
-        end = closing_.enter_context(closing(ns.socket(family.af, socket.SOCK_DGRAM)))
-        end.bind((address, 0))
-        end.setblocking(False)
-        ends.append(end)
-    ends[0].connect(ends[1].getsockname())
-    ends[1].connect(ends[0].getsockname())
-    return ends[0], ends[1]
-
-
-def _connect_tcp(
-    client: NetNS, server: NetNS, family: Family, addresses: tuple[str, str], closing_: ExitStack
-) -> tuple[socket.socket, socket.socket]:
-    with closing(server.socket(family.af, socket.SOCK_STREAM)) as listener:
-        asking = closing_.enter_context(closing(client.socket(family.af, socket.SOCK_STREAM)))
-        for end, address in ((listener, addresses[1]), (asking, addresses[0])):
-            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
-            end.settimeout(_CONNECT_SECONDS)
-            end.bind((address, 0))
-        listener.listen(1)
-        asking.connect(listener.getsockname())
-        answering = closing_.enter_context(closing(listener.accept()[0]))
-    answering.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    for end in (asking, answering):
-        end.setblocking(False)
-    return asking, answering

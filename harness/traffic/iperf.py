@@ -1,37 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An iperf3 stream between two namespaces, each end in a process of its own. Floor 4.
+"""iperf3 between two namespaces: a server that stays, and one client for each test. Floor 4.
 
-Why processes: see `iperf_worker`. Both are bound to us by `process.spawn` and killed on leaving.
+Both run in children of workers, see `worker_jobs/iperf.py`.
 """
 
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
+import os
+import select
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from types import TracebackType
+from typing import Any, NoReturn
 
-from harness.errors import MissingToolError, TrafficError, UnknownNameError
+from harness.errors import TrafficError, UnknownNameError
 from harness.netns import NetNS
 from harness.topology import Family
+from harness.traffic.workers import raise_if_failed, workers
 
 PORT = 5201
-_WORKER = Path(__file__).with_name("iperf_worker.py")
 _LISTEN_SECONDS = 20.0
-_POLL_SECONDS = 0.002
+_POLL_SECONDS = 0.0005
 _CONNECT_MS = 2000  # the kernel answers, whatever the load
-_GRACE_SECONDS = 15.0  # a worker starts in 0.05 s, and in seconds where CPUs are overbooked
 _LISTEN = "0A"  # TCP_LISTEN, include/net/tcp_states.h
-_INSTALL = {
-    "libiperf": "run `apt-get install libiperf0`",
-    "the Python package iperf3": "run `pip install iperf3`",
-}
 
 
 @dataclass(frozen=True)
@@ -39,51 +31,43 @@ class Stream:
     """What to send.
 
     Attributes:
-        protocol: What carries it.
-        seconds: How long; whole seconds, which is all that libiperf takes.
+        size: Bytes, of all streams together. Not seconds: libiperf takes whole ones only.
         streams: How many connections at once.
         reverse: The server sends.
-        congestion: TCP's congestion control.
         window: Socket buffers of both ends, bytes; 0 leaves them to the kernel.
-        block: Bytes given to one send(); for UDP a datagram's payload.
-        bits_per_second: UDP's rate; TCP sends what it can.
+        interval: Seconds between the client's own counts.
         cpus: The client's and the server's CPU; None pins neither.
-        grace: Seconds beyond `seconds` after which the run counts as hung.
+        grace: Seconds after which a test counts as hung.
     """
 
-    protocol: Literal["tcp", "udp"] = "tcp"
-    seconds: int = 1
+    size: int = 64 << 20
     streams: int = 1
     reverse: bool = False
-    congestion: str = "cubic"
     window: int = 0
-    block: int = 0
-    bits_per_second: int = 0
+    interval: float = 0.001
     cpus: tuple[int, int] | None = None
-    grace: float = _GRACE_SECONDS
+    grace: float = 15.0
 
     def __post_init__(self) -> None:
-        if self.protocol not in ("tcp", "udp"):
-            raise UnknownNameError(f"protocol {self.protocol!r} is unknown", "use tcp or udp")
-        if self.seconds < 1 or self.seconds % 1:
-            raise UnknownNameError(f"stream: {self.seconds} s is not a whole number of seconds")
+        if self.size < 1 or self.streams < 1:
+            raise UnknownNameError(
+                f"stream: {self.size} bytes over {self.streams} streams is nothing"
+            )
+
+    def settings(self) -> dict[str, object]:
+        """What the wrapper has properties for."""
+        return {"num_streams": self.streams, "reverse": self.reverse}
 
     def options(self) -> dict[str, object]:
-        """What `iperf_worker` sets on the client; 0 leaves libiperf's default."""
-        udp = self.protocol == "udp"
+        """What libiperf has setters for; a window of 0 leaves its default."""
         chosen: dict[str, object] = {
-            "protocol": self.protocol,
-            "duration": self.seconds,
-            "num_streams": self.streams,
-            "reverse": self.reverse,
+            "bytes": self.size,
             "connect_timeout": _CONNECT_MS,
-            "socket_bufsize": self.window,
-            # libiperf's 65507 bytes of UDP would travel as 45 fragments.
-            "blksize": self.block or (1400 if udp else 0),
-            "bandwidth": self.bits_per_second if udp else 0,
-            "congestion_control": "" if udp else self.congestion,
+            "duration": 0,
+            "reporter_interval": self.interval,
+            "stats_interval": self.interval,
         }
-        return {name: value for name, value in chosen.items() if value}
+        return chosen | ({"socket_bufsize": self.window} if self.window else {})
 
 
 @dataclass(frozen=True)
@@ -91,42 +75,166 @@ class StreamResult:
     """What arrived.
 
     Attributes:
-        bits_per_second: As the receiver counted them, all streams together.
+        bits_per_second: As the receiver counted them over the whole test, all streams together.
         seconds: How long it received.
-        retransmits: TCP segments sent again; 0 for UDP.
-        lost_percent: UDP datagrams that did not arrive; 0 for TCP.
-        end: libiperf's whole summary, its key `end`.
+        retransmits: TCP segments sent again.
+        rates: Bit/s of each interval in which anything moved, as the client counted them; those
+            cut short by the test's end are left out.
+        stalled: Intervals in which nothing moved.
     """
 
     bits_per_second: float
     seconds: float
     retransmits: int
-    lost_percent: float
-    end: dict[str, Any]
+    rates: list[float]
+    stalled: int
 
 
-def parse_result(end: dict[str, Any]) -> StreamResult:
-    """Read libiperf's summary.
+def parse_result(found: dict[str, Any], interval: float) -> StreamResult:
+    """Read libiperf's result.
+
+    Args:
+        found: Its `end`, and the sums of its `intervals`.
+        interval: Seconds that an interval was to last.
 
     Raises:
         TrafficError: It lacks what it must have, or nothing arrived.
     """
     try:
-        received = end["sum_received"] if "sum_received" in end else end["sum"]
+        received, sent = found["end"]["sum_received"], found["end"]["sum_sent"]
+        rates = [float(part["bits_per_second"]) for part in found["intervals"]
+                 if part["seconds"] > interval / 2]  # fmt: skip
         result = StreamResult(
             bits_per_second=float(received["bits_per_second"]),
             seconds=float(received["seconds"]),
-            retransmits=int(end.get("sum_sent", {}).get("retransmits", 0)),
-            lost_percent=float(received.get("lost_percent", 0)),
-            end=end,
+            retransmits=int(sent.get("retransmits", 0)),
+            rates=[rate for rate in rates if rate],
+            stalled=rates.count(0),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise TrafficError(
             f"iperf3: the result lacks a field or has it wrong ({error!r})"
         ) from None
-    if result.bits_per_second <= 0 or result.seconds <= 0:
+    if not (result.bits_per_second > 0 and result.seconds > 0):
         raise TrafficError("iperf3: no byte arrived", "does the datapath forward?")
     return result
+
+
+class Iperf:
+    """A server, and tests against it; `with` ends it."""
+
+    def __init__(
+        self,
+        client: NetNS,
+        server: NetNS,
+        family: Family,
+        addresses: tuple[str, str],
+        spec: Stream | None = None,
+    ) -> None:
+        """Start the server.
+
+        Args:
+            client: The namespace that connects.
+            server: The namespace that listens.
+            family: Of both addresses.
+            addresses: The client's and the server's.
+            spec: What a test sends.
+
+        Raises:
+            MissingToolError: libiperf, or its wrapper, is not installed.
+            TrafficError: The server's worker failed.
+        """
+        self.spec = spec or Stream()
+        self._client, self._server, self._family = client, server, family
+        self._addresses = addresses
+        self._who = f"iperf3 server in {server.name}"
+        self._cpus = [[cpu] for cpu in self.spec.cpus] if self.spec.cpus else [[], []]
+        for ns in (client, server):
+            _let_nothing_pace(ns)
+        self._ready, ready = os.pipe()
+        try:
+            with workers("server") as (worker,):
+                worker.begin("iperf server", self._who, [server, ready], self._cpus[1],
+                             port=PORT, bind_address=addresses[1])  # fmt: skip
+                self._pid = worker.result()["pid"]
+                self._parent = worker.pid
+        except BaseException:
+            os.close(self._ready)
+            raise
+        finally:
+            os.close(ready)
+
+    def __enter__(self) -> Iperf:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the server."""
+        os.close(self._ready)
+        with workers("server") as (worker,):
+            if worker.pid == self._parent:  # else it died, and the server with it
+                worker.begin("iperf server's end", self._who, pid=self._pid)
+                worker.result()
+
+    def run(self) -> StreamResult:
+        """Run one test to its end.
+
+        Raises:
+            TrafficError: An end failed, was killed, or did not end in time.
+        """
+        self._await_listening()
+        settings = self.spec.settings() | {
+            "port": PORT, "server_hostname": self._addresses[1], "bind_address": self._addresses[0],
+        }  # fmt: skip
+        with workers("client") as (worker,):
+            worker.begin("iperf client", f"iperf3 client in {self._client.name}", [self._client],
+                         self._cpus[0], settings=settings, options=self.spec.options())  # fmt: skip
+            return parse_result(worker.result(self.spec.grace), self.spec.interval)
+
+    def _await_listening(self) -> None:
+        """Wait until the server says that it is about to listen, and then until it does.
+
+        What the pipe holds besides is the report of a server that has ended: `raise_if_failed`.
+        """
+        deadline = time.monotonic() + _LISTEN_SECONDS
+        if not select.select([self._ready], [], [], _LISTEN_SECONDS)[0]:
+            raise TrafficError(f"{self._who}: not ready after {_LISTEN_SECONDS:g} s")
+        if (said := os.read(self._ready, 1)) != b".":
+            self._ended(said)
+        table = "/proc/net/tcp" if self._family is Family.ipv4 else "/proc/net/tcp6"
+        while not listens(self._server.read(table), PORT):
+            if select.select([self._ready], [], [], 0)[0]:
+                self._ended(b"")
+            if time.monotonic() > deadline:
+                raise TrafficError(
+                    f"{self._who}: port {PORT} not listening after {_LISTEN_SECONDS:g} s"
+                )
+            time.sleep(_POLL_SECONDS)
+
+    def _ended(self, said: bytes) -> NoReturn:
+        while more := os.read(self._ready, 1 << 16):
+            said += more
+        if said:
+            raise_if_failed(json.loads(said.lstrip(b".")), self._who)
+        raise TrafficError(f"{self._who}: it was killed")
+
+
+def _let_nothing_pace(ns: NetNS) -> None:
+    """Make Reno the namespace's default congestion control; every kernel has it.
+
+    It is no use to have libiperf ask for it: it does so when the connection stands. If the default
+    is bbr, as on many machines, the connection has by then been told to pace itself
+    (sk_pacing_status, net/ipv4/tcp_bbr.c), and paces on under any other: a third of the
+    throughput, and by timers.
+    """
+    ns.sysctl("ipv4/tcp_congestion_control", "reno")
 
 
 def run_stream(
@@ -136,57 +244,9 @@ def run_stream(
     addresses: tuple[str, str],
     spec: Stream | None = None,
 ) -> StreamResult:
-    """Run one stream from `client` to `server` and wait for its end.
-
-    Args:
-        client: The namespace that connects.
-        server: The namespace that listens.
-        family: Of both addresses.
-        addresses: The client's and the server's.
-        spec: What to send.
-
-    Raises:
-        MissingToolError: libiperf, or its wrapper, is not installed.
-        TrafficError: An end failed, was killed, or did not end in time. No process is left.
-    """
-    spec = spec or Stream()
-    cpus = [[cpu] for cpu in spec.cpus] if spec.cpus else [[], []]
-    there = {"port": PORT, "bind_address": addresses[1], "cpus": cpus[1]}
-    here = {"port": PORT, "bind_address": addresses[0], "cpus": cpus[0], **spec.options()}
-    with _endpoint(server, {"role": "server", **there}) as listening:
-        _await_listening(listening, server, family)
-        options = {"role": "client", "server_hostname": addresses[1], **here}
-        with _endpoint(client, options) as sending:
-            answer = _answer(sending, f"client in {client.name}", spec.seconds + spec.grace)
-    return parse_result(answer)
-
-
-@contextmanager
-def _endpoint(ns: NetNS, options: dict[str, object]) -> Iterator[subprocess.Popen[bytes]]:
-    # -P keeps this directory, whose modules are ours, off the worker's module path.
-    argv = [sys.executable, "-P", str(_WORKER), json.dumps(options)]
-    child: subprocess.Popen[bytes] = ns.spawn(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    with child:
-        try:
-            yield child
-        finally:
-            child.kill()
-
-
-def _await_listening(child: subprocess.Popen[bytes], ns: NetNS, family: Family) -> None:
-    table = "/proc/net/tcp" if family is Family.ipv4 else "/proc/net/tcp6"
-    deadline = time.monotonic() + _LISTEN_SECONDS
-    while not listens(ns.read(table), PORT):
-        if time.monotonic() > deadline:
-            raise TrafficError(
-                f"iperf3 server in {ns.name}: port {PORT} not listening after {_LISTEN_SECONDS:g} s"
-            )
-        try:
-            child.wait(_POLL_SECONDS)
-        except subprocess.TimeoutExpired:
-            continue
-        _answer(child, f"server in {ns.name}", _GRACE_SECONDS)
-        raise TrafficError(f"iperf3 server in {ns.name}: ended before any client came")
+    """One test, with a server of its own; as `Iperf`."""
+    with Iperf(client, server, family, addresses, spec) as iperf:
+        return iperf.run()
 
 
 def listens(table: str, port: int) -> bool:
@@ -196,38 +256,3 @@ def listens(table: str, port: int) -> bool:
         if state == _LISTEN and int(local.rpartition(":")[2], 16) == port:
             return True
     return False
-
-
-def _answer(child: subprocess.Popen[bytes], who: str, seconds: float) -> dict[str, Any]:
-    """The summary that a worker printed; raises what it, or its silence, says."""
-    try:
-        out, err = child.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        raise TrafficError(
-            f"iperf3 {who}: no end within {seconds:g} s", "is a link down, or a CPU starved?"
-        ) from None
-    if child.returncode < 0:
-        name = signal.Signals(-child.returncode).name
-        raise TrafficError(f"iperf3 {who}: killed by {name} before its result")
-    return parse_answer(out, err, who)
-
-
-def parse_answer(out: bytes, err: bytes, who: str) -> dict[str, Any]:
-    """Read a worker's one line.
-
-    Raises:
-        MissingToolError: It says that something is not installed.
-        TrafficError: It says anything else, or nothing.
-    """
-    try:
-        answer = json.loads(out)
-    except ValueError:
-        last = err.decode(errors="replace").strip().splitlines()[-1:] or ["no output"]
-        raise TrafficError(f"iperf3 {who}: ended without a result ({last[0]})") from None
-    if "missing" in answer:
-        missing = answer["missing"]
-        raise MissingToolError(f"iperf3 {who}: {missing} is not installed", _INSTALL[missing])
-    if "error" in answer:
-        raise TrafficError(f"iperf3 {who}: {answer['error']}")
-    end: dict[str, Any] = answer["end"]
-    return end

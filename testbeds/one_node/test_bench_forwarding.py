@@ -1,29 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How fast pods of one node reach each other: host routing against the legacy path."""
+"""How fast pods of one node reach each other: every measure, every arm, both families."""
 
 import pytest
 
-from harness.bench import Verdict
-from testbeds.measuring import REPLAY, measure_building, replay
+from harness.plugin.bench_entries import REPLAY, enter
+from testbeds.measuring import BEATEN, failing, measure_building
 
 pytestmark = pytest.mark.bench
+HERE = "one_node"
 
 
-def test_bench_round_trip_one_node(compared, family):
-    assert compared("round-trip-udp", "one_node", family).beats
+@pytest.mark.compares(HERE)
+def test_bench_compare_one_node(comparison, request):
+    """Comes to its end; with --require, to the verdict that is asked for."""
+    assert comparison.partial is None, comparison
+    assert failing(comparison, request.config.getoption("--require")) == []
+
+
+@pytest.mark.needs_arms("bpf", "legacy")
+@pytest.mark.compares(HERE, *BEATEN)
+def test_bench_host_routing_beats_legacy_one_node(comparison):
+    assert comparison.beats("bpf", "legacy"), comparison
 
 
 @pytest.mark.benchmark(timer=REPLAY)
-@pytest.mark.parametrize("arm", ["bpf", "legacy"])
-def test_bench_round_trip_one_node_samples(compared, family, benchmark, arm):
+@pytest.mark.compares(HERE)
+def test_bench_samples_one_node(comparison, benchmark, arm):
     """The same samples as entries of pytest-benchmark; measures nothing itself."""
-    replay(benchmark, compared("round-trip-udp", "one_node", family), arm)
-
-
-def test_bench_throughput_one_node(compared, family):
-    # Six streams of 1 s tell a large difference only; that none speaks for legacy is sound.
-    assert compared("throughput-tcp", "one_node", family).judgement.verdict is not Verdict.SLOWER
+    enter(benchmark, comparison, arm)
 
 
 def test_bench_build_one_node(benchmark, machine, say):
-    say(measure_building(benchmark, "one_node", aim_ms=25))
+    say(measure_building(benchmark, HERE, aim_ms=25))

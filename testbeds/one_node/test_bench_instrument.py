@@ -1,34 +1,72 @@
 # SPDX-License-Identifier: Apache-2.0
 """Negative controls of the comparison itself, on real samples."""
 
+from pathlib import Path
+
 import pytest
 
-from harness.bench import Verdict, judge, paired_ratios
-from harness.bench.comparison import AGAIN, FIRST, SECOND
+from harness.bench import AGAIN, Campaign, Verdict, judge, paired_ratios
+from testbeds.measuring import ROUND_TRIP, arm, task
 
 pytestmark = pytest.mark.bench
+TWIN = "bpf twin"
 
 
-def test_bench_a_against_a_finds_no_difference(compared, family):
-    comparison = compared("round-trip-udp", "one_node", family, "bpf", "bpf")
-    assert comparison.judgement.verdict is Verdict.NO_DIFFERENCE
-    assert not comparison.beats
+@pytest.fixture(scope="module")
+def twins(machine, loaded_programs):
+    """A function that compares bpf with itself, once a family."""
+    made = {}
+
+    def compared(family):
+        if family not in made:
+            arms = dict.fromkeys(("bpf", TWIN), arm("bpf", "one_node"))
+            campaign = Campaign("one_node", arms, [task(ROUND_TRIP, family)], 1, with_limit=False)
+            (made[family],) = campaign.run()
+        return made[family]
+
+    return compared
 
 
-def test_bench_swapped_arms_mirror_the_verdict(compared, family):
-    comparison = compared("round-trip-udp", "one_node", family)
-    first, second, again = (comparison.values(role) for role in (FIRST, SECOND, AGAIN))
-    noise = paired_ratios(first, again)
-    mirrored = judge(paired_ratios(second, first), noise, "lower")
-    assert comparison.judgement.verdict is Verdict.FASTER
-    assert mirrored.verdict is Verdict.SLOWER
-    assert mirrored.ratio == pytest.approx(1 / comparison.judgement.ratio)
-    assert mirrored.low == pytest.approx(1 / comparison.judgement.high)
+def values(comparison):
+    """Those of the twin, of bpf, and of the twin built again."""
+    return [comparison.arms[label].values for label in (TWIN, "bpf", TWIN + AGAIN)]
 
 
-def test_bench_a_planted_share_of_five_percent_is_found(compared, family):
-    comparison = compared("round-trip-udp", "one_node", family, "bpf", "bpf")
-    first, second, again = (comparison.values(role) for role in (FIRST, SECOND, AGAIN))
-    slower = [[value * 1.05 for value in build] for build in second]
+def test_bench_a_against_a_finds_no_difference(twins, family):
+    comparison = twins(family)
+    assert comparison.judgements[TWIN].verdict is Verdict.NO_DIFFERENCE, comparison
+    assert not comparison.beats(TWIN, "bpf")
+    assert not comparison.beats("bpf", TWIN)
+
+
+def test_bench_a_planted_share_of_ten_percent_is_found(twins, family):
+    """Five, on a real path: test_slow_instrument.py."""
+    first, second, again = values(twins(family))
+    slower = [[value * 1.1 for value in build] for build in second]
     judgement = judge(paired_ratios(first, slower), paired_ratios(first, again), "lower")
-    assert judgement.verdict is Verdict.FASTER
+    assert judgement.verdict is Verdict.FASTER, judgement
+
+
+@pytest.mark.compares("one_node", ROUND_TRIP)
+def test_bench_what_measures_has_one_thread(comparison):
+    """A second one would make every system call of an inline round trip longer."""
+    assert comparison.judgements  # numpy is imported by now
+    assert len(list(Path("/proc/self/task").iterdir())) == 1
+
+
+@pytest.mark.needs_arms("bpf", "legacy")
+@pytest.mark.compares("one_node", ROUND_TRIP)
+def test_bench_swapped_arms_mirror_the_verdict(comparison):
+    label = next(iter(comparison.judgements))
+    assert comparison.beats("bpf", "legacy")
+    ratios = paired_ratios(
+        comparison.arms[comparison.baseline].values, comparison.arms[label].values
+    )
+    noise = paired_ratios(
+        comparison.arms[comparison.again].values, comparison.arms[comparison.again + AGAIN].values
+    )
+    there, here = judge(ratios, noise, "lower"), comparison.judgements[label]
+    swapped = {Verdict.FASTER: Verdict.SLOWER, Verdict.SLOWER: Verdict.FASTER}
+    assert there.verdict is swapped[here.verdict]
+    assert there.ratio == pytest.approx(1 / here.ratio)
+    assert there.low == pytest.approx(1 / here.high)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What crosses the namespace border with a packet, and what the interfaces count."""
 
-from harness.plugin.fixtures import kernel_release
+from harness.datapath.features import release
 
 PINGS = 5
 MARK = 0x77
@@ -39,7 +39,7 @@ def test_hr38_interface_counters(one_node, datapath, family, observed):
     through_lxc = datapath.name in ("legacy", "bpf-redirect")
     assert evidence.links["master:lxc2", "tx_packets"] == (PINGS if through_lxc else 0)
     received = evidence.links["pod2:eth0", "rx_packets"]
-    if through_lxc or kernel_release() >= (6, 7):  # 024ee930cb3c counts on redirect_peer
+    if through_lxc or release() >= (6, 7):  # 024ee930cb3c counts on redirect_peer
         assert received == PINGS
     else:
         assert received in (0, PINGS)

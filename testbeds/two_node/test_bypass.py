@@ -3,7 +3,7 @@
 
 import pytest
 
-from testbeds.faults import forward_policy_drop, netdev_drop, require_netdev_hook
+from testbeds.faults import forward_policy_drop, netdev_drop
 
 PINGS = 5
 NODES = ("master", "node1")
@@ -76,8 +76,10 @@ def test_hr04_forward_policy_drop(two_node, datapath, family, bypass, node):
 
 
 @pytest.mark.parametrize("hook", ["ingress", "egress"])
-def test_hr05_netdev_drop_on_the_nic(two_node, datapath, family, bypass, hook, observed):
-    require_netdev_hook(hook)
+def test_hr05_netdev_drop_on_the_nic(
+    two_node, datapath, family, bypass, hook, observed, require_feature
+):
+    require_feature(f"netdev-{hook}")
     netdev_drop(two_node.master, hook)
     exchange = two_node.pod1.ping(two_node.pod2, PINGS)
     observed("lost", exchange.lost)

@@ -3,18 +3,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
 from typing import ClassVar
 
-from harness.bench.arms import BuiltArm
-from harness.bench.rounds import Plan, Sampler
+from harness.bench.arms import Arm, BuiltArm
+from harness.bench.measures.turn import Sampler, Turn
+from harness.bench.rounds import Plan
 from harness.bench.verdict import Better
 from harness.topology import Family
-from harness.traffic.fence import pinned
+from harness.traffic.cpus import held, one_cpu
 from harness.traffic.inline import InlineFlow, Protocol
 
 _WARM_FLOW = 300  # past TCP's quick acknowledgements, and with every table and cache filled
@@ -35,31 +35,36 @@ class RoundTrip:
     """
 
     protocol: Protocol
-    size: int = 64
+    size: int
     trips: int = 100
     name: ClassVar[str] = "round trip"
     unit: ClassVar[str] = "ns"
     better: ClassVar[Better] = "lower"
-    plan: ClassVar[Plan] = Plan(builds=12, rounds=8)
+    plan: ClassVar[Plan] = Plan(builds=28, rounds=8)
 
     def describe(self) -> str:
-        """Protocol and payload."""
-        control = " Reno" if self.protocol == "tcp" else ""
-        return f"{self.protocol.upper()}{control} {self.size} B"
+        """Protocol, payload and how it is done."""
+        protocol = "TCP Reno, no delay," if self.protocol == "tcp" else "UDP"
+        return f"{protocol} {self.size} B, inline on one CPU, {self.trips} a turn"
+
+    def applies(self, arm: Arm) -> bool:
+        """To every arm."""
+        del arm
+        return True
 
     @contextmanager
     def opened(self, arm: BuiltArm, family: Family) -> Iterator[Sampler]:
         """Connect, and warm up; a turn is `trips` samples."""
-        cpu = max(os.sched_getaffinity(0))  # the first takes most interrupts
+        cpu = one_cpu()
         ends = (arm.client.ns, arm.server.ns, family, arm.addresses(family))
         with InlineFlow(*ends, self.protocol, self.size) as flow:
 
-            def turn() -> list[float]:
-                with pinned(cpu):
+            def turn() -> Turn:
+                with held(cpu):
                     flow.burst(_WARM_TURN)
-                    return list[float](flow.burst(self.trips))
+                    return Turn(flow.burst(self.trips))
 
-            with pinned(cpu):
+            with held(cpu):
                 flow.burst(_WARM_FLOW)
             yield turn
 

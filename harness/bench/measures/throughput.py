@@ -1,63 +1,96 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measure: what one iperf3 stream carries. Floor 7."""
+"""Measure: what iperf3's streams carry. Floor 7."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
 from typing import ClassVar
 
-from harness.bench.arms import BuiltArm
-from harness.bench.rounds import Plan, Sampler
+from harness.bench.arms import Arm, BuiltArm
+from harness.bench.measures.turn import Sampler, Turn
+from harness.bench.rounds import Plan
 from harness.bench.verdict import Better
 from harness.topology import Family
-from harness.traffic.iperf import Stream, run_stream
+from harness.traffic.cpus import one_cpu
+from harness.traffic.iperf import Iperf, Stream
 
 
 @dataclass(frozen=True)
 class Throughput:
-    """A TCP stream from the client's pod to the server's, each end pinned to a CPU of its own.
+    """TCP streams from the client's pod to the server's, all processes on one CPU.
 
-    The window is fixed, at what TCP has without scaling. Left to the kernel, the same arm carries
-    15 Gbit/s in one run and 45 in the next, whichever arm it is, as the receive queue grows out
-    of the CPU's cache or not (measured: 128 KiB and more do so, 64 KiB stays within 2 %). So this
-    is not the most a stream can carry; it compares paths, not caches.
+    One CPU, because then its time is what bounds the streams, and the path's share of it shows. On
+    two, a stream within one machine is bound by how fast one CPU's cache gets what the other wrote;
+    `cpu-per-gib` is measured so.
+
+    The window is what TCP has without scaling. It does not bound a path whose round trip takes
+    microseconds, and keeps the receive queue within the CPU's cache: left to the kernel, the queue
+    grows out of it in some turns and not in others, whichever the arm.
+
+    Nothing paces: see `harness.traffic.iperf`. Segmentation offload is on, as on any node, so the
+    path is taken by packets of up to 64 KiB, and its cost is a smaller share than of small ones.
+
+    A turn's value is the median over iperf3's own intervals, which a process that takes the CPU for
+    a while does not move. The mean of the whole turn, as the receiver counted it, is beside it, and
+    how many intervals stood still.
 
     Attributes:
-        seconds: How long a stream lasts.
-        congestion: TCP's congestion control.
+        streams: How many connections.
+        reverse: The server sends.
+        size: Bytes in a turn, all streams together.
         window: Socket buffers of both ends, bytes.
     """
 
-    seconds: int = 1
-    congestion: str = "cubic"
+    streams: int = 1
+    reverse: bool = False
+    size: int = 32 << 20
     window: int = 64 << 10
     name: ClassVar[str] = "throughput"
     unit: ClassVar[str] = "bit/s"
     better: ClassVar[Better] = "higher"
-    #: Six is the least for which the rank test can speak at all: 2 / 2^6 is under 0.05.
-    plan: ClassVar[Plan] = Plan(builds=6, rounds=1)
+    plan: ClassVar[Plan] = Plan(builds=28, rounds=4)
 
     def describe(self) -> str:
-        """Protocol, congestion control, window and duration."""
-        return f"TCP {self.congestion} 1 stream {self.seconds} s, window {self.window >> 10} KiB"
+        """Protocol, streams, window and how it is done."""
+        streams = "1 stream" if self.streams == 1 else f"{self.streams} streams"
+        return (
+            f"iperf3, TCP Reno, {streams}{' reverse' if self.reverse else ''},"
+            f" window {self.window >> 10} KiB, both ends on one CPU, median of intervals of 1 ms,"
+            f" {self.size >> 20} MiB a turn"
+        )
+
+    def applies(self, arm: Arm) -> bool:
+        """To every arm."""
+        del arm
+        return True
 
     @contextmanager
     def opened(self, arm: BuiltArm, family: Family) -> Iterator[Sampler]:
-        """Nothing to prepare; a turn is one stream, one sample."""
-        allowed = sorted(os.sched_getaffinity(0))
+        """Start the server; a turn is one test, each interval a sample."""
+        cpu = one_cpu()
         spec = Stream(
-            seconds=self.seconds, congestion=self.congestion, window=self.window,
-            cpus=(allowed[-1], allowed[0]),
+            size=self.size, streams=self.streams, reverse=self.reverse,
+            window=self.window, cpus=(cpu, cpu),
         )  # fmt: skip
         ends = (arm.client.ns, arm.server.ns, family, arm.addresses(family))
-        yield lambda: [run_stream(*ends, spec).bits_per_second]
+        with Iperf(*ends, spec) as iperf:
+
+            def turn() -> Turn:
+                found = iperf.run()
+                extra = {
+                    "mean_bits_per_second": found.bits_per_second,
+                    "stalled_intervals": found.stalled,
+                    "retransmits": found.retransmits,
+                }
+                return Turn(map(round, found.rates), extra)
+
+            yield turn
 
     def value(self, samples: list[float]) -> float:
-        """A turn's only sample."""
+        """The median over the intervals."""
         return median(samples)
 
     def shown(self, value: float) -> str:

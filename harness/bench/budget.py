@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The run's time for measuring, shared out among those who measure. Floor 7."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+
+class Budget:
+    """Seconds for several users; what one leaves goes to those after it.
+
+    Attributes:
+        left: Seconds nobody has used yet.
+    """
+
+    def __init__(self, seconds: float, shares: Mapping[str, float]) -> None:
+        """Share out.
+
+        Args:
+            seconds: For all together.
+            shares: Name of each user → its part, in any unit.
+        """
+        self.left = seconds
+        self._shares = dict(shares)
+
+    @contextmanager
+    def share(self, name: str) -> Iterator[float]:
+        """Seconds for one user; what it then uses is taken off.
+
+        Should it overrun them, by compiling or by ending what it began, the others do not pay.
+
+        Raises:
+            KeyError: It is no user, or has had its share.
+        """
+        part = self._shares[name] / sum(self._shares.values())
+        del self._shares[name]
+        seconds, began = self.left * part, time.monotonic()
+        try:
+            yield seconds
+        finally:
+            self.left -= min(time.monotonic() - began, seconds)

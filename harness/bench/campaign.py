@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A campaign: all measures of a testbed, on arms that are built once a block for all. Floor 7.
+
+In each block every arm is built anew, and the measures, in random order, each take their
+interleaved rounds on it. So a build, the unit of evidence, is paid for once and not once a measure.
+A measure whose verdicts are settled drops out; one that fails drops out too, and keeps what it had.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import Protocol
+
+from harness.bench.arms import AGAIN, LIMIT, Arm, BuiltArm, limit
+from harness.bench.comparison import Comparison
+from harness.bench.course import Course
+from harness.bench.series import ArmSeries, Task
+from harness.bench.verdict import Criteria
+from harness.errors import HarnessError
+
+#: The limit has no verdict: a few builds show where it lies.
+_LIMIT_BUILDS = 4
+#: How much more than there is time for may seem to be needed, for every block that is still to come
+#: after the next, before something is given up; a share.
+_DOUBT = 0.1
+
+
+class Watcher(Protocol):
+    """Whoever shows how far a campaign is."""
+
+    def step(self, campaign: Campaign, task: Task) -> None:
+        """A measure is about to take its turns in a block."""
+        ...
+
+    def finished(self, campaign: Campaign, comparison: Comparison) -> None:
+        """A comparison has come to its end."""
+        ...
+
+
+class Campaign:
+    """The comparisons of one testbed.
+
+    Attributes:
+        testbed: Its name.
+        arms: Label → arm, the baseline first; also the arm that is measured twice, and the limit.
+        again: Label of the arm that is measured twice.
+        tasks: How many comparisons there are to make.
+        comparisons: Those that came to their end, in that order.
+        blocks: How many blocks are complete.
+        seconds: How long it may take; None: as long as the verdicts need.
+    """
+
+    def __init__(
+        self,
+        testbed: str,
+        arms: Mapping[str, Arm],
+        tasks: Sequence[Task],
+        seed: int,
+        *,
+        again: str | None = None,
+        with_limit: bool = True,
+        criteria: Criteria | None = None,
+        watcher: Watcher | None = None,
+    ) -> None:
+        """Describe it.
+
+        Args:
+            testbed: Its name, for reports.
+            arms: Label → arm; the first is the baseline.
+            tasks: What to measure.
+            seed: Of the run; with the testbed's name and the block's number it decides every order.
+            again: Label of the arm to measure twice, for the noise; the last by default.
+            with_limit: Whether the limit is measured too.
+            criteria: When a difference counts, and after how many builds that is asked.
+            watcher: Who shows how far it is.
+        """
+        self.testbed = testbed
+        self.again = again or list(arms)[-1]
+        self.arms = {**arms, self.again + AGAIN: arms[self.again]}
+        if with_limit:
+            self.arms[LIMIT] = limit(testbed)
+        self.tasks = len(tasks)
+        self.comparisons: list[Comparison] = []
+        self.blocks = 0
+        self.seconds: float | None = None
+        self._seed = f"{seed} {testbed}"
+        self._watcher = watcher
+        self._courses = [
+            Course(task, testbed, self.again, self._seed, criteria or Criteria()) for task in tasks
+        ]
+        self._names: dict[str, dict[str, str]] = {}
+        self._hosts: dict[str, dict[str, object]] = {}
+        self._building = 0.0
+        self._began = time.monotonic()
+
+    @property
+    def spent(self) -> float:
+        """Seconds since `run` began."""
+        return time.monotonic() - self._began
+
+    @property
+    def _left(self) -> float:
+        return math.inf if self.seconds is None else self.seconds - self.spent
+
+    @property
+    def _open(self) -> list[Course]:
+        return [course for course in self._courses if course.result is None]
+
+    def run(self, seconds: float | None = None) -> list[Comparison]:
+        """Measure until every verdict is settled, or the time is up.
+
+        Args:
+            seconds: The time, without that of compiling. What it cannot bring to the fewest builds
+                that a verdict needs is left out, the costliest first.
+
+        Returns:
+            The comparisons, whole and partial. They are in `comparisons` too if this raises: what
+            was under way is then partial.
+
+        Raises:
+            HarnessError: An arm cannot be built.
+        """
+        why = "another error ended the run"
+        try:
+            self._building = self._build_first()
+            self.seconds, self._began = seconds, time.monotonic()
+            while self._affordable():
+                self._block()
+                self.blocks += 1
+            why = ""
+        except KeyboardInterrupt:
+            why = "interrupted"
+            raise
+        except (HarnessError, OSError) as error:
+            why = str(error)
+            raise
+        finally:
+            for course in self._open:
+                self._finish(course, why or self._too_few(course))
+        return self.comparisons
+
+    def _finish(self, course: Course, partial: str | None) -> None:
+        self.comparisons.append(course.finish(partial))
+        if self._watcher is not None:
+            self._watcher.finished(self, self.comparisons[-1])
+
+    def _too_few(self, course: Course) -> str | None:
+        """What to say of a course that ends before its verdict's fewest builds."""
+        if course.builds >= course.floor:
+            return None
+        return (
+            f"the time, {self.seconds or 0:.0f} s, held {course.builds} of the {course.floor}"
+            " builds that a verdict needs: allow more (--bench-budget) or measure less (-k)"
+        )
+
+    def _affordable(self) -> bool:
+        """Whether to begin another block.
+
+        Gives up, the costliest first, what the time left cannot bring to its fewest builds. Cost
+        alone decides, never what was found, so this favours no verdict.
+        """
+        short = [course for course in self._open if course.builds < course.floor]
+        while self.blocks and short:
+            missing = {course: course.floor - course.builds for course in short}
+            needed = sum(course.seconds * missing[course] for course in short)
+            needed += self._building * max(missing.values())
+            # What a build costs is known badly at first, and may fall.
+            if needed <= self._left * (1 + _DOUBT * (max(missing.values()) - 1)):
+                break
+            costliest = max(short, key=lambda course: course.seconds)
+            short.remove(costliest)
+            self._finish(costliest, self._too_few(costliest))
+        return self._left > 0 and any(course.seconds <= self._left for course in self._open)
+
+    def _block(self) -> None:
+        seed = f"{self._seed} {self.blocks}"
+        chance = random.Random(seed)
+        labels = [at for at in self.arms if at != LIMIT or self.blocks < _LIMIT_BUILDS]
+        chance.shuffle(labels)
+        courses = list(self._courses)  # also those that are done: the order is the seed's alone
+        chance.shuffle(courses)
+        began = time.monotonic()
+        with ExitStack() as stack:
+            built = {label: stack.enter_context(BuiltArm(self.arms[label])) for label in labels}
+            self._hold_to_their_names(built)
+            self._building = time.monotonic() - began
+            for course in courses:
+                if course.result is not None or course.seconds > self._left:
+                    continue
+                if self._left <= 0 or not self._turns(course, built, f"{seed} {course.task}"):
+                    break
+
+    def _turns(self, course: Course, built: Mapping[str, BuiltArm], seed: str) -> bool:
+        """Let a course take its turns, and end it if it is settled.
+
+        Returns:
+            False if it failed. What went wrong may have broken the arms: the block ends, and the
+            other courses go on with new ones.
+        """
+        if self._watcher is not None:
+            self._watcher.step(self, course.task)
+        began = time.monotonic()
+        fresh = {
+            label: ArmSeries(self.arms[label], self._names[label], self._hosts[label])
+            for label in self.arms
+            if label in built
+        }
+        try:
+            course.take(built, fresh, seed)
+            course.seconds = time.monotonic() - began
+            if course.settled():
+                self._finish(course, None)
+        except (HarnessError, OSError) as error:
+            self._finish(course, str(error))
+            return False
+        return True
+
+    def _build_first(self) -> float:
+        """Build every arm once, so that no block has to compile; the seconds of a second time."""
+        for _ in range(2):
+            began = time.monotonic()
+            with ExitStack() as stack:
+                built = {
+                    label: stack.enter_context(BuiltArm(arm)) for label, arm in self.arms.items()
+                }
+                self._hold_to_their_names(built)
+        return time.monotonic() - began
+
+    def _hold_to_their_names(self, built: Mapping[str, BuiltArm]) -> None:
+        for label, arm in built.items():
+            name = arm.describe()
+            if self._names.setdefault(label, name) != name:
+                raise HarnessError(
+                    f"arm {label} was built as {self._names[label]}, and then as {name}",
+                    "leave bpf/ and the rules alone while it measures",
+                )
+            if label not in self._hosts:
+                self._hosts[label] = arm.facts()

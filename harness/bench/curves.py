@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measures the curves of a testbed: every arm at every point, in passes. Floor 7.
+
+At a point all arms are built anew and take interleaved rounds. A pass takes the points in random
+order; one value for each build goes into the fit, whose evidence is thus the build as well.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from statistics import median
+from typing import Protocol
+
+from harness.bench.arms import Arm, BuiltArm
+from harness.bench.growth import FEWEST_BUILDS, Axis, Growth
+from harness.bench.rounds import take_turns
+from harness.bench.series import Task
+from harness.errors import HarnessError
+
+_PASSES = 6
+
+
+class CurveWatcher(Protocol):
+    """Whoever shows how far the curves are."""
+
+    def point(self, curves: Curves, x: int) -> None:
+        """All arms are about to be built at a point."""
+        ...
+
+    def drawn(self, curves: Curves) -> None:
+        """The curves have come to their end."""
+        ...
+
+
+class Curves:
+    """The curves of several measures over one axis.
+
+    Attributes:
+        testbed: Where.
+        axis: What is counted.
+        points: How many of it, each.
+        growths: The curves.
+        passes: How many passes are complete.
+        seconds: How long it may take; None: six passes, however long they take.
+    """
+
+    def __init__(
+        self,
+        testbed: str,
+        arms: Mapping[str, Arm],
+        axis: Axis,
+        tasks: Sequence[Task],
+        seed: int,
+        *,
+        points: Sequence[int] | None = None,
+        watcher: CurveWatcher | None = None,
+    ) -> None:
+        """Describe them.
+
+        Args:
+            testbed: Where, for reports.
+            arms: Label → arm.
+            axis: What is counted.
+            tasks: What to measure.
+            seed: Of the run.
+            points: How many, each; the axis's own by default.
+            watcher: Who shows how far it is.
+        """
+        self.testbed, self.axis = testbed, axis
+        self.points = list(points or axis.points)
+        self.growths = [Growth(task, axis.over, testbed) for task in tasks]
+        self.passes = 0
+        self.seconds: float | None = None
+        self._arms = dict(arms)
+        self._seed = f"{seed} {testbed} over {axis.over}"
+        self._watcher = watcher
+        self._began = time.monotonic()
+
+    @property
+    def spent(self) -> float:
+        """Seconds since it began."""
+        return time.monotonic() - self._began
+
+    def run(self, seconds: float | None = None) -> list[Growth]:
+        """Draw them in as many passes as the time holds, six at the most.
+
+        Args:
+            seconds: The time.
+
+        Returns:
+            The curves. They are in `growths` too if this raises, and partial then.
+
+        Raises:
+            HarnessError: An arm cannot be built, or its traffic failed.
+        """
+        self.seconds, self._began = seconds, time.monotonic()
+        why: str | None = "another error ended the run"
+        try:
+            while self.passes < _PASSES and self._affordable():
+                self._pass()
+                self.passes += 1
+            why = None
+        except KeyboardInterrupt:
+            why = "interrupted"
+            raise
+        except (HarnessError, OSError) as error:
+            why = str(error)
+            raise
+        finally:
+            if why is None and self.passes < FEWEST_BUILDS:
+                why = (
+                    f"{self.seconds or 0:.0f} s are enough for {self.passes} of the"
+                    f" {FEWEST_BUILDS} builds of each point that a fit needs; allow more"
+                    " (--bench-budget) or measure less (-k)"
+                )
+            for growth in self.growths:
+                growth.partial = why
+            if self._watcher is not None:
+                self._watcher.drawn(self)
+        return self.growths
+
+    def _affordable(self) -> bool:
+        left = math.inf if self.seconds is None else self.seconds - self.spent
+        return left > (self.spent / self.passes if self.passes else 0)
+
+    def _pass(self) -> None:
+        chance = random.Random(f"{self._seed} {self.passes}")
+        for x in chance.sample(self.points, len(self.points)):
+            if self._watcher is not None:
+                self._watcher.point(self, x)
+            with ExitStack() as stack:
+                built = {
+                    label: stack.enter_context(BuiltArm(self.axis.at(self._arms[label], x)))
+                    for label in chance.sample(list(self._arms), len(self._arms))
+                }
+                for growth in chance.sample(self.growths, len(self.growths)):
+                    self._measure(growth, x, built)
+
+    def _measure(self, growth: Growth, x: int, built: Mapping[str, BuiltArm]) -> None:
+        measure, family = growth.task.measure, growth.task.family
+        with ExitStack() as stack:
+            samplers = {
+                label: stack.enter_context(measure.opened(arm, family))
+                for label, arm in built.items()
+                if measure.applies(arm.arm)
+            }
+            seed = f"{self._seed} {self.passes} {x} {growth.task}"
+            turns = take_turns(samplers, measure.plan.rounds, seed)
+        for label in self._arms:
+            if label in turns:
+                growth.add(label, x, median(measure.value(turn) for turn in turns[label]))

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Growth: a measure against the number of pods on the node, or of services in rules. Floor 7."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import median
+from typing import Literal
+
+from harness.bench.arms import Arm
+from harness.bench.series import Task
+from harness.bench.verdict import Criteria
+
+#: Builds of every point below which a slope's interval says nothing.
+FEWEST_BUILDS = 3
+
+Over = Literal["pods", "services"]
+
+
+def _with_pods(arm: Arm, pods: int) -> Arm:
+    more = pods - arm.topology.pods_per_node
+    return replace(arm, topology=replace(arm.topology, more_pods=more))
+
+
+def _with_services(arm: Arm, services: int) -> Arm:
+    return replace(arm, settings=replace(arm.settings, legacy_services=services))
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What a curve runs over.
+
+    Attributes:
+        over: What is counted.
+        points: How many of them, for a run of minutes.
+        all_points: With those that take long to build.
+        at: The arm with so many.
+    """
+
+    over: Over
+    points: tuple[int, ...]
+    all_points: tuple[int, ...]
+    at: Callable[[Arm, int], Arm]
+
+
+AXES: dict[str, Axis] = {
+    axis.over: axis
+    for axis in (
+        Axis("pods", (1, 10, 100), (1, 10, 100, 1000), _with_pods),
+        Axis("services", (0, 100, 1000), (0, 100, 1000, 10_000), _with_services),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a value grows with what is counted.
+
+    Attributes:
+        model: `constant`: no growth worth the name was found; `linear`: it was.
+        intercept: The value at 0; of a constant, the value.
+        slope: Growth for each one more; also where the model is constant.
+        low: Lower end of the slope's interval at 0.95.
+        high: Upper end.
+    """
+
+    model: Literal["constant", "linear"]
+    intercept: float
+    slope: float
+    low: float
+    high: float
+
+
+def fit(points: Mapping[int, Sequence[float]], criteria: Criteria | None = None) -> Fit | None:
+    """Fit a line, by the Theil-Sen estimator with Sen's interval of its slope (scipy.stats).
+
+    Robust: a build gone astray does not bend it, and no normal errors are asked for. It is linear
+    if the interval excludes 0 and the line rises or falls by more than the minimum effect over the
+    points' range; constant otherwise.
+
+    Args:
+        points: How many of what is counted → the builds' values.
+        criteria: What growth is worth the name.
+
+    Returns:
+        The fit; None if there are fewer than two points, or fewer than three builds of one.
+    """
+    from scipy.stats import theilslopes  # type: ignore[import-untyped]  # ships no annotations
+
+    pairs = [(x, value) for x, values in points.items() for value in values]
+    if len(points) < 2 or min(map(len, points.values())) < FEWEST_BUILDS:
+        return None
+    found = theilslopes([value for _, value in pairs], [x for x, _ in pairs], method="joint")
+    slope, low, high = float(found.slope), float(found.low_slope), float(found.high_slope)
+    rise = abs(slope) * (max(points) - min(points))
+    least = (criteria or Criteria()).minimum_effect * abs(found.intercept)
+    if (low > 0 or high < 0) and rise > least:
+        return Fit("linear", float(found.intercept), slope, low, high)
+    return Fit("constant", median(value for _, value in pairs), slope, low, high)
+
+
+@dataclass
+class Growth:
+    """A measure's curve for every arm.
+
+    Of a rate, what is drawn is the time of one: if each service costs a packet the same time, that
+    is what grows in a line.
+
+    Attributes:
+        task: What was measured.
+        over: What was counted.
+        testbed: Where.
+        points: Label → how many → a value for each build, in `unit`.
+        partial: Why it did not come to its end; None: it did.
+    """
+
+    task: Task
+    over: Over
+    testbed: str
+    points: dict[str, dict[int, list[float]]] = field(default_factory=dict)
+    partial: str | None = None
+
+    @property
+    def _rate(self) -> bool:
+        return self.task.measure.better == "higher"
+
+    @property
+    def title(self) -> str:
+        """What is drawn."""
+        name = self.task.measure.name
+        return f"{name}: time of one" if self._rate else name
+
+    @property
+    def unit(self) -> str:
+        """The unit of every value."""
+        return "ns" if self._rate else self.task.measure.unit
+
+    def shown(self, value: float) -> str:
+        """A value for people."""
+        return f"{value / 1000:.1f} us" if self._rate else self.task.measure.shown(value)
+
+    def add(self, label: str, x: int, value: float) -> None:
+        """Take a build's value, in the measure's unit."""
+        drawn = 1e9 / value if self._rate else value
+        self.points.setdefault(label, {}).setdefault(x, []).append(drawn)
+
+    @property
+    def counts(self) -> list[int]:
+        """How many of what is counted, each point."""
+        return sorted({x for arm in self.points.values() for x in arm}) or [0]
+
+    def fits(self) -> dict[str, Fit]:
+        """Label → how it grows; without those of which too little is known."""
+        found = {label: fit(points) for label, points in self.points.items()}
+        return {label: fitted for label, fitted in found.items() if fitted is not None}
+
+    def to_json(self) -> dict[str, object]:
+        """For a record."""
+        measure = self.task.measure
+        return {
+            "measure": self.task.key,
+            "title": self.title,
+            "described": measure.describe(),
+            "unit": self.unit,
+            "better": "lower",
+            "testbed": self.testbed,
+            "family": self.task.family.name,
+            "over": self.over,
+            "points": {
+                label: [{"x": x, "values": values} for x, values in sorted(points.items())]
+                for label, points in self.points.items()
+            },
+            "fits": {
+                label: {
+                    "model": fitted.model,
+                    **{
+                        name: value if math.isfinite(value := getattr(fitted, name)) else None
+                        for name in ("intercept", "slope", "low", "high")
+                    },
+                }
+                for label, fitted in self.fits().items()
+            },
+            "partial": self.partial,
+        }

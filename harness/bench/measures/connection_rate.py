@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measure: TCP connections opened, used and closed per second. Floor 7."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import median
+from typing import ClassVar
+
+from harness.bench.arms import Arm, BuiltArm
+from harness.bench.measures.turn import Sampler, Turn
+from harness.bench.rounds import Plan
+from harness.bench.verdict import Better
+from harness.topology import Family
+from harness.traffic.connections import Connections
+from harness.traffic.cpus import held, one_cpu
+
+_WARM_FLOW = 20
+_ENTRIES = "/proc/sys/net/netfilter/nf_conntrack_count"
+
+
+@dataclass(frozen=True)
+class ConnectionRate:
+    """connect(), one byte each way, close(): both ends in one thread on one CPU, no wake-up.
+
+    Every connection is a new flow: the legacy path goes through its rules and makes a conntrack
+    entry for each. Entries outlive their connection by two minutes; how many the nodes have by the
+    end of a turn is among the side figures. A build makes no more than a few thousand, and they go
+    with its namespaces.
+
+    Attributes:
+        connections: In a turn.
+    """
+
+    connections: int = 100
+    name: ClassVar[str] = "connections"
+    unit: ClassVar[str] = "connections/s"
+    better: ClassVar[Better] = "higher"
+    plan: ClassVar[Plan] = Plan(builds=28, rounds=6)
+
+    def describe(self) -> str:
+        """Protocol and how it is done."""
+        return (
+            "TCP connect, 1 B each way, close, one after the other, inline on one CPU,"
+            f" {self.connections} a turn"
+        )
+
+    def applies(self, arm: Arm) -> bool:
+        """To every arm."""
+        del arm
+        return True
+
+    @contextmanager
+    def opened(self, arm: BuiltArm, family: Family) -> Iterator[Sampler]:
+        """Listen, and warm up; a turn is `connections` samples."""
+        cpu = one_cpu()
+        ends = (arm.client.ns, arm.server.ns, family, arm.addresses(family))
+        with Connections(*ends) as connections:
+
+            def turn() -> Turn:
+                with held(cpu):
+                    found = connections.burst(self.connections)
+                rates = [round(1e9 / nanoseconds) for nanoseconds in found]
+                return Turn(rates, {"conntrack_entries": _conntrack_entries(arm)})
+
+            with held(cpu):
+                connections.burst(_WARM_FLOW)
+            yield turn
+
+    def value(self, samples: list[float]) -> float:
+        """The median: one preemption in a turn does not move it."""
+        return median(samples)
+
+    def shown(self, value: float) -> str:
+        """In thousands a second."""
+        return f"{value / 1e3:.1f} k/s"
+
+
+def _conntrack_entries(arm: BuiltArm) -> float:
+    """Entries on all nodes; 0 where no conntrack is loaded."""
+    found = 0
+    for node in arm.network.nodes:
+        try:
+            found += int(node.ns.read(_ENTRIES))
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                raise
+    return float(found)

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measure: UDP packets per second that arrive. Floor 7."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import median
+from typing import ClassVar
+
+from harness.bench.arms import Arm, BuiltArm
+from harness.bench.measures.turn import Sampler, Turn
+from harness.bench.rounds import Plan
+from harness.bench.verdict import Better
+from harness.topology import Family
+from harness.traffic.cpus import held, one_cpu
+from harness.traffic.packets import BATCH, PacketFlow
+
+_WARM_FLOW = 20
+_WARM_TURN = 2
+
+
+@dataclass(frozen=True)
+class PacketRate:
+    """Small datagrams, each a packet of its own, that one CPU brings from socket to socket.
+
+    Not iperf3's UDP, which reads the clock, writes a header and makes a system call for every
+    datagram, and so measures itself; and not between two CPUs, where waking the receiver costs
+    the sender more than the path does. Sent is what the path takes: it cannot be overrun, since the
+    sender's own softirq carries each packet to its end. What is lost on the way is told beside it.
+
+    Attributes:
+        size: Payload, bytes.
+        batches: In a turn, of `BATCH` datagrams each.
+    """
+
+    size: int = 18  # the most that an Ethernet frame of 60 bytes holds, over IPv4
+    batches: int = 50
+    name: ClassVar[str] = "packet rate"
+    unit: ClassVar[str] = "packets/s"
+    better: ClassVar[Better] = "higher"
+    plan: ClassVar[Plan] = Plan(builds=28, rounds=5)
+
+    def describe(self) -> str:
+        """Protocol, payload and how it is done."""
+        return (
+            f"UDP {self.size} B, 1 flow, sendmmsg and recvmmsg of {BATCH}, inline on one CPU,"
+            f" {self.batches * BATCH} packets a turn"
+        )
+
+    def applies(self, arm: Arm) -> bool:
+        """To every arm."""
+        del arm
+        return True
+
+    @contextmanager
+    def opened(self, arm: BuiltArm, family: Family) -> Iterator[Sampler]:
+        """Connect, and warm up; a turn is `batches` samples."""
+        cpu = one_cpu()
+        ends = (arm.client.ns, arm.server.ns, family, arm.addresses(family))
+        with PacketFlow(*ends, self.size) as flow:
+
+            def turn() -> Turn:
+                with held(cpu):
+                    flow.volley(_WARM_TURN)
+                    volley = flow.volley(self.batches)
+                return Turn(map(round, volley.rates), {"lost_percent": volley.lost_percent})
+
+            with held(cpu):
+                flow.volley(_WARM_FLOW)
+            yield turn
+
+    def value(self, samples: list[float]) -> float:
+        """The median: one preemption in a turn does not move it."""
+        return median(samples)
+
+    def shown(self, value: float) -> str:
+        """In thousands a second."""
+        return f"{value / 1e3:.0f} kpps"

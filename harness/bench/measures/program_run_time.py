@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measure: the programs' run time on live traffic, from the kernel's BPF statistics. Floor 7."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import median
+from typing import ClassVar
+
+from harness.bench.arms import Arm, BuiltArm
+from harness.bench.measures.programs import installed_programs
+from harness.bench.measures.turn import Sampler, Turn
+from harness.bench.rounds import Plan
+from harness.bench.verdict import Better
+from harness.bpf.run_time import RunTime, program_run_time, run_time_statistics
+from harness.datapath.bpf import PROGRAMS
+from harness.errors import TrafficError
+from harness.topology import Family
+from harness.traffic.cpus import held, one_cpu
+from harness.traffic.inline import InlineFlow
+
+_WARM_FLOW = 300
+
+
+@dataclass(frozen=True)
+class ProgramRunTime:
+    """run_time_ns over all programs, per packet of inline round trips. Only for arms with programs.
+
+    The kernel reads its clock before and after every run, and what that takes is in the number: it
+    compares program with program, and is no share of a round trip measured without it.
+
+    Attributes:
+        size: Payload of request and of reply, bytes.
+        trips: Round trips in a turn.
+    """
+
+    size: int = 64
+    trips: int = 200
+    name: ClassVar[str] = "program run time"
+    unit: ClassVar[str] = "ns"
+    better: ClassVar[Better] = "lower"
+    plan: ClassVar[Plan] = Plan(builds=28, rounds=5)
+
+    def describe(self) -> str:
+        """Traffic and how it is done."""
+        return (
+            f"run_time_ns of all programs for a packet, UDP {self.size} B round trips inline on one"
+            f" CPU, {self.trips} a turn"
+        )
+
+    def applies(self, arm: Arm) -> bool:
+        """To arms with programs."""
+        return arm.has_programs
+
+    @contextmanager
+    def opened(self, arm: BuiltArm, family: Family) -> Iterator[Sampler]:
+        """Connect, and warm up; a turn is one sample.
+
+        The kernel's statistics are on while it is open: to switch them rewrites kernel code on
+        every CPU, which is no thing to do in each turn.
+        """
+        cpu = one_cpu()
+        ends = (arm.client.ns, arm.server.ns, family, arm.addresses(family))
+        with InlineFlow(*ends, "udp", self.size) as flow, run_time_statistics():
+
+            def turn() -> Turn:
+                with held(cpu):
+                    before = _total(arm)
+                    flow.burst(self.trips)
+                    spent = _total(arm) - before
+                packets = 2 * self.trips
+                if spent.runs < packets:
+                    raise TrafficError(
+                        f"{spent.runs} program runs for {packets} packets on {arm.arm.testbed}",
+                        "are the programs attached to every hook?",
+                    )
+                extra = {"runs_per_packet": spent.runs / packets}
+                return Turn([spent.nanoseconds / packets], extra)
+
+            with held(cpu):
+                flow.burst(_WARM_FLOW)
+            yield turn
+
+    def value(self, samples: list[float]) -> float:
+        """A turn's only sample."""
+        return median(samples)
+
+    def shown(self, value: float) -> str:
+        """In nanoseconds a packet."""
+        return f"{value:.0f} ns"
+
+
+def _total(arm: BuiltArm) -> RunTime:
+    """Over all programs of all nodes."""
+    total = RunTime(0, 0)
+    for installed in installed_programs(arm).values():
+        for name in PROGRAMS:
+            total += program_run_time(installed.module.fd(name))
+    return total

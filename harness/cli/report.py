@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`hostroute report`: records as a page, as a job's summary, or as CSV. Floor 8."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import stat
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from harness.cli.command import Command
+from harness.errors import RecordError, UnknownNameError
+from harness.record import find, read_all
+from harness.report import FORMATS, Report, Run, clean, digest
+from testbeds.catalogue import CATALOGUE
+
+_STDOUT = "-"
+#: How a report of ours begins or ends; such a file may be replaced.
+_OURS = re.compile(
+    rb'\A<!DOCTYPE html>.{,500}<meta name="generator" content="hostroute report">'
+    rb"|\Arun,started,kernel,machine,measure,"
+    rb"|<!-- hostroute report -->\s*\Z",
+    re.S,
+)
+_PARTLY = RecordError.exit_code
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "results", nargs="*", default=["results"], metavar="RESULTS",
+        help="record files, or directories that hold some (default: results)",
+    )  # fmt: skip
+    parser.add_argument(
+        "-o", "--output", default=_STDOUT, metavar="FILE",
+        help="where to; an older report there is replaced (default: standard output)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--format", metavar="|".join(FORMATS),
+        help="what kind (default: by the FILE's suffix, else html)",
+    )  # fmt: skip
+    parser.add_argument("--force", action="store_true", help="replace FILE even if it is no report")
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    kind = _format(arguments.format, arguments.output)
+    files = _files(arguments.results)
+    if arguments.output != _STDOUT:
+        _check_target(Path(arguments.output), files, force=arguments.force)
+    elif kind == "html" and sys.stdout.isatty():
+        raise RecordError("a page is not for a terminal", "name a file: -o report.html")
+    report = _report(files)
+    text = FORMATS[kind](report)
+    if arguments.output == _STDOUT:
+        sys.stdout.write(text)
+    else:
+        _write(Path(arguments.output), text)
+    for reason in report.unread:
+        print(f"hostroute: left out: {reason}", file=sys.stderr)
+    return _PARTLY if report.unread else 0
+
+
+def _format(asked: str | None, output: str) -> str:
+    """The format asked for, or that of the file's suffix."""
+    kind = asked or Path(output).suffix.removeprefix(".").lower()
+    if not asked and kind not in FORMATS:
+        return next(iter(FORMATS))
+    if kind not in FORMATS:
+        raise UnknownNameError(f"--format {kind!r} is unknown", f"use {', '.join(FORMATS)}")
+    return kind
+
+
+def _files(names: list[str]) -> list[Path]:
+    """Record files, each once; a directory stands for those in it."""
+    found: dict[Path, None] = {}
+    for path in map(Path, names):
+        inside = find(path) if path.is_dir() else [path]
+        if not inside:
+            raise RecordError(f"{path} holds no records", "name a directory with run-*.json files")
+        found.update(dict.fromkeys(inside))
+    return list(found)
+
+
+def _report(files: list[Path]) -> Report:
+    """All that can be read of the files; what cannot is named in the report.
+
+    A record is digested before the next is read: their samples together may be gigabytes.
+
+    Raises:
+        RecordError: None can be read.
+    """
+    runs: dict[str, Run] = {}
+    unread: list[str] = []
+    for file in files:
+        try:
+            for record in read_all([file]):
+                run = digest(record)
+                if runs.setdefault(run.id, run) != run:
+                    raise RecordError(f"{file} is not what another file says of the run {run.id}")
+        except RecordError as error:
+            if len(files) == 1:
+                raise
+            unread.append(clean(str(error)))
+    if not runs:
+        raise RecordError(
+            f"none of {len(files)} files can be read, such as {unread[0]}", "name other files"
+        )
+    return Report(
+        runs=tuple(sorted(runs.values(), key=lambda run: (run.started, run.id))),
+        titles={identity: entry.title for identity, entry in CATALOGUE.items()},
+        later={identity: entry.later for identity, entry in CATALOGUE.items() if entry.later},
+        unread=tuple(unread),
+    )
+
+
+def _check_target(target: Path, files: list[Path], *, force: bool) -> None:
+    """Refuse to replace what is no report, and never replace a record that is being read.
+
+    Raises:
+        RecordError: The file is something else.
+    """
+    with suppress(OSError):
+        if any(target.samefile(file) for file in files):
+            raise RecordError(f"{target} is one of the records", "name another file with -o")
+    if force or not target.is_file() or target.stat().st_size == 0:
+        return
+    try:
+        text = target.read_bytes()
+    except OSError as error:
+        raise _cannot_write(target, error) from None
+    if not _OURS.search(text):
+        raise RecordError(f"{target} is no report of hostroute", "name another file, or --force")
+
+
+def _write(target: Path, text: str) -> None:
+    """Make the file appear whole, or leave the old one as it is. A device or FIFO is written to.
+
+    Raises:
+        RecordError: It cannot be written.
+    """
+    encoded = text.encode()
+    try:
+        target = target.resolve()  # a link keeps pointing at the report
+        if target.exists() and not stat.S_ISREG(target.stat().st_mode):
+            target.write_bytes(encoded)
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, draft = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
+        try:
+            os.fchmod(handle, 0o644)
+            with os.fdopen(handle, "wb") as file:
+                file.write(encoded)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(draft).replace(target)
+        finally:
+            Path(draft).unlink(missing_ok=True)
+    except OSError as error:
+        raise _cannot_write(target, error) from None
+
+
+def _cannot_write(target: Path, error: OSError) -> RecordError:
+    return RecordError(
+        f"cannot write the report {target} ({error.strerror})",
+        "make room, or name a file that can be written",
+    )
+
+
+COMMAND = Command("report", "draw records: a page, a summary, or CSV", _arguments, _run)

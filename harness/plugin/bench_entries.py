@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Samples as entries of pytest-benchmark, whose files and tools then know them. Floor 8.
+
+pytest-benchmark knows durations only, and that less is better. So a rate is entered as its
+reciprocal: seconds for a gigabit, for a packet, for a connection. Its mean is then that of the
+durations (the rates' harmonic mean); the rate itself is in `extra_info`. It has no intervals over
+builds, no noise floor and no verdict of its own: `--benchmark-compare` of two runs compares their
+moments, not only their datapaths. What a verdict rests on is the record in results/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from statistics import median
+from typing import Any
+
+import pytest
+
+from harness.bench import Comparison
+
+_GIGA = 1e9
+
+
+class Replay:
+    """A timer for pytest-benchmark that plays back durations measured elsewhere.
+
+    It cannot interleave two arms itself: here the rounds are over when it begins. Every second
+    reading, the end of a round, is one duration after the reading before.
+    """
+
+    __name__ = "replayed"
+
+    def __init__(self) -> None:
+        self._durations: Iterator[float] = iter(())
+        self._now = 0.0
+        self._started = False
+
+    def load(self, seconds: Iterable[float]) -> None:
+        """Take the durations of the next benchmark, seconds."""
+        self._durations, self._started = iter(seconds), False
+
+    def __call__(self) -> float:
+        """The time, seconds."""
+        if self._started:
+            self._now += next(self._durations)
+        self._started = not self._started
+        return self._now
+
+
+REPLAY = Replay()
+
+
+def durations(samples: list[float], unit: str, better: str) -> tuple[list[float], str]:
+    """Samples as pytest-benchmark can take them, and the unit they are then in."""
+    if unit == "ns":
+        return [sample / _GIGA for sample in samples], "s"
+    if unit == "bit/s":
+        return [_GIGA / sample for sample in samples], "s/Gbit"
+    if better == "higher":
+        return [1 / sample for sample in samples], f"s/{unit.removesuffix('/s')}"
+    return list(samples), unit
+
+
+def quieten(config: pytest.Config) -> None:
+    """Leave pytest-benchmark's own tables, dozens, to those who ask for one of its displays."""
+    option = config.option
+    asked = option.benchmark_compare or option.benchmark_histogram or option.benchmark_columns
+    option.benchmark_quiet = option.benchmark_quiet or not asked
+
+
+def enter(benchmark: Any, comparison: Comparison, label: str) -> None:
+    """Enter one arm's raw samples as a benchmark; measures nothing itself."""
+    if label not in comparison.arms or not comparison.arms[label].values:
+        # In its hands, else it warns that it was not used.
+        benchmark.pedantic(pytest.fail, args=(f"no sample of {label}: {comparison}", False))
+    series, measure = comparison.arms[label], comparison.measure
+    samples, unit = durations(series.flat, measure.unit, measure.better)
+    benchmark.group = f"{comparison.task.key} {comparison.testbed} {comparison.task.family.name}"
+    judgement = comparison.judgements.get(label)
+    benchmark.extra_info.update(
+        arm=label,
+        nodes=series.nodes,
+        measure=measure.describe(),
+        unit=unit,
+        shown=measure.shown(series.typical),
+        median=median(series.flat),
+        measured_in=measure.unit,
+        **series.percentiles(),
+    )
+    if measure.unit == "bit/s":
+        benchmark.extra_info["gbit_per_second"] = series.typical / 1e9
+    if judgement is not None:
+        benchmark.extra_info["verdict"] = str(judgement)
+    REPLAY.load(samples)
+    benchmark.pedantic(lambda: None, rounds=len(samples), iterations=1)

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reports: what records say, as a page, as Markdown or as CSV. Pure functions. Floor 7.
+
+A record becomes a `Run` by `digest`, which drops its millions of samples; a `Report` holds runs.
+Same records, same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from harness.report.comma import comma_separated
+from harness.report.digest import clean, digest
+from harness.report.markdown import markdown
+from harness.report.model import Report, Run
+
+__all__ = ["FORMATS", "Report", "Run", "clean", "digest"]
+
+
+def _html(report: Report) -> str:
+    from harness.report.page import html  # matplotlib and Jinja2 take half a second
+
+    return html(report)
+
+
+#: Name on the command line, and suffix of a file → what makes the text.
+FORMATS: dict[str, Callable[[Report], str]] = {
+    "html": _html,
+    "md": markdown,
+    "csv": comma_separated,
+}

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Distribution: which share of an arm's samples lies below each value. Floor 7."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from markupsafe import Markup
+
+from harness.report import units
+from harness.report.figures.canvas import WIDTH, drawing, finish, place, say, ticks
+from harness.report.figures.lines import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, dots, line, log_marks
+from harness.report.figures.palette import looks
+from harness.report.model import Arm, Comparison
+
+_SHARES = {0.01: "1 %", 0.1: "10 %", 0.5: "50 %", 0.9: "90 %", 0.99: "99 %", 0.999: "99.9 %"}
+
+
+def distribution(name: str, comparison: Comparison, title: str) -> Markup:
+    """ECDF of every arm's samples: values on a logarithmic axis, shares by their odds.
+
+    The odds give the tail as much room as the body: 99 to 99.9 % is as wide as 90 to 99 %.
+    """
+    arms = [arm for arm in comparison.shown_arms if arm.quantiles]
+    seen = looks(arm.label for arm in comparison.shown_arms)
+    low = min(arm.quantiles[0][1] for arm in arms)
+    high = max(arm.quantiles[-1][1] for arm in arms)
+    divisor, unit = units.scaled(comparison.unit, math.sqrt(low * high))
+    with drawing(HEIGHT) as figure:
+        axes = place(figure, LEFT, TOP, RIGHT + 20, BOTTOM)
+        axes.set(xscale="log", xlim=(low / 1.03, high * 1.03))
+        axes.set_yscale("logit")
+        axes.set_ylim(0.002, 0.9996)
+        ticks(axes.yaxis, _SHARES)
+        ticks(axes.xaxis, log_marks(low / 1.03, high * 1.03, divisor))
+        axes.grid()
+        for arm in arms:
+            shares, values = zip(*arm.quantiles, strict=True)
+            axes.plot(values, shares, **line(seen[arm.label]), drawstyle="steps-post")
+            at = [value for share in (0.5, 0.99) if (value := _value_at(arm, share))]
+            axes.plot(at, (0.5, 0.99)[: len(at)], **dots(seen[arm.label]))
+        say(figure, 0, 12, "share of samples", faint=True)
+        say(figure, WIDTH, HEIGHT - 9, unit, faint=True, side="right")
+        return finish(figure, name, title, _percentiles_said(arms, comparison.unit))
+
+
+def _value_at(arm: Arm, share: float) -> float | None:
+    return next((value for reached, value in arm.quantiles if reached >= share), None)
+
+
+def _percentiles_said(arms: Iterable[Arm], unit: str) -> str:
+    said = [
+        f"{arm.label}: "
+        + ", ".join(f"{key} {units.shown(value, unit)}" for key, value in arm.percentiles.items())
+        for arm in arms
+    ]
+    return "Share of the samples up to each value, by arm. " + "; ".join(said) + "."

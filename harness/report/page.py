@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page: one HTML file that needs nothing else, no script and no network. Floor 7."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from harness.report import kernels, matrix, units, words
+from harness.report.across import over_kernels
+from harness.report.figures.canvas import drawing, finish, place
+from harness.report.figures.lines import dots, line
+from harness.report.figures.palette import Look, looks
+from harness.report.measured import Measured, measured
+from harness.report.model import Check, Report, Run
+from harness.report.surroundings import surroundings
+
+#: A page of hundreds of runs stays one that a browser can open: older runs have tables only.
+DRAWN_RUNS = 6
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def html(report: Report) -> str:
+    """The whole page."""
+    names = kernels.kernels_of(report.runs)
+    called = kernels.short(names)
+    runs = _measured(report)
+    parts = {**_conformance(report, called), **over_kernels(report, names, called)}
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            **parts,
+            **surroundings(report),
+            report=report,
+            sections=_sections(runs, parts, len(names) > 1),
+            these="this run" if len(report.runs) == 1 else "these runs",
+            title=words.title(report),
+            headline=words.headline(report),
+            glance=words.glance(report),
+            notices=words.notices(report),
+            called=called,
+            style=Markup((_TEMPLATES / "page.css").read_text(encoding="utf-8")),
+            swatches=_swatches(report),
+            measured=runs,
+            drawn_runs=DRAWN_RUNS,
+        )
+    )
+
+
+def _sections(
+    runs: Sequence[Measured], parts: Mapping[str, object], several: bool
+) -> list[tuple[str, str]]:
+    """Id and heading of what there is to show; conformance first where kernels are compared."""
+    over = any(parts[name] for name in ("differences", "exact", "times", "refused"))
+    asserted = {
+        ("conformance", "Conformance"): bool(parts["by_datapath"]),
+        ("kernels", "Kernel to kernel"): over,
+    }
+    timed = {
+        ("verdicts", "Verdicts"): any(run.groups for run in runs),
+        ("distributions", "Latency distributions"): any(run.distributions for run in runs),
+        ("growth", "Growth"): any(run.growth for run in runs),
+    }
+    found = {**asserted, **timed} if several else {**timed, **asserted}
+    return [section for section, there in found.items() if there] + [("environment", "Environment")]
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {
+        "ratio": units.ratio, "interval": units.interval_of, "moment": _moment,
+        "machine": words.machine_of, "where": matrix.where,
+    }  # fmt: skip
+    environment.globals["count"] = units.count
+    return environment
+
+
+def _moment(text: str) -> str:
+    """A time for people, in UTC."""
+    try:
+        return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    except ValueError:
+        return text
+
+
+@dataclass(frozen=True)
+class _Swatch:
+    """An arm's line and marker, drawn once and referred to by every legend."""
+
+    name: str
+    drawing: Markup
+
+
+def _swatches(report: Report) -> dict[str, _Swatch]:
+    labels = [arm.label for r in report.runs for c in r.comparisons for arm in c.shown_arms]
+    labels += [label for r in report.runs for curve in r.growth for label in curve.points]
+    labels += [entry.datapath for r in report.runs for entry in r.exact]
+    return {
+        label: _swatch(f"key-{number}", look)
+        for number, (label, look) in enumerate(looks(labels).items())
+    }
+
+
+def _swatch(name: str, look: Look) -> _Swatch:
+    with drawing(14, 34) as figure:
+        axes = place(figure, 0, 0, 0, 0)
+        axes.set(xlim=(0, 1), ylim=(0, 1))
+        axes.axis("off")
+        axes.plot((0, 1), (0.5, 0.5), **line(look))
+        axes.plot((0.5,), (0.5,), **dots(look))
+        return _Swatch(name, finish(figure, name, "", ""))
+
+
+def _measured(report: Report) -> list[Measured]:
+    """Newest run first."""
+    found = [run for run in report.runs if run.comparisons or run.growth][::-1]
+    return [
+        measured(run, f"run-{number}", drawn=number < DRAWN_RUNS)
+        for number, run in enumerate(found)
+    ]
+
+
+def _conformance(report: Report, called: Mapping[str, str]) -> dict[str, object]:
+    seen = matrix.seen_by(report.runs)
+    of_kernel = {name: [(r, c) for r, c in seen if called[r.kernel] == name]
+                 for name in reversed(list(called.values()))}  # fmt: skip
+
+    def kernel(run: Run, check: Check) -> str:
+        del check
+        return called[run.kernel]
+
+    several = len({run.kernel for run, _ in seen}) > 1
+    return {
+        "by_kernel": matrix.matrix(seen, report.titles, kernel, called.values())
+        if several
+        else None,
+        "by_datapath": [
+            (name, matrix.matrix(tests, report.titles, matrix.by_datapath))
+            for name, tests in of_kernel.items()
+            if tests
+        ],
+        "failures": matrix.failures(seen),
+        "degraded": matrix.findings(seen, ("degraded",)),
+        "skipped": matrix.findings(seen, ("skipped",)),
+        "not_asserted": matrix.not_asserted(seen, report),
+        "legs": matrix.legs(seen),
+        "observed": matrix.observed(seen),
+    }
