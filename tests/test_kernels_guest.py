@@ -303,8 +303,7 @@ def kvm(monkeypatch, tmp_path):
     device = tmp_path / "kvm"
     device.touch()
     monkeypatch.setattr(accelerators, "_KVM", str(device))
-    monkeypatch.setattr(accelerators, "_FIRST_WORD", 0.5)
-    monkeypatch.setattr(accelerators, "_DEADLINE", 1.5)
+    monkeypatch.setattr(accelerators, "_SILENCE", 0.5)
 
     def with_qemu(script):
         path = tmp_path / "qemu"
@@ -321,7 +320,11 @@ def kvm(monkeypatch, tmp_path):
     [
         ("echo 'Kernel panic - not syncing: VFS' >$C", "kvm", "a kernel booted under it"),
         ("exec sleep 60", "emulation", "a guest hangs in it: silent for"),
-        ("echo Booting >$C; exec sleep 60", "emulation", "a guest hangs in it: silent for"),
+        (
+            "echo Booting >$C; sleep 0.3; echo on >>$C; exec sleep 60",
+            "emulation",
+            "a guest hangs in it: silent for",
+        ),
         (
             "echo 'KVM: entry failed' >&2; exit 1",
             "emulation",

@@ -18,8 +18,7 @@ from harness import scratch
 from harness.kernels.tools import qemu
 from harness.process import spawn
 
-_FIRST_WORD = 4.0  # seconds until the console has something; with KVM, half of one
-_DEADLINE = 30.0  # seconds until the kernel panics for want of a root; with KVM, two
+_SILENCE = 5.0  # seconds; with KVM a kernel says something every tenth of one, for two in all
 _POLL = 0.05
 _KVM = "/dev/kvm"
 _deciding = threading.Lock()
@@ -83,13 +82,14 @@ def _boot(image: Path, console: Path) -> Accelerator:
         "-append", "earlyprintk=serial console=ttyS0 panic=-1",
     ]  # fmt: skip
     child = spawn(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    begun = time.monotonic()
+    last, size = time.monotonic(), 0
     while child.poll() is None:
-        waited = time.monotonic() - begun
-        if waited > (_DEADLINE if _size(console) else _FIRST_WORD):
+        if _size(console) != size:
+            last, size = time.monotonic(), _size(console)
+        if time.monotonic() - last > _SILENCE:
             child.kill()
             child.communicate()
-            return emulation(f"KVM is there, but a guest hangs in it: silent for {waited:.0f} s")
+            return emulation(f"KVM is there, but a guest hangs in it: silent for {_SILENCE:g} s")
         time.sleep(_POLL)
     _, stderr = child.communicate()
     text = console.read_text(encoding="utf-8", errors="replace") if _size(console) else ""
