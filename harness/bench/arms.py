@@ -10,6 +10,7 @@ from types import TracebackType
 from harness import datapath as datapaths
 from harness.bench.environment import network_facts
 from harness.datapath import Datapath, NodeDatapath, NodeSettings
+from harness.datapath.bpf import InstalledBpf
 from harness.errors import KernelError
 from harness.topology import Family, Host, Network, Topology
 
@@ -98,6 +99,9 @@ class BuiltArm:
     def _install(self, chosen: Datapath) -> None:
         for node in self.network.nodes:
             entry = datapaths.install(chosen, node, self.arm.settings)
+            if isinstance(entry.installed, InstalledBpf):
+                # A module serves many builds: each is to draw anew where its programs lie.
+                self._closing.callback(entry.installed.module.reload)
             self._closing.callback(entry.installed.remove)
             self.datapaths.append(entry)
             if entry.degraded:

@@ -2,8 +2,9 @@
 """Interleaved rounds: within a build, all arms in turn, in random order. Floor 7.
 
 Why builds and rounds: two networks built alike differ by 1 to 2 % in their round trip for as long
-as they live (where their memory happens to lie), which no number of rounds averages out. So the
-unit of evidence is the build, and the rounds within it only quiet the clock.
+as they live (where their memory happens to lie), and programs loaded twice by 6 % (where their code
+does), which no number of rounds averages out. So the unit of evidence is the build, with the
+programs loaded anew, and the rounds within it only quiet the clock.
 """
 
 from __future__ import annotations
