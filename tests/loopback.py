@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import pid_namespace
 from harness.topology import Family
 
 ADDRESSES = ("127.0.0.1", "127.0.0.1")
@@ -53,14 +54,14 @@ def cpus():
 
 
 def descendants():
-    """Pid → pid of its parent, of every process that comes from this one."""
-    parents = {}
+    """Pid → pid of its parent, of every process that comes from this one and has work to do."""
+    parents, keeper = {}, pid_namespace.first_process()
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             stat = (entry / "stat").read_text().rpartition(")")[2].split()
         except OSError:
             continue
-        if stat[0] != "Z":
+        if stat[0] != "Z" and int(entry.name) != keeper:
             parents[int(entry.name)] = int(stat[1])
     found, known = {}, {os.getpid()}
     while more := {pid: parent for pid, parent in parents.items()

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from harness.errors import CaptureError
 from harness.netns import NetNS
-from harness.process import spawn
+from harness.process import spawn_tool
 
 _DEADLINE = 10.0  # seconds, for the start and for each proof
 _COUNTS = re.compile(
@@ -58,7 +58,7 @@ class Tcpdump:
                 "-s", str(snaplen), "-B", "2048", "--time-stamp-precision=nano",
                 "-w", str(path), "-Q", direction]  # fmt: skip
         with ns:
-            self._process = spawn(argv, stderr=subprocess.PIPE, bufsize=0)
+            self._process = spawn_tool(argv, stderr=subprocess.PIPE, bufsize=0)
         self._text = b""
 
     def _read_until(self, pattern: re.Pattern[bytes], what: str) -> re.Match[bytes]:

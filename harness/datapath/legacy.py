@@ -10,6 +10,7 @@ from harness.datapath.base import Counters
 from harness.datapath.kube_proxy import RuleSet, node_rules
 from harness.datapath.settings import NodeSettings
 from harness.hooks import Attachment, attachments
+from harness.process import Job
 from harness.topology import Family, Node
 
 _RESTORE = {Family.ipv4: "iptables-restore", Family.ipv6: "ip6tables-restore"}
@@ -30,8 +31,7 @@ class Legacy:
             node_rules(family, settings.legacy_services, settings.legacy_masquerade)
             for family in Family
         ]
-        with node.ns:
-            process.run_together([([_RESTORE[r.family]], r.text) for r in rules])
+        process.run_together([Job([_RESTORE[r.family]], r.text, node.ns) for r in rules])
         with node.together():
             for pod in node.pods:
                 for family in Family:

@@ -8,7 +8,9 @@ track in this namespace, so that "no conntrack entry" means something on a BPF n
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
+from harness import process
 from harness.netns import NetNS
 
 HOOKS = ("prerouting", "forward", "postrouting")
@@ -31,9 +33,9 @@ table inet {_TABLE} {{
 """
 
 
-def install(ns: NetNS) -> None:
-    """Put the counters on a node's hooks, at 0; they die with its namespace."""
-    ns.run(["nft", "-f", "-"], stdin=_RULES)
+def install(namespaces: Sequence[NetNS]) -> None:
+    """Put the counters on the hooks of nodes, at 0; they die with their namespaces."""
+    process.run_together([process.Job(["nft", "-f", "-"], _RULES, ns) for ns in namespaces])
 
 
 def parse_counters(text: str) -> dict[str, int]:
@@ -42,7 +44,9 @@ def parse_counters(text: str) -> dict[str, int]:
     return {item["name"]: int(item["packets"]) for item in items}
 
 
-def read(ns: NetNS) -> dict[str, int]:
-    """Hook → packets since `install`."""
-    counters = parse_counters(ns.run(["nft", "-j", "list", "counters", "table", "inet", _TABLE]))
-    return {hook: counters[hook] for hook in HOOKS}
+def read(namespaces: Sequence[NetNS]) -> list[dict[str, int]]:
+    """Hook → packets since `install`, for each."""
+    argv = ["nft", "-j", "list", "counters", "table", "inet", _TABLE]
+    texts = process.run_together([process.Job(argv, None, ns) for ns in namespaces])
+    found = [parse_counters(text) for text in texts]
+    return [{hook: counters[hook] for hook in HOOKS} for counters in found]

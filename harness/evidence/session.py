@@ -53,10 +53,9 @@ class Evidence:
         self.links: dict[tuple[str, str], int] = {}
         self._log = KernelLog()
         self._conntrack = {node.name: conntrack.Table(node.ns) for node in network.nodes}
-        self._before = {}
-        for node in network.nodes:
-            netfilter.install(node.ns)
-            self._before[node.name] = self._read(node, dict.fromkeys(netfilter.HOOKS, 0))
+        netfilter.install([node.ns for node in network.nodes])
+        none = dict.fromkeys(netfilter.HOOKS, 0)
+        self._before = {node.name: self._read(node, none) for node in network.nodes}
         self._links_before = self._read_links()
 
     def _read(self, node: Host, hooks: dict[str, int]) -> _Reading:
@@ -80,9 +79,11 @@ class Evidence:
         self._log.collect()
         links_after = self._read_links()
         self.links = {key: value - self._links_before[key] for key, value in links_after.items()}
-        for node in self._network.nodes:
+        nodes = self._network.nodes
+        hooks = netfilter.read([node.ns for node in nodes])
+        for node, counted in zip(nodes, hooks, strict=True):
             before = self._before[node.name]
-            after = self._read(node, netfilter.read(node.ns))
+            after = self._read(node, counted)
             known = list(before.conntrack)
             new = [entry for entry in after.conntrack if not _take(known, entry)]
             self.nodes[node.name] = NodeEvidence(
