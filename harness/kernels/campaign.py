@@ -8,7 +8,7 @@ import queue
 import termios
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from harness import scratch
@@ -177,5 +177,13 @@ class Campaign:
                 result.ended = self._watcher.run(prepared, limits, asked.interactive)
         finally:
             scratch.remove(own)
+            _remove_empty(result.directory / "results")
         result.outcomes = outcomes.read(result.directory / "junit.xml")
         write_summary(result)
+
+
+def _remove_empty(directory: Path) -> None:
+    """Remove directories that hold nothing: among them the guest's mount points."""
+    for path, _, _ in os.walk(directory, topdown=False):
+        with suppress(OSError):
+            Path(path).rmdir()

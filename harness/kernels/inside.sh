@@ -59,12 +59,12 @@ for directory in $KEEP; do
     mkdir -p "$root$directory"
     mount --bind "/run/hostroute/all$directory" "$root$directory"
 done
-mkdir -p "$root$SHARE"
-mount --bind "$SHARE" "$root$SHARE"
 if [ -n "$RESULTS" ]; then
     mkdir -p "$SHARE/results" "$root$RESULTS"
     mount --bind "$SHARE/results" "$root$RESULTS"
 fi
+mkdir -p "$root$SHARE" # after the results: by default it lies below them
+mount --bind "$SHARE" "$root$SHARE"
 mount -t tmpfs -o mode=755 run "$root/run"
 for directory in proc sys dev; do
     mkdir -p "$root/$directory"

@@ -8,6 +8,7 @@ pytest_plugins = [
     "harness.plugin.options",
     "harness.plugin.machine",
     "harness.plugin.parameters",
+    "harness.plugin.brief",
     "harness.plugin.fixtures",
     "harness.plugin.failures",
     "harness.plugin.matrix",

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`--brief`: every assertion on every datapath once, whatever else it varies. Floor 8.
+
+For kernels under emulation, where a test takes seconds. An assertion's other parameters (family,
+size, offloads) are dealt out over its datapaths, so that most are still met somewhere; what is left
+out is deselected and counted as such, never passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option."""
+    parser.getgroup("host routing").addoption(
+        "--brief", action="store_true",
+        help="each assertion once on each datapath, with one of its families and sizes in turn",
+    )  # fmt: skip
+
+
+# Last, when nothing is there but what is going to run.
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep one of each assertion's tests for each datapath."""
+    if not config.getoption("brief"):
+        return
+    varied = [item for item in items if item.get_closest_marker("conformance")]
+    kept = set(choose([(_assertion(item), _datapath(item)) for item in varied]))
+    dropped = [item for index, item in enumerate(varied) if index not in kept]
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        gone = set(dropped)
+        items[:] = [item for item in items if item not in gone]
+
+
+def choose(tests: Sequence[tuple[str, str]]) -> list[int]:
+    """Indexes of those to keep.
+
+    Args:
+        tests: Assertion and datapath of each, in the order of the run.
+    """
+    groups: dict[str, dict[str, list[int]]] = {}
+    for index, (assertion, datapath) in enumerate(tests):
+        groups.setdefault(assertion, {}).setdefault(datapath, []).append(index)
+    return sorted(
+        indexes[(turn + place) % len(indexes)]
+        for turn, datapaths in enumerate(groups.values())
+        for place, indexes in enumerate(datapaths.values())
+    )
+
+
+def _assertion(item: pytest.Item) -> str:
+    return item.nodeid.partition("[")[0]
+
+
+def _datapath(item: pytest.Item) -> str:
+    return str(dict(item.user_properties).get("datapath", ""))

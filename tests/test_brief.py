@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`--brief`: what is kept of the tests."""
+
+from harness.plugin.brief import choose
+
+DATAPATHS = ("legacy", "bpf", "bpf-redirect")
+
+
+def kept(tests):
+    """Assertion, datapath and family of those that are kept."""
+    return [tests[index] for index in choose([test[:2] for test in tests])]
+
+
+def grid(*assertions):
+    """Every assertion on every datapath for both families, as pytest orders them."""
+    return [(assertion, datapath, family)
+            for assertion in assertions for datapath in DATAPATHS for family in (4, 6)]  # fmt: skip
+
+
+def test_each_assertion_is_kept_once_for_each_datapath():
+    tests = grid("legs", "ttl")
+    assert [test[:2] for test in kept(tests)] == [test[:2] for test in tests[::2]]
+
+
+def test_families_take_turns():
+    assert [family for *_, family in kept(grid("legs", "ttl"))] == [4, 6, 4, 6, 4, 6]
+
+
+def test_what_has_no_datapath_and_no_variants_is_kept():
+    tests = [("kernel log", "", None), *grid("legs")]
+    assert kept(tests)[0] == tests[0]
+    assert choose([]) == []
