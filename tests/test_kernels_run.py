@@ -167,7 +167,13 @@ def boots(monkeypatch, tmp_path):
 
     monkeypatch.setattr(campaign, "find", find)
     monkeypatch.setattr(campaign.modules, "check", check)
-    monkeypatch.setattr(campaign, "prepare", lambda found, *rest: (found.asked, rest[-1]))
+
+    def prepare(found, machine, job, *rest):
+        environments.append(job.environment)
+        return found.asked, rest[-1]
+
+    environments = []
+    monkeypatch.setattr(campaign, "prepare", prepare)
     monkeypatch.setattr(campaign, "Watcher", lambda: FakeWatcher(known))
     monkeypatch.setattr(campaign, "build", lambda *_: None)
 
@@ -178,7 +184,7 @@ def boots(monkeypatch, tmp_path):
         fetcher = type("fetcher", (), {"store": Store(tmp_path / "kernels")})()
         said = []
         made = Campaign(fetcher, NoImages(tmp_path / "images"), directory, said.append)
-        made.said = said
+        made.said, made.environments = said, environments
         made.resolve(list(known))
         return made
 
@@ -208,6 +214,15 @@ def test_one_kernel_that_fails_leaves_the_others_their_results(boots, tmp_path):
     assert (summary["trouble"], summary["lines"]) == ("panicked: x", ["line"])
     assert cli.exit_code(made.results) == 22
     assert any(line.startswith("k6.12: panicked: x") for line in made.said)
+
+
+@pytest.mark.parametrize(("at_once", "batch"), [(1, "results"), (2, "")])
+def test_runs_share_a_batch_when_they_did_not_run_beside_each_other(
+    boots, tmp_path, at_once, batch
+):
+    made = boots(k5_10=GOOD, k7=GOOD)
+    go(made, tmp_path, at_once)
+    assert [each["HOSTROUTE_BATCH"] for each in made.environments] == [batch, batch]
 
 
 def test_the_exit_code_of_tests_that_failed(boots, tmp_path):

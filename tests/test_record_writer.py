@@ -68,6 +68,13 @@ def test_a_run_that_begins_has_a_whole_record(tmp_path):
     assert found["git"] == {"commit": None, "dirty": None}  # tmp_path is no checkout
 
 
+@pytest.mark.parametrize(("named", "batch"), [("kernels-1", "kernels-1"), ("", None)])
+def test_what_ran_in_one_command_says_so(tmp_path, monkeypatch, named, batch):
+    monkeypatch.setenv(record.BATCH, named)
+    begun = record.begin(tmp_path, ["pytest"])
+    assert record.read(record.write(tmp_path, begun))["batch"] == batch
+
+
 def test_what_json_makes_of_tuples_is_what_counts(tmp_path):
     changed = document(command=("pytest", "-q"))
     assert record.read(record.write(tmp_path, changed))["command"] == ["pytest", "-q"]

@@ -9,6 +9,7 @@ import termios
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from harness import scratch
@@ -21,6 +22,7 @@ from harness.kernels.guest import Job, Machine, harness_root, prepare
 from harness.kernels.image import Images, build
 from harness.kernels.result import Result, describe, write_summary
 from harness.kernels.watch import LIMITS, Ended, Limits, Watcher
+from harness.record import BATCH
 
 Say = Callable[[str], None]
 
@@ -91,9 +93,16 @@ class Campaign:
         if not found:
             return
         limits = limits or LIMITS[machine.accelerator.name]
+        # Times of guests that ran beside each other say nothing of their kernels.
+        batch = {BATCH: self.directory.name if jobs == 1 else ""}
+
+        def named(share: Path) -> Job:
+            asked = job(share)
+            return replace(asked, environment={**asked.environment, **batch})
+
         with self._shared_images(job(self.directory).directory) as images:
             workers = [
-                threading.Thread(target=self._work, args=(todo, job, machine, images, limits))
+                threading.Thread(target=self._work, args=(todo, named, machine, images, limits))
                 for _ in range(min(jobs, len(found)))
             ]
             for worker in workers:

@@ -6,7 +6,7 @@ A record is a plain document, as JSON has it; `record-2.schema.json` beside this
 
 from harness.record.reader import find, read, read_all
 from harness.record.schema import COLLECTION, FORMAT, VERSION, Document
-from harness.record.writer import begin, merge, write
+from harness.record.writer import BATCH, begin, merge, write
 
-__all__ = ["COLLECTION", "FORMAT", "VERSION", "Document", "begin", "find", "merge", "read",
+__all__ = ["BATCH", "COLLECTION", "FORMAT", "VERSION", "Document", "begin", "find", "merge", "read",
            "read_all", "write"]  # fmt: skip

@@ -23,6 +23,10 @@ _TRIES = 16  # names tried before giving up: two of one second share one in 16 m
 _NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)
 
 
+#: What `hostroute kernels` calls its runs, in the environment of each guest.
+BATCH = "HOSTROUTE_BATCH"
+
+
 def begin(directory: Path, command: Sequence[str], seed: int | None = None) -> Document:
     """The document of a run that begins now: what is known beforehand, and every list empty.
 
@@ -39,6 +43,7 @@ def begin(directory: Path, command: Sequence[str], seed: int | None = None) -> D
         "partial": None,
         "command": list(command),
         "git": git_state(directory),
+        "batch": os.environ.get(BATCH) or None,
         "seed": seed,
         "machine": machine_facts(),
         **{part: [] for part in ("comparisons", "summary", "growth", "conformance", "exact")},
