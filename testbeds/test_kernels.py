@@ -94,7 +94,7 @@ def test_a_test_that_fails_on_another_kernel(tmp_path):
     (project / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
     (project / "test_it.py").write_text(TWO_TESTS)
     ended = subprocess.run(
-        [*CLI, "kernels", "run", KERNEL, "--results", str(tmp_path), "--", "-W", "ignore"],
+        [*CLI, "kernels", "run", KERNEL, "--", "-W", "ignore"],
         cwd=project, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=2 * BOOT,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
@@ -102,6 +102,10 @@ def test_a_test_that_fails_on_another_kernel(tmp_path):
     assert "1 FAILED" in ended.stdout
     assert "HR-08" in ended.stdout
     assert "test_it.py::test_hr07_x: assert 1 == 2" in ended.stdout
+    (directory,) = (project / "results" / "kernels").glob("*/*")  # itself below what is shared
+    assert [path.name for path in (directory / "results").iterdir()] == [
+        path.name for path in (directory / "results").glob("run-*.json")
+    ]
 
 
 def test_a_panic_is_reported_and_the_other_kernel_is_complete(guests):

@@ -6,6 +6,7 @@ A project with datapaths of its own loads it with `pytest_plugins = ["harness.pl
 
 pytest_plugins = [
     "harness.plugin.options",
+    "harness.plugin.termination",
     "harness.plugin.machine",
     "harness.plugin.parameters",
     "harness.plugin.brief",

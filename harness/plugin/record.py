@@ -73,9 +73,8 @@ class _Recorder:
             self.assertions[report.nodeid] = entry
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Remember why the run is broken off: Ctrl-C, or what `pytest.exit` was told."""
-        by_hand = isinstance(excinfo.value, KeyboardInterrupt)
-        self.interruption = "interrupted by Ctrl-C" if by_hand else str(excinfo.value)
+        """Remember why the run is broken off: Ctrl-C, SIGTERM, or what `pytest.exit` was told."""
+        self.interruption = str(excinfo.value) or "interrupted by Ctrl-C"
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
