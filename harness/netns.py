@@ -60,6 +60,7 @@ class NetNS:
             PrivilegeError: The kernel refuses, and why.
         """
         self.name = name
+        process.prepare_tools()
         home = _current()
         try:
             if _libc.unshare(_CLONE_NEWNET):

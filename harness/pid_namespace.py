@@ -43,25 +43,28 @@ class PidNamespace:
         Raises:
             RefusedError: It takes SYS_ADMIN.
         """
-        self._fd = -1
-        self._home = os.open("/proc/thread-self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-        if _libc.unshare(_CLONE_NEWPID):
-            os.close(self._home)
-            raise RefusedError(os.strerror(ctypes.get_errno()))
-        reader, self._pipe = os.pipe()
-        try:
-            self.first = os.posix_spawn(
-                setpriv,
-                [setpriv, "--pdeathsig", "KILL", "--", "cat"],
-                os.environ,
-                file_actions=[(os.POSIX_SPAWN_DUP2, reader, 0), *_SILENT],
-            )
-            # Opens only once the namespace has its first process.
-            path = "/proc/thread-self/ns/pid_for_children"
-            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        finally:
-            os.close(reader)
-            self._enter(self._home)
+        _reap()
+        with contextlib.ExitStack() as undo:
+            self._home = _opened("/proc/thread-self/ns/pid", undo)
+            reader, self._pipe = os.pipe()
+            undo.callback(os.close, self._pipe)
+            try:
+                if _libc.unshare(_CLONE_NEWPID):
+                    raise RefusedError(os.strerror(ctypes.get_errno()))
+                try:
+                    self.first = os.posix_spawn(
+                        setpriv,
+                        [setpriv, "--pdeathsig", "KILL", "--", "cat"],
+                        os.environ,
+                        file_actions=[(os.POSIX_SPAWN_DUP2, reader, 0), *_SILENT],
+                    )
+                    # Opens only once the namespace has its first process.
+                    self._fd = _opened("/proc/thread-self/ns/pid_for_children", undo)
+                finally:
+                    self._enter(self._home)
+            finally:
+                os.close(reader)
+            undo.pop_all()
         weakref.finalize(self, _end, os.getpid(), self.first, self._pipe, self._fd, self._home)
 
     @staticmethod
@@ -91,15 +94,35 @@ class PidNamespace:
         self._enter(self._home)
 
 
+def _opened(path: str, undo: contextlib.ExitStack) -> int:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    undo.callback(os.close, fd)
+    return fd
+
+
+_ending: list[int] = []
+
+
 def _end(owner: int, first: int, *fds: int) -> None:
     if owner != os.getpid():  # a fork's copy
         return
-    # Not waited for: it ends only when all it takes along have been, which is for their parents.
     with contextlib.suppress(ProcessLookupError, ChildProcessError):
         if os.waitpid(first, os.WNOHANG) == (0, 0):
             os.kill(first, signal.SIGKILL)
+            # Not waited for here: it ends only when all it takes along have been, by their parents.
+            _ending.append(first)
     for fd in fds:
         os.close(fd)
+
+
+def _reap() -> None:
+    """Wait for those that have ended since."""
+    for pid in list(_ending):
+        with contextlib.suppress(ChildProcessError):
+            if os.waitpid(pid, os.WNOHANG) == (0, 0):
+                continue
+        with contextlib.suppress(ValueError):  # another thread was faster
+            _ending.remove(pid)
 
 
 def first_process() -> int | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, NamedTuple
 
 from harness import pid_namespace
@@ -62,6 +62,15 @@ def spawn(argv: list[str], **popen: Any) -> subprocess.Popen[bytes]:
     bound[0] = find_tool(bound[0])
     popen.setdefault("stdin", subprocess.DEVNULL)
     return subprocess.Popen(bound, **popen)
+
+
+def prepare_tools() -> None:
+    """Make the calling thread's PID namespace now, while it is in no testbed's network namespace.
+
+    Its first process would keep that one alive for as long as the thread lives.
+    """
+    with suppress(pid_namespace.RefusedError, MissingToolError):
+        pid_namespace.of_this_thread(find_tool("setpriv"))
 
 
 def spawn_tool(argv: list[str], **popen: Any) -> subprocess.Popen[bytes]:

@@ -9,11 +9,14 @@ import json
 import os
 import signal
 import sys
+import threading
 import uuid
 from dataclasses import dataclass
 
 import pytest
 
+from harness import pid_namespace
+from harness.netns import NetNS
 from testbeds.child import MARK, end, pytest_of, start
 from testbeds.host_state import (
     await_,
@@ -214,6 +217,23 @@ def tools(run):
     """The commands of its children that live; the first process of their PID namespace is none."""
     commands = marked(run.mark)
     return [commands[pid] for pid in commands if pid != run.child.pid and commands[pid] != FIRST]
+
+
+def test_a_tool_that_ran_inside_keeps_no_namespace_alive():
+    found = []
+
+    def work():  # its tools have a PID namespace of their own, whose first process outlives them
+        ns = NetNS("x")
+        ns.run(["true"])
+        home = os.stat("/proc/thread-self/ns/net").st_ino
+        first = os.stat(f"/proc/{pid_namespace.first_process()}/ns/net").st_ino
+        found.extend([first == home, first == ns.inum])
+        ns.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [True, False]
 
 
 @pytest.mark.parametrize("name", MOMENTS)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,32 @@ def test_a_namespace_whose_first_process_was_killed_is_made_anew():
     thread.start()
     thread.join()
     assert found == ["born\n", True]
+
+
+@needs_root
+def test_threads_that_have_ended_leave_no_process(monkeypatch):
+    monkeypatch.setattr(pid_namespace, "_ending", [])
+    for _ in range(5):
+        thread = threading.Thread(target=process.run, args=(["true"],))
+        thread.start()
+        thread.join()
+    for pid in list(pid_namespace._ending):
+        with suppress(ChildProcessError):
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    pid_namespace._reap()
+    assert pid_namespace._ending == []
+
+
+@needs_root
+def test_a_namespace_that_cannot_be_made_leaves_no_descriptor_and_the_thread_where_it_was():
+    before = len(list(Path("/proc/self/fd").iterdir())), Path("/proc/thread-self/ns/pid").readlink()
+    with pytest.raises(FileNotFoundError):
+        pid_namespace.PidNamespace("/no/such/setpriv")
+    after = len(list(Path("/proc/self/fd").iterdir())), Path("/proc/thread-self/ns/pid").readlink()
+    assert after == before
+    thread = threading.Thread(target=lambda: None)
+    thread.start()
+    thread.join()
 
 
 def test_without_the_privilege_a_tool_is_bound_as_any_other_child(monkeypatch):

@@ -22,7 +22,7 @@ class Capture:
     """Two tcpdumps an interface, one for each direction, all started at once.
 
     Attributes:
-        directory: Where the pcap files are: `pod1:eth0.in.pcap` and so on.
+        directory: Where the pcap files are: `pod1-eth0.in.pcap` and so on: GitHub refuses a colon.
     """
 
     def __init__(self, network: Network, directory: Path, snaplen: int = HEADERS) -> None:
@@ -42,7 +42,7 @@ class Capture:
         try:
             for host, ifname in network.interfaces():
                 for direction in DIRECTIONS:
-                    path = directory / f"{host.name}:{ifname}.{direction}.pcap"
+                    path = directory / f"{host.name}-{ifname}.{direction}.pcap"
                     self._dumps.append(Tcpdump(host.ns, ifname, direction, path, snaplen))
             for dump in self._dumps:
                 dump.await_ready()
