@@ -225,8 +225,8 @@ def test_a_tool_that_ran_inside_keeps_no_namespace_alive():
     def work():  # its tools have a PID namespace of their own, whose first process outlives them
         ns = NetNS("x")
         ns.run(["true"])
-        home = os.stat("/proc/thread-self/ns/net").st_ino
-        first = os.stat(f"/proc/{pid_namespace.first_process()}/ns/net").st_ino
+        home = Path("/proc/thread-self/ns/net").stat().st_ino
+        first = Path(f"/proc/{pid_namespace.first_process()}/ns/net").stat().st_ino
         found.extend([first == home, first == ns.inum])
         ns.close()
 
