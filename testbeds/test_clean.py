@@ -12,6 +12,7 @@ import sys
 import threading
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
