@@ -25,18 +25,20 @@ class HasInterval(Protocol):
 # Unit of a measure → the steps it is shown in, smallest first.
 _TIME = ((1.0, "ns"), (1e3, "µs"), (1e6, "ms"), (1e9, "s"))
 _COUNT = ((1.0, ""), (1e3, "k"), (1e6, "M"), (1e9, "G"), (1e12, "T"))
+_TIME_UNIT = re.compile(r"(ns|s)((?:[/ ].*)?)$")
 _UNKNOWN = "\N{EN DASH}"
 
 
 def scaled(unit: str, largest: float) -> tuple[float, str]:
     """The divisor and the unit in which values up to `largest` read best.
 
-    Nanoseconds, alone or per something, go up to seconds; bits and events per second take k, M,
-    G; every other unit stays as it is.
+    Times, alone or per something, go from nanoseconds to seconds; bits and events per second take
+    k, M, G; every other unit stays as it is.
     """
     steps: tuple[tuple[float, str], ...]
-    if unit == "ns" or unit.startswith(("ns/", "ns ")):
-        steps = tuple((factor, name + unit[2:]) for factor, name in _TIME)
+    if time := _TIME_UNIT.match(unit):
+        whole = 1e9 if time[1] == "s" else 1.0
+        steps = tuple((factor / whole, name + time[2]) for factor, name in _TIME)
     elif unit.endswith("/s"):
         steps = tuple((factor, f"{name}{unit.removeprefix('1')}") for factor, name in _COUNT)
     else:

@@ -125,6 +125,11 @@ def _notes(entry: Comparison) -> Iterator[str]:
     for warning, arms in warned.items():
         yield f"{warning} ({', '.join(arms)})"
     for name in dict.fromkeys(name for arm in entry.shown_arms for name in arm.extra):
-        values = (f"{units.digits(arm.extra[name])} ({arm.label})"
+        values = (f"{_side(name, arm.extra[name])} ({arm.label})"
                   for arm in entry.shown_arms if name in arm.extra)  # fmt: skip
         yield f"{name.replace('_', ' ')}: {', '.join(values)}"
+
+
+def _side(name: str, value: float) -> str:
+    """A side figure; its name says what it counts, so only what is large takes a unit."""
+    return units.shown(value, "bit/s") if name == "bits_per_second" else units.digits(value)
