@@ -9,7 +9,7 @@ from collections.abc import Callable
 from harness.cli import kernels_exact as exact
 from harness.cli import kernels_guests as guests
 from harness.cli.command import Command
-from harness.cli.kernels_guests import KERNEL, default, fetcher, images, say, store
+from harness.cli.kernels_guests import KERNEL, default, fetcher, images, mirror, say, store
 from harness.errors import GuestError, HarnessError, KernelSourceError, UnknownNameError
 from harness.kernels import find, installed_releases
 from harness.kernels.fetch import matches, numbers, upstream
@@ -79,8 +79,14 @@ def _prune(arguments: argparse.Namespace) -> int:
         else:
             say(f"hostroute: {release} is in use")
             code = GuestError.exit_code
-    for name in [] if arguments.kernels else images().prune():
+    if arguments.kernels:
+        return code
+    for name in (*cache.remove_partial(), *images().prune()):
         print(f"removed {name}")
+    lists = mirror()
+    if not lists.remove():
+        say(f"hostroute: {lists.directory} is in use")
+        code = GuestError.exit_code
     return code
 
 

@@ -54,9 +54,14 @@ def store() -> Store:
     return Store(cache_root() / "kernels")
 
 
+def mirror() -> Mirror:
+    """The machine's mirror, with the lists of it that are kept."""
+    return Mirror(cache_root() / "apt")
+
+
 def fetcher() -> Fetcher:
     """What gets kernels from the machine's mirror into the cache."""
-    return Fetcher(store(), Mirror(cache_root() / "apt"), say)
+    return Fetcher(store(), mirror(), say)
 
 
 def images() -> Images:
