@@ -134,7 +134,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     pruning.add_argument("kernels", nargs="*", metavar="KERNEL", help="a version or a release")
     _add_guests(action("run", guests.run, "run pytest on each kernel, with what follows --"))
     probing = action("features", guests.probe, "what each kernel has; without one, the running one")
-    probing.add_argument("--json", action="store_true", help="of the running kernel, for machines")
+    probing.add_argument("--json", action="store_true", help="for machines")
     _add_guests(probing)
     bench = action("bench", exact.bench, "instructions of each datapath on each kernel")
     exact.add_arguments(bench)
