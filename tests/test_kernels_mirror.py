@@ -232,6 +232,8 @@ def test_lists_that_could_not_all_be_fetched_are_not_fresh(signed, tmp_path, mon
     absent = only_sid.replace(" sid ", " trixie ")
     monkeypatch.setattr(module, "sources", lambda: only_sid + absent)
     assert private.packages("linux-image-.*")
+    assert not (tmp_path / "apt" / "fetched").exists()  # once in a process is enough
+    assert Mirror(tmp_path / "apt").packages("linux-image-.*")
     assert (tmp_path / "apt" / "fetched").exists()  # what the mirror has not is passed over
 
 

@@ -84,6 +84,7 @@ class Mirror:
         self.directory = directory
         self._complaints: list[str] = []
         self._not_fetched: list[str] = []
+        self._tried = False
 
     def packages(self, pattern: str, refresh: bool = False) -> list[Package]:
         """Every version of every package whose name matches.
@@ -174,6 +175,8 @@ class Mirror:
 
     def _update(self, refresh: bool) -> None:
         """Write the private root, and fetch its lists unless they are fresh."""
+        if self._tried and not refresh:  # a mirror that does not answer is waited for once
+            return
         self._write()
         stamp = self.directory / "fetched"
         sources = (self.directory / "sources.list").read_text(encoding="utf-8")
@@ -202,6 +205,7 @@ class Mirror:
                 f"the mirror gives no list of kernel packages: {what}",
                 "does `apt-get update` work on this machine?",
             )
+        self._tried = True
         if not self._not_fetched:
             stamp.write_text(sources, encoding="utf-8")
 
