@@ -129,7 +129,7 @@ EXIT_CODES: dict[int, str] = {
     NOT_PROVEN: "BPF was claimed and not proven (`hostroute status --verify`)",
     22: "a kernel cannot be had: no such version, no mirror, a wrong signature, no image in it",
     23: "a virtual machine could not be started, panicked, hung or ran out of room",
-    FAILED_ON_KERNEL: "tests failed on at least one kernel (`hostroute kernels run`)",
+    FAILED_ON_KERNEL: "failed on one kernel or more (`hostroute kernels run`, `features`, `bench`)",
     25: "records of unlike machines, kernels, rules or settings were to be compared",
     REGRESSED: "worse than the base, or something of it missing (`hostroute results gate`)",
 }

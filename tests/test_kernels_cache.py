@@ -300,6 +300,34 @@ def test_a_cache_that_cannot_be_written(tmp_path):
         fetcher(Store(tmp_path / "file" / "kernels")).fetch("6.12")
 
 
+def test_a_full_disk_is_said_in_a_line(store, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    for name in ("tempfile.mkdtemp", "_write_durably"):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"harness.kernels.store.{name}", full)
+            with pytest.raises(KernelSourceError, match=r"No space left on device\): make room"):
+                fetcher(store).fetch("6.12")
+    assert store.kept() == []
+    assert not list(store.root.glob(".partial-*"))
+
+
+def test_what_killed_fetches_left_is_removed_unless_it_is_being_fetched(store):
+    with store.adding("6.12.9-a") as partial:
+        left = store.root / ".partial-6.1.0-b-abcd_123"
+        left.mkdir()
+        assert store.remove_partial() == [left.name]
+        assert partial.exists()
+
+
+def test_a_kernel_that_lacks_a_file_has_a_size(store):
+    kept = fetcher(store).fetch("6.12")
+    whole = kept.size()
+    (kept.directory / "boot" / f"vmlinuz-{RELEASE}").unlink()
+    assert 0 < kept.size() < whole
+
+
 def test_a_manifest_of_another_version_is_no_kernel(store):
     (store.root / "1").mkdir(parents=True)
     (store.root / "1" / "manifest.json").write_text('{"format": "hostroute-kernel"}')
@@ -359,6 +387,52 @@ def test_what_is_no_image(machine, path, words):
     (machine / "text").write_text("hello")
     with pytest.raises(KernelSourceError, match=words):
         at_path(str(machine / path))
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [("~nosuchuser/bzImage", "there is no user for ~nosuchuser/bzImage"),
+     ("x" * 300, "is no kernel: use a version"), ("installed:" + "x" * 300, "is installed"),
+     ("/" + "x" * 300, "there is no kernel image")],
+)  # fmt: skip
+def test_names_that_no_file_can_have(store, asked, words):
+    with pytest.raises(KernelSourceError, match=words):
+        find(asked, fetcher(store))
+
+
+def test_an_image_that_is_cut_off_after_its_mark(tmp_path):
+    path = tmp_path / "bzImage"
+    path.write_bytes(image("6.1.0")[:0x206])
+    with pytest.raises(KernelSourceError, match="is no kernel image that says its release"):
+        release_of(path)
+
+
+def test_an_image_beside_us_and_where_its_modules_are(machine, store, monkeypatch):
+    monkeypatch.chdir(machine / "boot")
+    kernel = find(f"vmlinuz-6.1.0-1:{machine}", fetcher(store))
+    assert (kernel.release, kernel.root) == ("6.1.0-1", machine)
+    (machine / "boot" / "lib").symlink_to(machine / "lib")
+    (machine / "boot" / "modules").symlink_to(machine)
+    assert find("vmlinuz-6.1.0-1:modules", fetcher(store)).release == "6.1.0-1"
+
+
+def test_modules_of_vngs_kernels_are_listed(machine, store, monkeypatch):
+    path = machine / "boot" / "vmlinuz-6.1.0-1"
+    ran = []
+
+    def run(argv, *_):
+        ran.append(argv)
+        return f"downloading\n{path}\n"
+
+    finding = sys.modules[find.__module__]
+    monkeypatch.setattr(finding.importlib.util, "find_spec", lambda _: True)
+    monkeypatch.setattr(finding, "run", run)
+    kernel = find("vng:v6.1", fetcher(store))
+    assert (kernel.origin, kernel.root) == ("vng", machine)
+    assert ran[1] == ["depmod", "-b", str(machine), "6.1.0-1"]
+    (kernel.modules / "modules.dep").touch()
+    find("vng:v6.1", fetcher(store))
+    assert len(ran) == 3
 
 
 def test_the_release_of_an_image_without_a_header(tmp_path):

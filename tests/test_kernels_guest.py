@@ -3,11 +3,13 @@
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -274,6 +276,64 @@ def test_what_the_guest_is_told(composed, tmp_path, monkeypatch):
     assert "HOSTROUTE_ACCELERATOR=emulation" in told["COMMAND"]
 
 
+def test_modules_that_lie_where_a_guest_looks_for_them_are_not_linked_to(
+    composed, tmp_path, monkeypatch
+):
+    linked = "virtme_link_mods=/own/lib/modules/6.1"
+    monkeypatch.setattr(sys.modules[__name__], "COMPOSED", COMPOSED.replace("quiet", linked))
+    argv = prepared(tmp_path, Job(["true"], tmp_path)).argv
+    assert any(linked in part for part in argv)
+    shutil.rmtree(tmp_path / "own")
+    monkeypatch.setattr(guest, "_above_modules", lambda _: "/")
+    kernel = Kernel("6.1", "6.1", "6.1.9", tmp_path / "bzImage", tmp_path / "modules", "a test")
+    (tmp_path / "own").mkdir()
+    argv = prepare(kernel, Machine(SLOW), Job(["true"], tmp_path), {}, tmp_path / "own",
+                   tmp_path / "share").argv  # fmt: skip
+    assert argv[argv.index("-append") + 1] == "virtme_root_mods=1 loglevel=1"
+    assert inside(tmp_path)["MODULES"] == "/"
+
+
+def test_modules_of_the_hosts_own(monkeypatch):
+    monkeypatch.setattr("harness.kernels.kernel.is_there", lambda *_, **__: True)
+    for root in ("/", "/usr"):
+        kernel = Kernel("6.1", "6.1", "6.1.9", Path("/image"), Path(root), "a test")
+        merged = Path("/lib").is_symlink()
+        assert guest._above_modules(kernel) == ("/" if merged else root)
+    assert guest._above_modules(Kernel("6.1", "6.1", "6.1", Path("/image"), None, "built in")) == ""
+
+
+LAYING = """
+root=$1/root MODULES=$2 RELEASE=6.1
+%s
+"""
+
+
+@pytest.mark.parametrize("modules", ["/", "/cache/6.1"])
+def test_a_guests_modules_are_not_replaced_by_a_link_to_themselves(tmp_path, modules):
+    text = guest.INSIDE.read_text()
+    block = text[text.index('if [ -n "$MODULES" ] &&') : text.index("# A root, not a chroot")]
+    own = tmp_path / "root" / "lib" / "modules" / "6.1"
+    own.mkdir(parents=True)
+    script = LAYING % block
+    subprocess.run(["sh", "-euc", script, "sh", str(tmp_path), modules], check=True)
+    if modules == "/":
+        assert own.is_dir()
+        assert not own.is_symlink()
+    else:
+        assert str(own.readlink()) == f"{modules}/lib/modules/6.1"
+
+
+def test_modprobe_finds_modules_below_the_root(tmp_path):
+    # The directory ends in a slash, as `/` does.
+    path = tmp_path / "lib" / "modules" / "6.1"
+    path.mkdir(parents=True)
+    (path / "veth.ko").touch()
+    (path / "modules.order").write_text("veth.ko\n")
+    tools.run(["depmod", "-b", str(tmp_path), "6.1"])
+    said = tools.run(["modprobe", "-d", f"{tmp_path}/", "-S", "6.1", "-n", "-v", "-a", "veth"])
+    assert said.split()[:2] == ["insmod", f"{tmp_path}//lib/modules/6.1/veth.ko"]
+
+
 def test_the_guests_script_is_a_shells():
     subprocess.run(["sh", "-n", str(guest.INSIDE)], check=True)
 
@@ -359,6 +419,17 @@ def test_missing_programs_say_which_package_has_them(monkeypatch):
     monkeypatch.setattr(tools.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(MissingToolError, match=r"vng is not installed: .*pip install virtme-ng"):
         tools.virtme_run()
+
+
+def test_programs_are_found_where_path_does_not_look(monkeypatch, tmp_path):
+    program = tmp_path / "sbin" / "depmod"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\necho "$0 $*; $WORD"\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(tools.process, "_SBIN", f"{program.parent}:{tools.process._SBIN}")
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    if shutil.which("depmod") is None:  # no sbin on PATH, as for a user
+        assert tools.run(["depmod", "-b"], WORD="x") == f"{program} -b; x\n"
 
 
 @pytest.mark.parametrize("value", ["", "relative"])

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The private apt: where the mirror is, what it has, and what it refuses."""
 
+import fcntl
 import gzip
 import hashlib
 import shutil
@@ -218,6 +219,58 @@ def test_fresh_lists_are_not_fetched_again(signed, tmp_path):
     assert private.packages("linux-image-.*")
     shutil.rmtree(signed / "dists")
     assert private.packages("linux-image-.*")
+
+
+def test_lists_that_could_not_all_be_fetched_are_not_fresh(signed, tmp_path, monkeypatch):
+    only_sid = module.sources()
+    late = only_sid.replace(f"file:{signed}", "http://127.0.0.1:1")
+    monkeypatch.setattr(module, "sources", lambda: only_sid + late)
+    private = Mirror(tmp_path / "apt")
+    assert private.packages("linux-image-.*")  # of the one that answers
+    assert not (tmp_path / "apt" / "fetched").exists()
+    assert "Could not connect" in private.refused[0]
+    absent = only_sid.replace(" sid ", " trixie ")
+    monkeypatch.setattr(module, "sources", lambda: only_sid + absent)
+    assert private.packages("linux-image-.*")
+    assert not (tmp_path / "apt" / "fetched").exists()  # once in a process is enough
+    assert Mirror(tmp_path / "apt").packages("linux-image-.*")
+    assert (tmp_path / "apt" / "fetched").exists()  # what the mirror has not is passed over
+
+
+@pytest.mark.parametrize(
+    ("said", "lines"),
+    [
+        ("E: The repository 'http://m sid Release' does not have a Release file.", 0),
+        ("E: Failed to fetch http://m/Packages  404  Not Found [IP: 192.0.2.1 80]", 0),
+        ("W: GPG error: http://m sid InRelease: NO_PUBKEY 12\n"
+         "E: The repository 'http://m sid InRelease' is not signed.", 0),
+        ("W: Target Packages is configured multiple times", 0),
+        ("W: Failed to fetch http://m/InRelease  503  Busy\n"
+         "W: Some index files failed to download. They have been ignored.", 1),
+        ("E: Failed to fetch http://m/Packages.xz  Hash Sum mismatch", 1),
+        ("E: Could not get lock /x/lock. It is held by process 7 (apt-get)", 1),
+    ],
+)  # fmt: skip
+def test_what_the_next_try_may_mend(said, lines):
+    assert len(module.not_fetched(said)) == lines
+
+
+def test_two_processes_take_turns_at_the_lists(offline, tmp_path):
+    private, other = Mirror(tmp_path / "apt"), Mirror(tmp_path / "apt")
+    (tmp_path / "apt").mkdir()
+    with private._locked():
+        assert not other.remove()
+        with pytest.raises(BlockingIOError), other._locked(fcntl.LOCK_EX | fcntl.LOCK_NB):
+            pass
+    assert other.remove()
+    assert not (tmp_path / "apt").exists()
+
+
+def test_a_cache_for_lists_that_cannot_be_written(offline, tmp_path):
+    (tmp_path / "file").touch()
+    for directory in (tmp_path / "file" / "apt", tmp_path / "file"):
+        with pytest.raises(KernelSourceError, match=r"cannot be written \(.*set XDG_CACHE_HOME"):
+            Mirror(directory).packages("linux-image-.*")
 
 
 def _directory(tmp_path):

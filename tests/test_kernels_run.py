@@ -6,9 +6,12 @@ import shutil
 import subprocess
 import sys
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 
+import harness
+from harness.cli import kernels_exact as exact
 from harness.cli import kernels_guests as cli
 from harness.cli import main
 from harness.datapath import features
@@ -87,12 +90,20 @@ def test_assertions_are_rows_and_kernels_are_columns():
 # --------------------------------------------------------------------------------------- selection
 
 
-@pytest.mark.parametrize("option", ["--pdb", "--pause", "--junitxml=x", "--results=/x"])
-def test_options_that_cannot_work_in_a_guest(tmp_path, option):
-    with pytest.raises(
-        UnknownNameError, match=f"{option.partition('=')[0]} cannot work in a guest"
-    ):
+@pytest.mark.parametrize(
+    "option",
+    ["--pdb", "--pause", "--junitxml=x", "--results=/x", "--log-file=x", "--benchmark-json=x"],
+)
+def test_options_that_cannot_work_in_a_guest(tmp_path, option, monkeypatch):
+    words = f"{option.partition('=')[0]} cannot work in a guest"
+    with pytest.raises(UnknownNameError, match=words):
         selection.check([option], tmp_path, tmp_path)
+    monkeypatch.setenv("PYTEST_ADDOPTS", f"-k 'a b' {option}")  # a guest's pytest gets it too
+    with pytest.raises(UnknownNameError, match=words):
+        selection.check([], tmp_path, tmp_path)
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-k 'a b")
+    with pytest.raises(UnknownNameError, match=r"PYTEST_ADDOPTS=.* has no end: No closing quot"):
+        selection.check([], tmp_path, tmp_path)
 
 
 @pytest.fixture
@@ -102,15 +113,18 @@ def project(tmp_path):
     root.mkdir()
     (root / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
     (root / "test_it.py").write_text("def test_it(): pass\n")
+    (root / "conftest.py").write_text(  # a guest's pytest makes a record
+        "def pytest_addoption(parser): parser.addoption('--record', action='store_true')\n"
+    )
     return root
 
 
 def test_pytest_is_asked_on_the_host_first(project, tmp_path):
     bytecode = tmp_path / "bytecode"
     selection.check(["-k", "it"], project, bytecode)
-    (made,) = files.bytecode(project, bytecode)  # guests need not compile it
+    compiled = files.bytecode(project, bytecode)  # guests need not compile it
+    (made,) = (path for path in compiled if path.name.startswith("test_it."))
     assert made.parent == project / "__pycache__"
-    assert made.name.startswith("test_it.")
     assert not made.exists()  # the checkout is as it was
     with pytest.raises(UnknownNameError, match=r"selects no test with -k none: look at -m and -k"):
         selection.check(["-k", "none"], project, bytecode)
@@ -237,6 +251,15 @@ def test_one_kernel_by_two_names_runs_once(boots, tmp_path, monkeypatch):
     made.resolve(["k6.12"])
     assert [result.asked for result in made.results] == ["k6"]
     assert made.said[-1] == "k6.12: is k6-test, which runs already"
+
+
+def test_kernels_of_one_version_have_columns_of_their_own(boots, tmp_path, monkeypatch):
+    made = boots(k6=GOOD)
+    for release in ("6.12.9+deb13", "6.12.9+deb12"):
+        found = Kernel("6.12", release, "6.12.9", tmp_path / "image", None, "a test")
+        monkeypatch.setattr(campaign, "find", lambda *_, found=found: found)
+        made.resolve([release])
+    assert [result.name for result in made.results] == ["k6", "6.12.9+deb13", "6.12.9+deb12"]
 
 
 def test_a_kernel_is_described_in_a_line(tmp_path):
@@ -407,6 +430,12 @@ def test_features_as_a_table(capsys):
     assert lines["clsact"] == ["hook", "4.5", "yes", "yes", "?"]
 
 
+def test_a_kernel_that_cannot_be_had_leaves_the_others_their_features(capsys):
+    yes = dict.fromkeys(FEATURES, Probe(True, ""))
+    cli._print_features({"6.12.9": yes, "./nope": {}, "vng:foo": {}, "99": {}})
+    assert capsys.readouterr().out.splitlines()[1].split()[-4:] == ["yes", "?", "?", "?"]
+
+
 # -------------------------------------------------------------------------------- the command line
 
 
@@ -422,6 +451,28 @@ def test_list_of_an_empty_cache(cache, capsys):
     assert capsys.readouterr().out.startswith("default set: 5.10 6.1 6.12 6.18 7\n")
 
 
+def test_prune_removes_everything(cache, capsys):
+    for name in ("kernels/.partial-6.1-x", "apt/state", "kernels/6.1", "images/bytecode"):
+        (cache / name).mkdir(parents=True)
+    (cache / "images" / "a.ext4").touch()
+    assert main(["kernels", "prune"]) == 0
+    assert "removed .partial-6.1-x\n" in capsys.readouterr().out
+    assert {path.name for path in cache.rglob("*") if ".lock-" not in path.name} == {
+        "kernels", "images"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("json_", [[], ["--json"]])
+def test_features_of_no_kernel_leave_no_results(cache, capsys, monkeypatch, tmp_path, json_):
+    monkeypatch.setattr(cli, "check_tools", lambda: None)
+    monkeypatch.setattr(cli, "at_once", lambda *_: 1)
+    argv = ["features", "/none/bzImage", *json_, "--results", str(tmp_path / "results")]
+    assert main(["kernels", *argv]) == 22
+    assert not list((tmp_path / "results").iterdir())
+    out = capsys.readouterr().out
+    assert (json.loads(out) == {"/none/bzImage": {}}) if json_ else "since" in out
+
+
 @pytest.mark.parametrize(
     ("argv", "code", "words"),
     [
@@ -429,6 +480,7 @@ def test_list_of_an_empty_cache(cache, capsys):
         (["prune", "6.1"], 22, "no kernel 6.1 is cached: cached are: none"),
         (["list", "--", "-m", "x"], 13, "`kernels list` takes nothing after --"),
         (["run", "--jobs", "0"], 2, "argument -j/--jobs: 0 is not at least 1"),
+        (["path", "~nosuchuser/bzImage"], 22, "there is no user for ~nosuchuser/bzImage"),
         (["shell", "/none/bzImage"], 22, "there is no kernel image"),
     ],
 )
@@ -443,6 +495,42 @@ def test_bad_input_is_one_line_and_a_code(cache, capsys, monkeypatch, argv, code
     assert found == code
     assert len(said.splitlines()) == 1 + (argv[0] == "shell")
     assert words in said
+
+
+def test_a_shell_in_an_unknown_testbed_boots_nothing(cache, capsys):
+    assert main(["kernels", "shell", "6.12", "nope"]) == 13
+    assert "testbed 'nope' is unknown" in capsys.readouterr().err
+
+
+def test_a_shells_guest_gets_the_harness_and_not_the_directory_we_are_in(
+    cache, monkeypatch, tmp_path
+):
+    class Fake:
+        def __init__(self, *_):
+            self.results = [Result("6.12")]
+
+        def resolve(self, *_):
+            pass
+
+        def accelerator(self):
+            return emulation("a test")
+
+        def interact(self, job, _):
+            seen.append(job)
+            return Ended(7, "", (), {})
+
+    seen = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cli, "Campaign", Fake)
+    monkeypatch.setattr(cli, "check_tools", lambda: None)
+    monkeypatch.setattr(cli, "at_once", lambda *_: 1)
+    monkeypatch.setattr(cli.sys.stdin, "isatty", lambda: True, raising=False)
+    assert main(["kernels", "shell", "6.12"]) == 7
+    assert seen[0].directory == Path(harness.__file__).parents[1]
+
+
+def test_a_figure_of_nothing_has_no_change():
+    assert exact._cells([0.0, 10.0, None, 0.0]) == ["0", "10", ".", "0 (-100.0 %)"]
 
 
 def test_what_follows_the_dashes_is_pytests(cache, monkeypatch):

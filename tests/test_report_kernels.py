@@ -113,6 +113,11 @@ def test_instructions_are_compared_whatever_machine_counted_them():
     assert [step.mark for step in trend.steps["legacy"][1:]] == ["", ""]
 
 
+def test_a_figure_of_nothing_is_shown():
+    text = page(counted(KERNELS[0]), counted(KERNELS[1], 0), counted(KERNELS[2]))
+    assert "\N{MINUS SIGN}1e+02\N{NARROW NO-BREAK SPACE}%, better" in text
+
+
 @pytest.mark.parametrize(("factor", "mark"), [(1.0019, ""), (1.0025, trends.WORSE),
                                               (0.9975, trends.BETTER), (0.9985, "")])  # fmt: skip
 def test_only_more_than_repetitions_differ_by_is_marked(factor, mark):

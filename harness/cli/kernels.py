@@ -9,7 +9,7 @@ from collections.abc import Callable
 from harness.cli import kernels_exact as exact
 from harness.cli import kernels_guests as guests
 from harness.cli.command import Command
-from harness.cli.kernels_guests import KERNEL, default, fetcher, images, say, store
+from harness.cli.kernels_guests import KERNEL, default, fetcher, images, mirror, say, store
 from harness.errors import GuestError, HarnessError, KernelSourceError, UnknownNameError
 from harness.kernels import find, installed_releases
 from harness.kernels.fetch import matches, numbers, upstream
@@ -79,8 +79,14 @@ def _prune(arguments: argparse.Namespace) -> int:
         else:
             say(f"hostroute: {release} is in use")
             code = GuestError.exit_code
-    for name in [] if arguments.kernels else images().prune():
+    if arguments.kernels:
+        return code
+    for name in (*cache.remove_partial(), *images().prune()):
         print(f"removed {name}")
+    lists = mirror()
+    if not lists.remove():
+        say(f"hostroute: {lists.directory} is in use")
+        code = GuestError.exit_code
     return code
 
 
@@ -128,7 +134,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     pruning.add_argument("kernels", nargs="*", metavar="KERNEL", help="a version or a release")
     _add_guests(action("run", guests.run, "run pytest on each kernel, with what follows --"))
     probing = action("features", guests.probe, "what each kernel has; without one, the running one")
-    probing.add_argument("--json", action="store_true", help="of the running kernel, for machines")
+    probing.add_argument("--json", action="store_true", help="for machines")
     _add_guests(probing)
     bench = action("bench", exact.bench, "instructions of each datapath on each kernel")
     exact.add_arguments(bench)

@@ -138,7 +138,7 @@ def _cells(values: Sequence[float | None]) -> list[str]:
         if value is None:
             cells.append(".")
             continue
-        change = "" if before is None else f" ({100 * (value / before - 1):+.1f} %)"
+        change = "" if not before else f" ({100 * (value / before - 1):+.1f} %)"
         cells.append(f"{value:,.0f}{change}")
         before = value
     return cells

@@ -9,12 +9,14 @@ import platform
 import sys
 import threading
 from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from harness import scratch
 from harness.datapath import features
-from harness.datapath.features import FEATURES
+from harness.datapath.features import FEATURES, Feature
 from harness.datapath.probes import Probe
 from harness.errors import GuestError
 from harness.kernels import (
@@ -36,6 +38,7 @@ from harness.kernels import (
 )
 from harness.kernels.tools import cache_root
 from harness.machine import check_privileges
+from testbeds import find
 from testbeds.catalogue import CATALOGUE
 
 KERNEL = "a version (6.12), a path (IMAGE or IMAGE:DIR), installed:RELEASE, or vng:TAG"
@@ -54,9 +57,14 @@ def store() -> Store:
     return Store(cache_root() / "kernels")
 
 
+def mirror() -> Mirror:
+    """The machine's mirror, with the lists of it that are kept."""
+    return Mirror(cache_root() / "apt")
+
+
 def fetcher() -> Fetcher:
     """What gets kernels from the machine's mirror into the cache."""
-    return Fetcher(store(), Mirror(cache_root() / "apt"), say)
+    return Fetcher(store(), mirror(), say)
 
 
 def images() -> Images:
@@ -79,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     selection.check(words, Path.cwd(), images().bytecode)
 
     def job(share: Path) -> Job:
-        argv = [*selection.command(words), f"--junitxml={share / 'junit.xml'}", "--record"]
+        argv = [*selection.command(words), f"--junitxml={share / 'junit.xml'}"]
         return Job(argv, Path.cwd(), results=Path.cwd() / "results")
 
     campaign = find_all(arguments)
@@ -93,7 +101,13 @@ def run(arguments: argparse.Namespace) -> int:
 def find_all(arguments: argparse.Namespace) -> Campaign:
     """A campaign over the kernels that are named, or the default set."""
     campaign = Campaign(fetcher(), images(), new_directory(Path(arguments.results)), say)
-    campaign.resolve(arguments.kernels or default(), arguments.refresh)
+    try:
+        campaign.resolve(arguments.kernels or default(), arguments.refresh)
+    finally:
+        if all(result.error is not None for result in campaign.results):
+            with suppress(OSError):  # `kernels` may hold those of other runs
+                campaign.directory.rmdir()
+                campaign.directory.parent.rmdir()
     return campaign
 
 
@@ -106,14 +120,14 @@ def _print_matrix(results: list[Result]) -> None:
     print_remarks(results)
 
 
-def print_remarks(results: list[Result]) -> None:
+def print_remarks(results: list[Result], show: Callable[[str], None] = print) -> None:
     """What needs a word, and where the results are."""
     for result in results:
         for line in _remarks(result):
-            print(f"{result.name}: {line}")
+            show(f"{result.name}: {line}")
     for result in results:
         if result.directory is not None:
-            print(f"{result.name}: results in {result.directory}")
+            show(f"{result.name}: results in {result.directory}")
 
 
 def _remarks(result: Result) -> list[str]:
@@ -150,8 +164,15 @@ def probe(arguments: argparse.Namespace) -> int:
     argv = [*CLI, "kernels", "features", "--json"]
     machine = Machine(campaign.accelerator(), arguments.memory)
     campaign.run(lambda _: Job(argv, harness_root()), machine, jobs)
-    _print_features({result.name: _answers(result) for result in campaign.results})
-    print_remarks(campaign.results)
+    columns = {result.name: _answers(result) for result in campaign.results}
+    if arguments.json:
+        print(json.dumps({
+            kernel: {name: vars(answer) for name, answer in answers.items()}
+            for kernel, answers in columns.items()
+        }))  # fmt: skip
+    else:
+        _print_features(columns)
+    print_remarks(campaign.results, say if arguments.json else print)
     return exit_code(campaign.results)
 
 
@@ -172,15 +193,21 @@ def _print_features(columns: dict[str, dict[str, Probe]], how: bool = False) -> 
         cells = []
         for name, answers in columns.items():
             answer = answers.get(feature.name)
-            lacking = "-" if feature.excused(features.release(name)) else "MISSING"
-            cells.append("?" if answer is None else "yes" if answer.supported else lacking)
+            cells.append("?" if answer is None else _cell(feature, answer, name))
         last = [feature.how] if how else []
         rows.append([feature.name, feature.kind, feature.since, *cells, *last])
     print("\n".join(outcomes.aligned(rows)))
 
 
+def _cell(feature: Feature, answer: Probe, kernel: str) -> str:
+    if answer.supported:
+        return "yes"
+    return "-" if feature.excused(features.release(kernel)) else "MISSING"
+
+
 def shell(arguments: argparse.Namespace) -> int:
     """A shell in a host of a testbed, in a guest."""
+    find(arguments.testbed)
     check_tools()
     at_once(1, arguments.memory)
     if not sys.stdin.isatty():
@@ -192,7 +219,7 @@ def shell(arguments: argparse.Namespace) -> int:
     if error is not None:
         raise error
     argv = [*CLI, "shell", arguments.testbed, arguments.host]
-    job = Job(argv, Path.cwd(), interactive=True)
+    job = Job(argv, harness_root(), interactive=True)
     ended = campaign.interact(job, Machine(campaign.accelerator(), arguments.memory))
     if ended.trouble:
         raise GuestError(f"the guest {ended.trouble}", "look at what it printed")

@@ -7,6 +7,7 @@ import os
 import queue
 import termios
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -59,6 +60,9 @@ class Campaign:
                 self._say(f"{name}: is {result.kernel.release}, which runs already")
                 continue
             self.results.append(result)
+        versions = Counter(result.kernel.version for result in self.results if result.kernel)
+        for result in self.results:
+            result.like = result.kernel is not None and versions[result.kernel.version] > 1
 
     def accelerator(self) -> Accelerator:
         """How guests run on this machine, tried with the first kernel there is."""

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from harness.errors import CommandError, KernelSourceError, MissingToolError
 from harness.kernels.fetch import Fetcher, matches, numbers
-from harness.kernels.kernel import IMAGES, Kernel, find_image, modules_below, release_of
+from harness.kernels.kernel import IMAGES, Kernel, find_image, is_there, modules_below, release_of
 from harness.kernels.tools import run
 
 _VNG_DEADLINE = 1800.0  # seconds; it downloads
@@ -44,7 +44,7 @@ def find(asked: str, fetcher: Fetcher, refresh: bool = False) -> Kernel:
         return installed(rest)
     if kind == "vng":
         return _of_vng(rest)
-    if "/" in asked or Path(asked).is_file():
+    if "/" in asked or is_there(Path(asked)) or is_there(Path(kind)):
         return at_path(asked)
     if not refresh:
         cached = [kept for kept in fetcher.store.kept()
@@ -58,16 +58,16 @@ def find(asked: str, fetcher: Fetcher, refresh: bool = False) -> Kernel:
 def at_path(asked: str) -> Kernel:
     """An image at a path, `IMAGE` or `IMAGE:DIRECTORY` with lib/modules/<release> in it."""
     path, colon, directory = asked.partition(":")
-    image = Path(path).expanduser().absolute()
-    if image.is_dir():
+    image = _absolute(path)
+    if is_there(image, directory=True):
         raise KernelSourceError(
             f"{image} is a directory", "name the image in it, such as arch/x86/boot/bzImage"
         )
-    if not image.is_file():
+    if not is_there(image):
         raise KernelSourceError(f"there is no kernel image {image}", "look at the path")
     release = release_of(image)
     if colon:
-        root = Path(directory).expanduser().absolute()
+        root = _absolute(directory)
         if modules_below(root, release) is None:
             raise KernelSourceError(
                 f"{root} has no lib/modules/{release}",
@@ -75,6 +75,13 @@ def at_path(asked: str) -> Kernel:
             )
         return Kernel(asked, release, release, image, root, "a path")
     return Kernel(asked, release, release, image, _root_of(image, release), "a path")
+
+
+def _absolute(path: str) -> Path:
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError:  # ~name
+        raise KernelSourceError(f"there is no user for {path}", "look at the path") from None
 
 
 def _root_of(image: Path, release: str) -> Path | None:
@@ -129,4 +136,7 @@ def _of_vng(tag: str) -> Kernel:
             "does `vng --run` get it?",
         ) from None
     kernel = at_path(path)
+    if kernel.modules is not None and not is_there(kernel.modules / "modules.dep"):
+        # vng only unpacks the packages, which list no modules.
+        run(["depmod", "-b", str(kernel.modules.parents[2]), kernel.release], _VNG_DEADLINE)
     return Kernel(f"vng:{tag}", kernel.release, kernel.release, kernel.image, kernel.root, "vng")

@@ -10,6 +10,7 @@ a terminal and udev.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 from dataclasses import dataclass, field
@@ -154,6 +155,8 @@ def prepare(
     if not composed:
         raise GuestError(f"vng composes no command for {kernel.release}: {said.strip()!r}")
     argv = _own_channels(shlex.split(composed), share, job.interactive)
+    if _above_modules(kernel) == "/":
+        argv = [_LINK.sub("virtme_root_mods=1", part) for part in argv]
     return Prepared([*argv, *_drives(images), *machine.qemu_options()], share)
 
 
@@ -167,6 +170,21 @@ def _as_installed(kernel: Kernel, own: Path) -> Path:
         modules.parent.mkdir(parents=True)
         modules.symlink_to(kernel.modules)
     return image
+
+
+#: virtme-ng's init lays a link to the modules over /lib/modules: if they lie there, it would lead
+#: to itself.
+_LINK = re.compile(r"\bvirtme_link_mods=\S+")
+
+
+def _above_modules(kernel: Kernel) -> str:
+    """What `modprobe -d` is told; empty: there are no modules."""
+    if kernel.modules is None:
+        return ""
+    own = Path("/lib/modules") / kernel.release
+    if kernel.modules.resolve() == own.resolve():  # also as /usr/lib/modules
+        return "/"
+    return str(kernel.modules.parents[2])
 
 
 def _own_channels(argv: list[str], share: Path, interactive: bool) -> list[str]:
@@ -200,7 +218,7 @@ def _environment(kernel: Kernel, job: Job, share: Path) -> str:
     values = {
         "RELEASE": kernel.release,
         "SHARE": str(share),
-        "MODULES": str(kernel.modules.parents[2]) if kernel.modules is not None else "",
+        "MODULES": _above_modules(kernel),
         "BOOT_MODULES": " ".join(groups["boot"]),
         "TESTBED_MODULES": " ".join(groups["testbed"]),
         "WANTED_MODULES": " ".join(groups["wanted"]),

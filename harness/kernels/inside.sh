@@ -70,7 +70,7 @@ for directory in proc sys dev; do
     mkdir -p "$root/$directory"
     mount --rbind "/$directory" "$root/$directory"
 done
-if [ -n "$MODULES" ]; then
+if [ -n "$MODULES" ] && [ "$MODULES" != / ]; then # the host's own are there
     # The kernel loads on demand what is not in the table: it looks below /lib/modules.
     mkdir -p "$root/lib/modules"
     rm -rf "$root/lib/modules/$RELEASE"

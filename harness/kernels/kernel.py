@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,11 +41,19 @@ class Kernel:
         return None if self.root is None else modules_below(self.root, self.release)
 
 
+def is_there(path: Path, directory: bool = False) -> bool:
+    """Whether there is a file, or a directory; no, where its name is too long to be one."""
+    try:
+        return path.is_dir() if directory else path.is_file()
+    except OSError:
+        return False
+
+
 def modules_below(root: Path, release: str) -> Path | None:
     """lib/modules/<release> below a directory, also where it is below usr."""
     for name in ("lib", "usr/lib"):
         path = root / name / "modules" / release
-        if path.is_dir():
+        if is_there(path, directory=True):
             return path
     return None
 
@@ -55,7 +62,7 @@ def find_image(root: Path, release: str) -> Path | None:
     """The kernel image of an unpacked or installed package."""
     for pattern in IMAGES:
         path = root / pattern.format(release=release)
-        if path.is_file():
+        if is_there(path):
             return path
     return None
 
@@ -76,7 +83,7 @@ def release_of(image: Path) -> str:
             f"the kernel image {image} cannot be read ({error.strerror})"
         ) from None
     if data[0x202:0x206] == b"HdrS":
-        (offset,) = struct.unpack_from("<H", data, 0x20E)
+        offset = int.from_bytes(data[0x20E:0x210], "little")  # 0 where the file is cut off
         said = data[offset + 0x200 :][:128].split(b"\0", 1)[0]
     else:
         found = re.search(rb"Linux version (\S{3,64}) \(", data)

@@ -9,8 +9,13 @@ What it fetches is signed by Debian's keys, whatever the machine's sources say.
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
+import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +34,10 @@ _SIGNATURE = re.compile(
     r"GPG error|NO_PUBKEY|BADSIG|EXPKEYSIG|is not signed|couldn't be verified|"
     r"invalid signature|not live until|verification failed",
     re.IGNORECASE,
+)
+#: What it says of a suite that the mirror has not, and what is no failure of its own.
+_PASSED_OVER = re.compile(
+    r"Release file|404 +Not Found|File not found|Some index files failed to download"
 )
 
 
@@ -74,6 +83,8 @@ class Mirror:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self._complaints: list[str] = []
+        self._not_fetched: list[str] = []
+        self._tried = False
 
     def packages(self, pattern: str, refresh: bool = False) -> list[Package]:
         """Every version of every package whose name matches.
@@ -83,12 +94,17 @@ class Mirror:
             refresh: Whether lists that are younger than a day are fetched anew as well.
 
         Raises:
-            KernelSourceError: The machine has no mirror of Debian, or it gives nothing.
+            KernelSourceError: The machine has no mirror of Debian, or it gives nothing, or the
+                lists cannot be written.
         """
-        self._update(refresh)
-        names = self._apt("apt-cache", "pkgnames", "linux-").split()
-        chosen = sorted(name for name in names if re.fullmatch(pattern, name))
-        return parse_records(self._apt("apt-cache", "show", *chosen)) if chosen else []
+        try:
+            with self._locked():
+                self._update(refresh)
+                names = self._apt("apt-cache", "pkgnames", "linux-").split()
+                chosen = sorted(name for name in names if re.fullmatch(pattern, name))
+                return parse_records(self._apt("apt-cache", "show", *chosen)) if chosen else []
+        except OSError as error:
+            raise self._unwritable(error) from None
 
     def download(self, packages: list[Package], directory: Path) -> list[Path]:
         """Fetch packages; apt compares them with the checksums of the signed lists.
@@ -98,7 +114,8 @@ class Mirror:
         """
         wanted = [f"{package.name}={package.version}" for package in packages]
         try:
-            self._apt("env", "-C", str(directory), "apt-get", "download", "--quiet=2", *wanted)
+            with self._locked(fcntl.LOCK_SH):
+                self._apt("env", "-C", str(directory), "apt-get", "download", "--quiet=2", *wanted)
         except CommandError as error:
             raise KernelSourceError(
                 f"{', '.join(wanted)} cannot be fetched: {_first_complaint(error.stderr)}",
@@ -120,11 +137,46 @@ class Mirror:
 
     @property
     def refused(self) -> list[str]:
-        """What apt said of signatures when the lists were fetched."""
-        return [line for line in self._complaints if _SIGNATURE.search(line)]
+        """What apt said of signatures when the lists were fetched, and why one was not fetched."""
+        signatures = [line for line in self._complaints if _SIGNATURE.search(line)]
+        return [*signatures, *self._not_fetched[:1]]
+
+    def remove(self) -> bool:
+        """Remove the private apt; False: another process uses it."""
+        if not self.directory.exists():
+            return True
+        try:
+            with self._locked(fcntl.LOCK_EX | fcntl.LOCK_NB):
+                shutil.rmtree(self.directory, ignore_errors=True)
+        except BlockingIOError:
+            return False
+        return True
+
+    @contextmanager
+    def _locked(self, how: int = fcntl.LOCK_EX) -> Iterator[None]:
+        """Apt locks its lists itself, but gives up at once where another holds them."""
+        lock = self.directory.with_name(f".lock-{self.directory.name}")
+        try:
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise self._unwritable(error) from None
+        try:
+            fcntl.flock(fd, how)
+            yield
+        finally:
+            os.close(fd)
+
+    def _unwritable(self, error: OSError) -> KernelSourceError:
+        return KernelSourceError(
+            f"the cache {self.directory} cannot be written ({error.strerror})",
+            "set XDG_CACHE_HOME to a directory that can",
+        )
 
     def _update(self, refresh: bool) -> None:
         """Write the private root, and fetch its lists unless they are fresh."""
+        if self._tried and not refresh:  # a mirror that does not answer is waited for once
+            return
         self._write()
         stamp = self.directory / "fetched"
         sources = (self.directory / "sources.list").read_text(encoding="utf-8")
@@ -134,19 +186,28 @@ class Mirror:
                 return
         except OSError:
             pass
-        # A suite that is not there, or not signed, is an error of apt's that leaves the others be.
+        stamp.unlink(missing_ok=True)
+        # A suite that is not there, or not signed, is an error of apt's that leaves the others be;
+        # one that cannot be fetched now is none, and only told of, on stderr.
+        update = ("apt-get", "update", "--quiet=2")
         try:
-            self._apt("apt-get", "update", "--quiet=2")
+            said = self._apt("sh", "-c", 'exec "$@" 2>&1', "sh", *update)
+            self._not_fetched = not_fetched(said)
         except CommandError as error:
-            self._complaints = _complaints(error.stderr)
-        stamp.write_text(sources, encoding="utf-8")
+            said = error.stdout
+            hung = [f"`{' '.join(update)}` ended with {error.status}"]
+            whole = isinstance(error.status, int) and _complaints(said)
+            self._not_fetched = not_fetched(said) if whole else hung
+        self._complaints = _complaints(said)
         if len(self.absent()) == sum(len(suites) for suites in catalogue().suites.values()):
-            stamp.unlink()
             what = self._complaints[0] if self._complaints else "no list was fetched"
             raise KernelSourceError(
                 f"the mirror gives no list of kernel packages: {what}",
                 "does `apt-get update` work on this machine?",
             )
+        self._tried = True
+        if not self._not_fetched:
+            stamp.write_text(sources, encoding="utf-8")
 
     def _write(self) -> None:
         """The private root: sources from the machine's own, configuration without its hooks."""
@@ -228,6 +289,16 @@ def mirrors(targets: str) -> dict[str, list[str]]:
             if uri not in known:
                 known.append(uri)
     return found
+
+
+def not_fetched(said: str) -> list[str]:
+    """What of apt's complaints the next try may mend.
+
+    Not what the mirror has not, nor what it has without a signature: that will be so again.
+    """
+    lines = re.findall(r"^(?:E: |W: (?=Failed to fetch))(.*)$", said, re.M)
+    return [line for line in lines
+            if not _PASSED_OVER.search(line) and not _SIGNATURE.search(line)]  # fmt: skip
 
 
 def _complaints(stderr: str) -> list[str]:

@@ -29,6 +29,7 @@ class Result:
         ended: How its guest ended; None: it was not started.
         error: Why it was not started.
         outcomes: Of its tests.
+        like: Whether another kernel of the run has its version.
     """
 
     asked: str
@@ -37,11 +38,14 @@ class Result:
     ended: Ended | None = None
     error: HarnessError | None = None
     outcomes: list[Outcome] = field(default_factory=list)
+    like: bool = False
 
     @property
     def name(self) -> str:
         """For the head of a column."""
-        return self.kernel.version if self.kernel is not None else self.asked
+        if self.kernel is None:
+            return self.asked
+        return self.kernel.release if self.like else self.kernel.version
 
     @property
     def trouble(self) -> str:

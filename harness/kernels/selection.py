@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -21,10 +22,12 @@ REFUSED: dict[str, str] = {
     "--junit-xml": "every kernel has its own: it is among the results",
     "--results": "name it before the --: what a guest writes elsewhere is gone with it",
     "--basetemp": "what a guest writes elsewhere is gone with it",
+    "--log-file": "what a guest writes elsewhere is gone with it",
+    "--benchmark-json": "what a guest writes elsewhere is gone with it",
     "--debug": "what a guest writes elsewhere is gone with it",
 }
 #: What every run of pytest in a guest has.
-ALWAYS = ("-p", "no:cacheprovider")
+ALWAYS = ("-p", "no:cacheprovider", "--record")
 _NO_TESTS = 5
 _DEADLINE = 180.0
 _TELLING = re.compile(r"(?!ERROR: usage)(?:ERROR|Exit: |E  |.*\berror: )")
@@ -33,6 +36,15 @@ _TELLING = re.compile(r"(?!ERROR: usage)(?:ERROR|Exit: |E  |.*\berror: )")
 def command(arguments: Sequence[str]) -> list[str]:
     """The command that runs pytest with these arguments."""
     return [sys.executable, "-m", "pytest", *ALWAYS, *arguments]
+
+
+def _from_environment() -> list[str]:
+    """What pytest takes from its environment, which a guest's has as well."""
+    text = os.environ.get("PYTEST_ADDOPTS", "")
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise UnknownNameError(f"PYTEST_ADDOPTS={text!r} has no end", str(error)) from None
 
 
 def check(arguments: Sequence[str], directory: Path, bytecode: Path) -> None:
@@ -47,7 +59,7 @@ def check(arguments: Sequence[str], directory: Path, bytecode: Path) -> None:
         UnknownNameError: An option cannot work in a guest, or pytest does not know it, or no test
             is selected.
     """
-    for argument in arguments:
+    for argument in (*_from_environment(), *arguments):
         name = argument.partition("=")[0]
         if name in REFUSED:
             raise UnknownNameError(f"{name} cannot work in a guest", REFUSED[name])

@@ -8,6 +8,7 @@ second finds it there; what a killed one left is removed by the next who holds t
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -15,14 +16,15 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.errors import KernelSourceError
-from harness.kernels.kernel import Kernel, find_image
+from harness.kernels.kernel import Kernel, find_image, is_there
 
+_PARTIAL = ".partial-"
 _MANIFEST = "manifest.json"
 _FORMAT = ("hostroute-kernel", 1)
 
@@ -73,8 +75,9 @@ class Kept:
                 raise self._damaged(f"{path} has another checksum")
 
     def size(self) -> int:
-        """Bytes on disk."""
-        return sum((self.directory / path).stat().st_size for path in self.files)
+        """Bytes on disk; a file that is gone has none."""
+        paths = (self.directory / path for path in self.files)
+        return sum(path.stat().st_size for path in paths if is_there(path))
 
     def _damaged(self, how: str) -> KernelSourceError:
         return KernelSourceError(
@@ -121,20 +124,24 @@ class Store:
             None if the kernel is there by now: another process added it meanwhile.
 
         Raises:
-            KernelSourceError: The cache cannot be written.
+            KernelSourceError: The cache cannot be written, in the block either.
         """
-        prefix = f".partial-{release}-"
+        prefix = f"{_PARTIAL}{release}-"
         with self._locked(release):
             for leftover in self.root.glob(f"{prefix}*"):
                 shutil.rmtree(leftover, ignore_errors=True)
             if self.get(release) is not None:
                 yield None
                 return
-            partial = Path(tempfile.mkdtemp(prefix=prefix, dir=self.root))
+            partial = None
             try:
+                partial = Path(tempfile.mkdtemp(prefix=prefix, dir=self.root))
                 yield partial
+            except OSError as error:
+                raise self._unwritable(error) from None
             finally:
-                shutil.rmtree(partial, ignore_errors=True)
+                if partial is not None:
+                    shutil.rmtree(partial, ignore_errors=True)
 
     def publish(self, partial: Path, release: str, version: str, packages: dict[str, str]) -> None:
         """Make a directory of `adding` the kernel of that release."""
@@ -169,6 +176,16 @@ class Store:
             return False
         return True
 
+    def remove_partial(self) -> list[str]:
+        """Remove what killed fetches left, none that is being fetched; returns their names."""
+        removed = []
+        for path in self.root.glob(f"{_PARTIAL}*"):
+            release = path.name.removeprefix(_PARTIAL).rpartition("-")[0]
+            with suppress(BlockingIOError), self._locked(release, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                shutil.rmtree(path, ignore_errors=True)
+                removed.append(path.name)
+        return removed
+
     @contextmanager
     def _locked(self, release: str, how: int = fcntl.LOCK_EX) -> Iterator[None]:
         # The lock's file stays: if it were removed, two could hold the lock of one release.
@@ -178,15 +195,21 @@ class Store:
                 self.root / f".lock-{release}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
             )
         except OSError as error:
-            raise KernelSourceError(
-                f"the cache {self.root} cannot be written ({error.strerror})",
-                "set XDG_CACHE_HOME to a directory that can",
-            ) from None
+            raise self._unwritable(error) from None
         try:
             fcntl.flock(fd, how)
             yield
         finally:
             os.close(fd)
+
+    def _unwritable(self, error: OSError) -> KernelSourceError:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return KernelSourceError(
+            f"the cache {self.root} cannot be written ({error.strerror})",
+            "make room with `hostroute kernels prune`, or set XDG_CACHE_HOME"
+            if full
+            else "set XDG_CACHE_HOME to a directory that can",
+        )
 
 
 def _sha256(path: Path) -> str:

@@ -49,10 +49,13 @@ def find_tool(name: str) -> str:
 
 
 def run(argv: list[str], timeout: float = 60.0, **environment: str) -> str:
-    """Run a program to its end, as `process.run`, with variables added to its environment."""
-    find_tool(argv[0])
+    """Run a program to its end, as `process.run`, with variables added to its environment.
+
+    It is named by its path: env(1) would look on PATH only, which may be without sbin.
+    """
+    found = [find_tool(argv[0]), *argv[1:]]
     variables = [f"{name}={value}" for name, value in {"LC_ALL": "C", **environment}.items()]
-    return process.run(["env", *variables, *argv], timeout=timeout)
+    return process.run(["env", *variables, *found], timeout=timeout)
 
 
 def qemu() -> str:

@@ -104,5 +104,5 @@ def _changes(entry: Trend, short: Sequence[str]) -> Iterable[Change]:
                 yield Change(
                     entry.name, arm, short[step.before], short[at], units.change(step.ratio),
                     f"[{units.change(step.low)}, {units.change(step.high)}]",
-                    abs(math.log(step.ratio)), step.mark,
+                    abs(math.log(step.ratio)) if step.ratio > 0 else math.inf, step.mark,
                 )  # fmt: skip
