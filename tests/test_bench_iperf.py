@@ -189,6 +189,18 @@ def test_two_servers_wait_side_by_side(libiperf, monkeypatch):
             one.run()
 
 
+def test_a_turn_of_many_intervals_comes_back_whole(libiperf):
+    libiperf(fake(client="result = Result(); result.json['intervals'] *= 20_000; return result"))
+    assert len(stream().rates) == 20_000
+
+
+def test_a_result_beyond_any_pipe_does_not_hang(libiperf):
+    text = "import json; text = json.dumps(Result().__dict__) + ' ' * (3 << 20)"
+    written = f"{text}; os.write(self._pipe_in, text.encode()); assert read_pipe(0) == text"
+    libiperf(fake(client=f"{written}; return Result()"))
+    assert stream(Stream(grace=5)).bits_per_second == 2e9
+
+
 def test_output_beside_the_result_does_no_harm(libiperf):
     libiperf(fake("print('Control connection', flush=True); os.write(1, b'{'); return Result()"))
     assert stream().bits_per_second == 2e9
@@ -244,6 +256,22 @@ def test_a_server_that_cannot_listen(libiperf):
 def test_a_server_that_fails_over_and_over_ends(libiperf):
     libiperf(fake(server="return -1"))
     with pytest.raises(TrafficError, match="server in pod2: it cannot serve"):
+        stream()
+
+
+ONCE = "Library.n = getattr(Library, 'n', 0) + 1; Library.n == 1 or {}; return -1"
+
+
+def test_a_server_that_failed_once_and_does_not_listen_then(libiperf, monkeypatch):
+    monkeypatch.setattr(iperf, "_LISTEN_SECONDS", 0.5)
+    libiperf(fake(server=ONCE.format("time.sleep(60)")))
+    with pytest.raises(TrafficError, match=r"port \d+ not listening after 0\.5 s"):
+        stream()
+
+
+def test_a_server_that_failed_once_and_is_killed_then(libiperf):
+    libiperf(fake(server=ONCE.format("os.kill(os.getpid(), 9)")))
+    with pytest.raises(TrafficError, match="server in pod2: it was killed"):
         stream()
 
 

@@ -201,28 +201,37 @@ class Iperf:
     def _await_listening(self) -> None:
         """Wait until the server says that it is about to listen, and then until it does.
 
-        What the pipe holds besides is the report of a server that has ended: `raise_if_failed`.
+        Raises:
+            TrafficError: It ended, or does not listen in time.
         """
         deadline = time.monotonic() + _LISTEN_SECONDS
         if not select.select([self._ready], [], [], _LISTEN_SECONDS)[0]:
             raise TrafficError(f"{self._who}: not ready after {_LISTEN_SECONDS:g} s")
-        if (said := os.read(self._ready, 1)) != b".":
-            self._ended(said)
+        self._hear()
         table = "/proc/net/tcp" if self._family is Family.ipv4 else "/proc/net/tcp6"
         while not listens(self._server.read(table), PORT):
             if select.select([self._ready], [], [], 0)[0]:
-                self._ended(b"")
+                self._hear()
             if time.monotonic() > deadline:
                 raise TrafficError(
                     f"{self._who}: port {PORT} not listening after {_LISTEN_SECONDS:g} s"
                 )
             time.sleep(_POLL_SECONDS)
 
+    def _hear(self) -> None:
+        """Take what the server wrote: points, each of which says that it lives and tries again.
+
+        What follows them is the report of a server that has ended: `raise_if_failed`.
+        """
+        said = os.read(self._ready, 1 << 16)
+        if not said or said.strip(b"."):
+            self._ended(said)
+
     def _ended(self, said: bytes) -> NoReturn:
         while more := os.read(self._ready, 1 << 16):
             said += more
-        if said:
-            raise_if_failed(json.loads(said.lstrip(b".")), self._who)
+        if report := said.lstrip(b"."):
+            raise_if_failed(json.loads(report), self._who)
         raise TrafficError(f"{self._who}: it was killed")
 
 

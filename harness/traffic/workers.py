@@ -32,7 +32,7 @@ _START = (
     f"import sys; sys.path.append(sys.argv[1]); from {PROGRAM} import main; main(int(sys.argv[2]))"
 )
 _SECONDS = 15.0  # beyond what a job itself waits for; a machine may be overbooked
-_ANSWER_BYTES = 1 << 20
+_PIECE_BYTES = 1 << 16  # as worker_jobs has it: a shorter piece is an answer's last
 _INSTALL = {
     "libiperf": "run `apt-get install libiperf0`",
     "the Python package iperf3": "run `pip install iperf3`",
@@ -117,14 +117,17 @@ class Worker:
         """
         self._control.settimeout(seconds)
         try:
-            text = self._control.recv(_ANSWER_BYTES)
+            text = piece = self._control.recv(_PIECE_BYTES)
+            while len(piece) == _PIECE_BYTES:
+                piece = self._control.recv(_PIECE_BYTES)
+                text += piece
         except TimeoutError:
             who = self._who
             self.kill()
             raise TrafficError(f"{who}: no end within {seconds:g} s") from None
         except ConnectionResetError:
-            text = b""
-        if not text:
+            piece = b""
+        if not piece:
             raise self._dead()
         who, self._who = self._who, ""
         answer = json.loads(text)

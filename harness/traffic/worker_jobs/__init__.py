@@ -23,6 +23,7 @@ from .iperf import run_client, start_server, stop_server
 from .trips import answer, ask
 
 _ORDER_BYTES = 1 << 16
+_PIECE_BYTES = 1 << 16  # of an answer; a socket takes no message of any length
 _MAX_FDS = 8
 
 #: Name → what does it: given the descriptors and the order's further fields, it returns what JSON
@@ -104,7 +105,15 @@ def main(descriptor: int) -> None:
                 gc.enable()
                 for fd in fds:
                     os.close(fd)
-            control.send(json.dumps(reply).encode())
+            _send(control, json.dumps(reply).encode())
+
+
+def _send(control: socket.socket, reply: bytes) -> None:
+    """Send an answer in pieces, of which the last alone is not full; see `Worker.result`."""
+    if len(reply) % _PIECE_BYTES == 0:
+        reply += b" "  # to JSON nothing, and no empty message, which would be the socket's end
+    for at in range(0, len(reply), _PIECE_BYTES):
+        control.send(reply[at : at + _PIECE_BYTES])
 
 
 def _receive(control: socket.socket) -> tuple[bytes, list[int]]:

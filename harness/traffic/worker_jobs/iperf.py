@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
 import itertools
 import json
 import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,11 +23,11 @@ from .errors import JobError, MissingError
 
 #: By its soname: the wrapper, left to itself, starts a compiler to find it, every time.
 _LIBRARY = "libiperf.so.0"
-_PIPE_BYTES = 1 << 20  # pipe-max-size as the kernel sets it; see pipe(7)
 _CLONE_NEWNET = 0x40000000
 _PR_SET_PDEATHSIG = 1
 _LISTEN_FAILED = -2  # iperf_run_server(), iperf_server_api.c
 _MOST_FAILURES = 100
+_KEPT = ("seconds", "bits_per_second")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -78,7 +78,8 @@ def run_client(fds: list[int], settings: dict[str, Any], options: dict[str, Any]
         options: What only libiperf has setters for; see `_OPTIONS`.
 
     Returns:
-        `end`, that part of libiperf's result, and `intervals`, the sums over all streams.
+        `end`, that part of libiperf's result, and `intervals`: of the sums over all streams what
+        `_KEPT` names, as a long turn has thousands of them.
     """
     out, into = os.pipe()
 
@@ -89,7 +90,8 @@ def run_client(fds: list[int], settings: dict[str, Any], options: dict[str, Any]
         result = client.run()
         if result.error:
             raise JobError(result.error)
-        intervals = [interval["sum"] for interval in result.json["intervals"]]
+        sums = [interval["sum"] for interval in result.json["intervals"]]
+        intervals = [{name: every[name] for name in _KEPT} for every in sums]
         return {"end": result.json["end"], "intervals": intervals}
 
     _wrapper()
@@ -174,12 +176,26 @@ def _endpoint(kind: str, namespace: int, **settings: Any) -> Any:
     os.dup2(sink, 2)
     endpoint = getattr(_wrapper(), kind)(lib_name=_LIBRARY)
     endpoint.verbose = False
-    # The wrapper reads its pipe only after the run: a result beyond the pipe's 64 KiB would hang.
-    with contextlib.suppress(PermissionError):
-        fcntl.fcntl(endpoint._pipe_in, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    _unbound(endpoint)
     for name, value in settings.items():
         setattr(endpoint, name, value)
     return endpoint
+
+
+def _unbound(endpoint: Any) -> None:
+    """Put a file in memory where the wrapper has a pipe.
+
+    It reads the pipe only after the run: a result that finds no room in it would hang. A slow
+    machine's turn of some seconds, with an interval each millisecond, has megabytes.
+    """
+    file = os.memfd_create("iperf3")
+    os.dup2(file, endpoint._pipe_in)
+
+    def read_pipe(_: int) -> str:
+        return os.pread(file, os.fstat(file).st_size, 0).decode("utf-8")
+
+    # The wrapper's own waits for the end of a pipe. This process runs nothing else.
+    sys.modules[type(endpoint).__module__].read_pipe = read_pipe  # type: ignore[attr-defined]
 
 
 #: iperf_set_test_…, iperf_api.h.
