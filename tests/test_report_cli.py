@@ -151,6 +151,20 @@ def test_a_record_is_never_replaced(results, capsys):
     assert first.read_bytes() == before
 
 
+def test_a_record_is_never_replaced_whatever_else_cannot_be_read(results, tmp_path, capsys):
+    [first, _] = sorted(results.iterdir())
+    before = first.read_bytes()
+    code, line = refused(capsys, tmp_path / "gone.json", first, "-o", first, "--force")
+    assert (code, "is one of the records" in line) == (17, True)
+    assert first.read_bytes() == before
+
+
+def test_a_directory_is_no_report(results, tmp_path, capsys):
+    code, line = refused(capsys, results, "-o", tmp_path)
+    assert code == 17
+    assert f"{tmp_path} (it is a directory): name a file, as in -o {tmp_path}/report.html" in line
+
+
 def test_a_link_keeps_pointing_at_the_report(results, tmp_path, capsys):
     (tmp_path / "real.md").touch()
     (tmp_path / "link.md").symlink_to("real.md")

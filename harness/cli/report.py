@@ -122,17 +122,28 @@ def _check_target(target: Path, files: list[Path], *, force: bool) -> None:
     Raises:
         RecordError: The file is something else.
     """
-    with suppress(OSError):
-        if any(target.samefile(file) for file in files):
-            raise RecordError(f"{target} is one of the records", "name another file with -o")
-    if force or not target.is_file() or target.stat().st_size == 0:
-        return
+    if any(_same(target, file) for file in files):
+        raise RecordError(f"{target} is one of the records", "name another file with -o")
     try:
+        if target.is_dir():
+            raise RecordError(
+                f"cannot write the report {target} (it is a directory)",
+                f"name a file, as in -o {target / 'report.html'}",
+            )
+        if force or not target.is_file() or target.stat().st_size == 0:
+            return
         text = target.read_bytes()
     except OSError as error:
         raise _cannot_write(target, error) from None
     if not _OURS.search(text):
         raise RecordError(f"{target} is no report of hostroute", "name another file, or --force")
+
+
+def _same(target: Path, file: Path) -> bool:
+    """Whether both are one file; of one that is gone the others are to be asked all the same."""
+    with suppress(OSError):
+        return target.samefile(file)
+    return False
 
 
 def _write(target: Path, text: str) -> None:
