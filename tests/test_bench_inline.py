@@ -117,6 +117,24 @@ def test_a_cpu_that_is_not_there_is_an_error(cpu):
     assert os.sched_getaffinity(0) == before
 
 
+def test_cpus_that_are_all_gone_do_not_hide_what_went_wrong(monkeypatch):
+    before = os.sched_getaffinity(0)
+
+    def refuse(*_):
+        raise OSError(22, "Invalid argument")
+
+    def lose_them():
+        monkeypatch.setattr(os, "sched_setaffinity", refuse)
+        raise TrafficError("was taken away")
+
+    try:
+        with pytest.raises(TrafficError, match="was taken away"), pinned():
+            lose_them()
+    finally:
+        monkeypatch.undo()
+        os.sched_setaffinity(0, before)
+
+
 def test_pinned_throughout_is_no_error():
     with held(one_cpu()):
         assert os.sched_getaffinity(0) == {one_cpu()}

@@ -60,13 +60,16 @@ def take_turns(samplers: Mapping[str, Sampler], rounds: int, seed: str) -> dict[
         Label → its raw samples; equal numbers of the round pair the arms.
 
     Raises:
-        TrafficError: A turn gave no sample.
+        TrafficError: A turn failed, or gave no sample; it names the arm.
     """
     orders = shuffled(list(samplers), random.Random(seed))
     turns: dict[str, Turns] = {label: [] for label in samplers}
     for _ in range(rounds):
         for label in next(orders):
-            samples = samplers[label]()
+            try:
+                samples = samplers[label]()
+            except TrafficError as error:
+                raise TrafficError(f"arm {label}: {error.what}", error.todo) from error
             if not samples:
                 raise TrafficError(f"arm {label}: a turn gave no sample")
             turns[label].append(samples)

@@ -13,7 +13,7 @@ import ctypes
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from harness.errors import TrafficError
 from harness.netns import NetNS
@@ -47,7 +47,8 @@ def pinned(cpu: int | None = None) -> Iterator[int]:
     try:
         yield cpu
     finally:
-        os.sched_setaffinity(0, before)
+        with suppress(OSError):  # all it had are offline: `held` has more to say of that
+            os.sched_setaffinity(0, before)
 
 
 class Fence:

@@ -63,7 +63,8 @@ class ConnectionRate:
             def turn() -> Turn:
                 with held(cpu):
                     found = connections.burst(self.connections)
-                rates = [round(1e9 / nanoseconds) for nanoseconds in found]
+                # To a thousandth: a record has many, and no deadline lets one come to 0.
+                rates = [round(1e9 / nanoseconds, 3) for nanoseconds in found]
                 return Turn(rates, {"conntrack_entries": _conntrack_entries(arm)})
 
             with held(cpu):
