@@ -23,6 +23,11 @@ class HarnessError(Exception):
         super().__init__(f"{what}: {todo}" if todo else what)
 
 
+def reason(error: BaseException) -> str:
+    """An error in one line: ours and the system's in their own words, any other with its class."""
+    return str(error) if isinstance(error, (HarnessError, OSError)) else repr(error)
+
+
 class PrivilegeError(HarnessError):
     """The process is not root, or lacks a capability, or the kernel refused a namespace."""
 

@@ -100,4 +100,13 @@ class Lab:
         return Campaign("one_node", {name: arm(name) for name in arms}, tasks, seed, **options)
 
 
+class Unseen:
+    """A watcher whose terminal is gone."""
+
+    def step(self, *_):
+        raise OSError(5, "Input/output error")
+
+    finished = point = drawn = step
+
+
 AGAIN_BPF = "bpf" + AGAIN

@@ -5,7 +5,7 @@ import pytest
 
 from harness.bench import LIMIT, Verdict
 from harness.errors import HarnessError
-from tests.bench_lab import AGAIN_BPF, Lab, Meter
+from tests.bench_lab import AGAIN_BPF, Lab, Meter, Unseen
 
 FAST = {"legacy": 1000, "bpf": 700, "limit": 600}
 EQUAL = {"legacy": 1000, "bpf": 1000, "limit": 600}
@@ -88,7 +88,7 @@ def test_a_measure_that_fails_keeps_what_it_had_and_the_others_go_on(lab):
     broken, sound = Meter(lab, what="broken"), Meter(lab, what="sound")
     lab.fails["broken"] = 30  # 2 builds of 3 arms and the limit, 3 rounds each, and 6 turns more
     results = {found.task.key: found for found in lab.campaign(broken, sound).run()}
-    assert results["broken"].partial == "broken: the link went down"
+    assert results["broken"].partial == "arm limit: broken: the link went down"
     assert [len(series.values) for series in results["broken"].arms.values()] == [2, 2, 2, 2]
     assert not results["broken"].beats("bpf", "legacy")
     assert results["sound"].partial is None
@@ -102,6 +102,35 @@ def test_after_a_failure_the_others_get_new_arms(lab):
     at = next(at for at, (what, _) in enumerate(lab.opened) if what == "broken")
     assert ("sound", "bpf") not in lab.opened[at : at + 4]
     assert campaign.comparisons[0].arms == {}
+    assert campaign.comparisons[0].baseline == "legacy"
+
+
+class Odd(Meter):
+    """Fails with an error that is neither ours nor the system's, as pyroute2's."""
+
+    def opened(self, _built, _family):
+        raise ValueError("Expecting value")
+
+
+def test_an_error_of_any_other_kind_ends_one_measure_too(lab):
+    results = {f.task.key: f for f in lab.campaign(Odd(lab, what="odd"), Meter(lab)).run()}
+    assert results["odd"].partial == "ValueError('Expecting value')"
+    assert results["a thing"].partial is None
+
+
+def test_an_error_that_ends_the_campaign_is_named(lab):
+    lab.names = iter(())  # StopIteration where the arms are described
+    campaign = lab.campaign(Meter(lab))
+    with pytest.raises(StopIteration):
+        campaign.run()
+    assert campaign.comparisons[0].partial == "StopIteration()"
+
+
+def test_progress_that_cannot_be_shown_ends_nothing(lab):
+    measures = [Meter(lab, what="one"), Meter(lab, what="other")]
+    results = lab.campaign(*measures, watcher=Unseen()).run()
+    assert [found.partial for found in results] == [None, None]
+    assert [len(found.arms["bpf"].values) for found in results] == [6, 6]
 
 
 def test_values_that_are_no_numbers_end_a_comparison(monkeypatch):
@@ -129,6 +158,20 @@ def test_an_interrupted_campaign_keeps_what_it_had(lab):
     assert found.partial == "interrupted"
     assert [len(series.values) for series in found.arms.values()] == [2, 2, 2, 2]
     assert sorted(map(str, lab.built)) == sorted(map(str, lab.closed))
+
+
+def test_an_interrupt_while_the_first_build_is_filed_leaves_what_can_be_told(lab, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("harness.bench.series.ArmSeries.note", interrupt)
+    campaign = lab.campaign(Meter(lab, what="one"), Meter(lab, what="other"))
+    with pytest.raises(KeyboardInterrupt):
+        campaign.run()
+    assert [(dict(found.arms), found.partial) for found in campaign.comparisons] == [
+        ({}, "interrupted"), ({}, "interrupted"),
+    ]  # fmt: skip
+    assert all("partial: interrupted" in str(found) for found in campaign.comparisons)
 
 
 def test_an_arm_whose_name_changes_ends_the_campaign(lab):

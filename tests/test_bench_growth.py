@@ -7,7 +7,7 @@ import pytest
 
 from harness.bench import AXES, Curves, Task, fit
 from harness.topology import Family
-from tests.bench_lab import Lab, Meter, arm
+from tests.bench_lab import Lab, Meter, Unseen, arm
 
 COUNTS = (0, 100, 1000, 10_000)
 
@@ -100,18 +100,51 @@ def test_time_ends_the_passes(lab):
 def test_too_little_time_is_told(lab):
     lab.costs["a thing"] = 1.0
     (growth,) = curves(lab).run(seconds=20)
-    assert growth.partial.startswith("20 s are enough for 1 of the 3 builds of each point")
+    assert growth.partial.startswith(
+        "its share of --bench-budget, 20 s, held 1 of the 3 builds of each point that a fit needs"
+    )
     assert growth.fits() == {}
     assert len(growth.points["bpf"][100]) == 1
 
 
+def test_a_pass_ends_with_the_time(lab):
+    lab.costs["a thing"] = 1.0  # 6 s a point
+    (growth,) = curves(lab).run(seconds=1.9)
+    assert "--bench-budget, 1.9 s, held 0 of the 3 builds" in growth.partial
+    assert len(growth.points["bpf"]) == 1
+    assert lab.seconds == pytest.approx(6)
+
+
 def test_a_failure_keeps_what_there_was(lab):
     lab.fails["a thing"] = 60
+    (growth,) = curves(lab).run()
+    assert growth.partial.endswith(": a thing: the link went down")
+    assert growth.points["bpf"]
+    assert sorted(lab.built) == sorted(lab.closed)
+
+
+def test_a_measure_that_fails_leaves_the_others_all_their_points(lab):
+    lab.fails["broken"] = 40
+    measures = [Meter(lab, what="one"), Meter(lab, what="broken"), Meter(lab, what="other")]
+    one, broken, other = curves(lab, *measures).run()
+    assert broken.partial.endswith(": broken: the link went down")
+    assert one.partial is other.partial is None
+    for growth in (one, other):
+        assert [len(found) for found in growth.points["bpf"].values()] == [6, 6, 6]
+    assert len(lab.built) == len(lab.closed) == 2 * 3 * 6 + 2  # new arms after the failure
+
+
+def test_an_arm_that_cannot_be_built_ends_the_curves(lab):
     drawing = curves(lab)
-    with pytest.raises(Exception, match="the link went down"):
+    lab.built = None  # AttributeError
+    with pytest.raises(AttributeError):
         drawing.run()
-    assert drawing.growths[0].partial == "a thing: the link went down"
-    assert drawing.growths[0].points["bpf"]
+    assert drawing.growths[0].partial.startswith("AttributeError(")
+
+
+def test_progress_that_cannot_be_shown_ends_no_curve(lab):
+    (growth,) = curves(lab, watcher=Unseen()).run()
+    assert growth.partial is None
 
 
 def test_what_a_record_gets(lab):

@@ -8,6 +8,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 
+def in_seconds(seconds: float) -> str:
+    """A time for people: whole seconds, of a few their tenths too."""
+    return f"{seconds:.{0 if seconds >= 10 else 1}f} s"
+
+
 class Budget:
     """Seconds for several users; what one leaves goes to those after it.
 

@@ -12,15 +12,16 @@ import math
 import random
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Protocol
 
 from harness.bench.arms import AGAIN, LIMIT, Arm, BuiltArm, limit
+from harness.bench.budget import in_seconds
 from harness.bench.comparison import Comparison
 from harness.bench.course import Course
 from harness.bench.series import ArmSeries, Task
 from harness.bench.verdict import Criteria
-from harness.errors import HarnessError
+from harness.errors import HarnessError, reason
 
 #: The limit has no verdict: a few builds show where it lies.
 _LIMIT_BUILDS = 4
@@ -30,7 +31,7 @@ _DOUBT = 0.1
 
 
 class Watcher(Protocol):
-    """Whoever shows how far a campaign is."""
+    """Whoever shows how far a campaign is. That it cannot be shown ends no campaign."""
 
     def step(self, campaign: Campaign, task: Task) -> None:
         """A measure is about to take its turns in a block."""
@@ -90,7 +91,8 @@ class Campaign:
         self._seed = f"{seed} {testbed}"
         self._watcher = watcher
         self._courses = [
-            Course(task, testbed, self.again, self._seed, criteria or Criteria()) for task in tasks
+            Course(task, testbed, self.arms, self.again, self._seed, criteria or Criteria())
+            for task in tasks
         ]
         self._names: dict[str, dict[str, str]] = {}
         self._hosts: dict[str, dict[str, object]] = {}
@@ -135,8 +137,8 @@ class Campaign:
         except KeyboardInterrupt:
             why = "interrupted"
             raise
-        except (HarnessError, OSError) as error:
-            why = str(error)
+        except Exception as error:
+            why = reason(error)
             raise
         finally:
             for course in self._open:
@@ -146,14 +148,15 @@ class Campaign:
     def _finish(self, course: Course, partial: str | None) -> None:
         self.comparisons.append(course.finish(partial))
         if self._watcher is not None:
-            self._watcher.finished(self, self.comparisons[-1])
+            with suppress(OSError):
+                self._watcher.finished(self, self.comparisons[-1])
 
     def _too_few(self, course: Course) -> str | None:
         """What to say of a course that ends before its verdict's fewest builds."""
         if course.builds >= course.floor:
             return None
         return (
-            f"the time, {self.seconds or 0:.0f} s, held {course.builds} of the {course.floor}"
+            f"the time, {in_seconds(self.seconds or 0)}, held {course.builds} of the {course.floor}"
             " builds that a verdict needs: allow more (--bench-budget) or measure less (-k)"
         )
 
@@ -202,7 +205,8 @@ class Campaign:
             other courses go on with new ones.
         """
         if self._watcher is not None:
-            self._watcher.step(self, course.task)
+            with suppress(OSError):
+                self._watcher.step(self, course.task)
         began = time.monotonic()
         fresh = {
             label: ArmSeries(self.arms[label], self._names[label], self._hosts[label])
@@ -214,8 +218,8 @@ class Campaign:
             course.seconds = time.monotonic() - began
             if course.settled():
                 self._finish(course, None)
-        except (HarnessError, OSError) as error:
-            self._finish(course, str(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this measure's alone
+            self._finish(course, reason(error))
             return False
         return True
 

@@ -24,7 +24,8 @@ class Comparison:
         testbed: Where.
         arms: Label → what was measured of it. The limit, and the arm that is there twice, have no
             verdict.
-        baseline: Label of the arm that the others are compared with.
+        baseline: Label of the arm that the others are compared with; not in `arms` if nothing was
+            measured.
         again: Label of the arm that was measured twice: the noise.
         plan: How many builds and rounds at the most.
         seed: What decided every order.

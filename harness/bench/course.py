@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import ExitStack
 
-from harness.bench.arms import AGAIN, LIMIT, BuiltArm
+from harness.bench.arms import AGAIN, LIMIT, Arm, BuiltArm
 from harness.bench.comparison import Comparison, judged
 from harness.bench.rounds import take_turns
 from harness.bench.series import ArmSeries, Task
@@ -24,13 +24,24 @@ class Course:
         result: The comparison, once it has come to its end.
     """
 
-    def __init__(self, task: Task, testbed: str, again: str, seed: str, criteria: Criteria) -> None:
+    def __init__(
+        self,
+        task: Task,
+        testbed: str,
+        arms: Mapping[str, Arm],
+        again: str,
+        seed: str,
+        criteria: Criteria,
+    ) -> None:
         self.task = task
         self.builds = 0
         self.seconds = 0.0
         self.result: Comparison | None = None
         self._testbed, self._again, self._seed = testbed, again, seed
         self._criteria = criteria
+        standing = (at for at in arms if at not in (LIMIT, again + AGAIN))
+        # Named before anything is built: what came to nothing, too, is known by it in a record.
+        self._baseline = next((at for at in standing if task.measure.applies(arms[at])), "")
         self._arms: dict[str, ArmSeries] = {}
         self._settled: dict[str, Judgement] | None = None
 
@@ -93,12 +104,6 @@ class Course:
         measure, criteria = self.task.measure, self._criteria
         return judged(self._arms, self._baseline, self._again, measure, criteria, last)
 
-    @property
-    def _baseline(self) -> str:
-        """The first arm that the measure applies to."""
-        standing = (label for label in self._arms if label not in (LIMIT, self._again + AGAIN))
-        return next(standing, "")
-
     def finish(self, partial: str | None) -> Comparison:
         """End it with what it has.
 
@@ -107,6 +112,7 @@ class Course:
         """
         for series in self._arms.values():  # Ctrl-C may have come while a build was filed
             del series.samples[self.builds :], series.values[self.builds :]
+        self._arms = {label: series for label, series in self._arms.items() if series.values}
         try:
             judgements = self._judged(last=True) if self._settled is None else self._settled
         except TrafficError as error:

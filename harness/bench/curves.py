@@ -11,21 +11,22 @@ import math
 import random
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from statistics import median
 from typing import Protocol
 
 from harness.bench.arms import Arm, BuiltArm
+from harness.bench.budget import in_seconds
 from harness.bench.growth import FEWEST_BUILDS, Axis, Growth
 from harness.bench.rounds import take_turns
 from harness.bench.series import Task
-from harness.errors import HarnessError
+from harness.errors import reason
 
 _PASSES = 6
 
 
 class CurveWatcher(Protocol):
-    """Whoever shows how far the curves are."""
+    """Whoever shows how far the curves are. That it cannot be shown ends none of them."""
 
     def point(self, curves: Curves, x: int) -> None:
         """All arms are about to be built at a point."""
@@ -85,6 +86,15 @@ class Curves:
         """Seconds since it began."""
         return time.monotonic() - self._began
 
+    @property
+    def _left(self) -> float:
+        return math.inf if self.seconds is None else self.seconds - self.spent
+
+    @property
+    def _open(self) -> list[Growth]:
+        """Those whose measure has not failed."""
+        return [growth for growth in self.growths if growth.partial is None]
+
     def run(self, seconds: float | None = None) -> list[Growth]:
         """Draw them in as many passes as the time holds, six at the most.
 
@@ -95,50 +105,72 @@ class Curves:
             The curves. They are in `growths` too if this raises, and partial then.
 
         Raises:
-            HarnessError: An arm cannot be built, or its traffic failed.
+            HarnessError: An arm cannot be built.
         """
         self.seconds, self._began = seconds, time.monotonic()
         why: str | None = "another error ended the run"
         try:
-            while self.passes < _PASSES and self._affordable():
-                self._pass()
+            while self.passes < _PASSES and self._open and self._affordable():
+                if not self._pass():
+                    break
                 self.passes += 1
             why = None
         except KeyboardInterrupt:
             why = "interrupted"
             raise
-        except (HarnessError, OSError) as error:
-            why = str(error)
+        except Exception as error:
+            why = reason(error)
             raise
         finally:
             if why is None and self.passes < FEWEST_BUILDS:
                 why = (
-                    f"{self.seconds or 0:.0f} s are enough for {self.passes} of the"
-                    f" {FEWEST_BUILDS} builds of each point that a fit needs; allow more"
-                    " (--bench-budget) or measure less (-k)"
+                    f"its share of --bench-budget, {in_seconds(self.seconds or 0)}, held"
+                    f" {self.passes} of the {FEWEST_BUILDS} builds of each point that a fit needs:"
+                    " allow more or measure less (-k)"
                 )
-            for growth in self.growths:
+            for growth in self._open:
                 growth.partial = why
             if self._watcher is not None:
-                self._watcher.drawn(self)
+                with suppress(OSError):
+                    self._watcher.drawn(self)
         return self.growths
 
     def _affordable(self) -> bool:
-        left = math.inf if self.seconds is None else self.seconds - self.spent
-        return left > (self.spent / self.passes if self.passes else 0)
+        return self._left > (self.spent / self.passes if self.passes else 0)
 
-    def _pass(self) -> None:
+    def _pass(self) -> bool:
+        """Take every point once; False: the time was up before the last."""
         chance = random.Random(f"{self._seed} {self.passes}")
         for x in chance.sample(self.points, len(self.points)):
+            if self._left <= 0:
+                return False
             if self._watcher is not None:
-                self._watcher.point(self, x)
-            with ExitStack() as stack:
-                built = {
-                    label: stack.enter_context(BuiltArm(self.axis.at(self._arms[label], x)))
-                    for label in chance.sample(list(self._arms), len(self._arms))
-                }
-                for growth in chance.sample(self.growths, len(self.growths)):
+                with suppress(OSError):
+                    self._watcher.point(self, x)
+            labels = chance.sample(list(self._arms), len(self._arms))
+            waiting = chance.sample(self.growths, len(self.growths))
+            while waiting := [growth for growth in waiting if growth.partial is None]:
+                waiting = self._point(x, labels, waiting)
+        return True
+
+    def _point(self, x: int, labels: Sequence[str], growths: Sequence[Growth]) -> list[Growth]:
+        """Build all arms and measure there, until one fails: that may have broken the arms.
+
+        Returns:
+            Those that then wait for new ones.
+        """
+        with ExitStack() as stack:
+            built = {
+                label: stack.enter_context(BuiltArm(self.axis.at(self._arms[label], x)))
+                for label in labels
+            }
+            for at, growth in enumerate(growths):
+                try:
                     self._measure(growth, x, built)
+                except Exception as error:  # noqa: BLE001 - it is this measure's alone
+                    growth.partial = reason(error)
+                    return list(growths[at + 1 :])
+        return []
 
     def _measure(self, growth: Growth, x: int, built: Mapping[str, BuiltArm]) -> None:
         measure, family = growth.task.measure, growth.task.family
