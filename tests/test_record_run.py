@@ -166,11 +166,12 @@ def test_hr10_third(): pass
         ("raise KeyboardInterrupt", (), 2, "interrupted by Ctrl-C: 2 of 3 tests were not run"),
         ("import os; os.kill(os.getpid(), 2)", (), 2, "interrupted by Ctrl-C: "),
         ("import os; os.kill(os.getpid(), 15)", (), 2, "ended by SIGTERM: 2 of 3 tests were not"),
+        ("import os; os.kill(os.getpid(), 1)", (), 2, "ended by SIGHUP: 2 of 3 tests were not"),
         ("import pytest; pytest.exit('not root', 10)", (), 10, "not root: 2 of 3 tests were not"),
         ("assert 0", ("-x",), 1, "stopping after 1 failures: 1 of 3 tests were not run"),
         ("assert 0", (), 1, None),
     ],
-    ids=["KeyboardInterrupt", "SIGINT", "SIGTERM", "pytest.exit", "-x", "to the end"],
+    ids=["KeyboardInterrupt", "SIGINT", "SIGTERM", "SIGHUP", "pytest.exit", "-x", "to the end"],
 )
 def test_a_run_that_is_broken_off_is_recorded_and_marked(run, tmp_path, how, options, code, reason):
     measured(tmp_path)

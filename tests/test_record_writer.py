@@ -131,8 +131,26 @@ def test_when_no_disk_has_room_it_is_said(tmp_path, monkeypatch, drafts, refuge)
     monkeypatch.setattr(os, "fsync", _full)
     with pytest.raises(RecordError) as caught:
         record.write(tmp_path / "results", document())
-    assert f"nor into {refuge} (No space left on device): make room" in str(caught.value)
+    full = "(No space left on device)"
+    assert f"nor into {refuge} {full}, nor into /dev/shm {full}: make room" in str(caught.value)
     assert list(refuge.iterdir()) == list((tmp_path / "results").iterdir()) == []
+
+
+def test_memory_is_the_last_refuge(tmp_path, monkeypatch):
+    def nowhere():
+        raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")
+
+    memory = tmp_path / "shm"
+    memory.mkdir()
+    monkeypatch.setattr(writer, "_MEMORY", memory)
+    monkeypatch.setattr(tempfile, "gettempdir", nowhere)  # it asks by writing
+    (tmp_path / "results").write_text("")
+    with pytest.raises(RecordError, match="Not a directory") as caught:
+        record.write(tmp_path / "results", document())
+    (kept,) = memory.iterdir()
+    assert f"it was kept as {kept}: make room" in str(caught.value)
+    assert str(caught.value).endswith("before the machine goes down")
+    assert record.read(kept)
 
 
 def test_a_file_where_the_directory_should_be(tmp_path, refuge):
@@ -195,3 +213,5 @@ def test_merging_never_overwrites(tmp_path):
     assert path.read_bytes() == before
     with pytest.raises(RecordError, match="Not a directory"):
         record.merge([document()], path / "below.json")
+    with pytest.raises(RecordError, match="is a directory: name a new file"):
+        record.merge([document()], tmp_path)

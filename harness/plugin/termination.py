@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SIGTERM ends a run as Ctrl-C does: testbeds are closed and what was measured is kept. Floor 8.
+"""SIGTERM and SIGHUP end a run as Ctrl-C does: what was measured is kept. Floor 8.
 
-It is what `timeout`, systemd and a CI runner send; Python would end on the spot.
+The first is what `timeout`, systemd and a CI runner send, the second what a terminal that is closed
+does; Python would end on the spot.
 """
 
 from __future__ import annotations
@@ -12,23 +13,25 @@ from types import FrameType
 
 import pytest
 
-SAID = "ended by SIGTERM"
-_installed = pytest.StashKey[bool]()
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+_installed = pytest.StashKey[list[signal.Signals]]()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt(SAID)
+    raise KeyboardInterrupt(f"ended by {signal.Signals(number).name}")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Install the handler, where nobody else has one."""
-    alone = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    if alone and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _interrupt)
-        config.stash[_installed] = True
+    """Install the handler, where nobody else has one; nohup(1) has SIGHUP ignored."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    alone = [each for each in _SIGNALS if signal.getsignal(each) is signal.SIG_DFL]
+    for each in alone:
+        signal.signal(each, _interrupt)
+    config.stash[_installed] = alone
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove it."""
-    if config.stash.get(_installed, False):
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for each in config.stash.get(_installed, []):
+        signal.signal(each, signal.SIG_DFL)

@@ -21,8 +21,7 @@ from harness.record.schema import COLLECTION, FORMAT, VERSION, Document, flaw
 _TRIES = 16  # names tried before giving up: two of one second share one in 16 million
 #: What open(2) says of O_TMPFILE where the file system, or the kernel, has no such thing.
 _NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)
-
-
+_MEMORY = Path("/dev/shm")  # a tmpfs on every Linux with a C library: no disk can fill it
 #: What `hostroute kernels` calls its runs, in the environment of each guest.
 BATCH = "HOSTROUTE_BATCH"
 
@@ -93,6 +92,8 @@ def merge(records: Iterable[Document], path: Path) -> None:
     """
     document = {"format": COLLECTION, "version": VERSION, "records": list(records)}
     try:
+        if path.is_dir():
+            raise RecordError(f"{path} is a directory", "name a new file")
         _publish(path.parent, path.name, json.dumps(document, allow_nan=False))
     except FileExistsError:
         raise RecordError(f"{path} exists already", "name a new file") from None
@@ -151,15 +152,23 @@ def _draft(directory: Path) -> tuple[int, str]:
 
 
 def _kept_elsewhere(directory: Path, name: str, text: str, error: OSError) -> RecordError:
-    """Minutes of measuring are not given up for a full disk: try the temporary directory."""
-    refuge = Path(tempfile.gettempdir())
-    try:
-        kept = _publish(refuge, name, text)
-    except OSError as other:
-        return _cannot_write(directory, error, f"nor into {refuge} ({other.strerror}): make room")
-    return _cannot_write(
-        directory, error, f"it was kept as {kept}: make room, and move it where it belongs"
-    )
+    """Minutes of measuring are not given up for a full disk: try the temporary directory, memory.
+
+    The temporary directory may be on that disk too, and is then none: it is asked for by writing.
+    """
+    failed = []
+    for refuge in (tempfile.gettempdir, lambda: str(_MEMORY)):
+        place = "a temporary directory"
+        try:
+            place = refuge()
+            kept = _publish(Path(place), name, text)
+        except OSError as other:
+            failed.append(f"nor into {place} ({other.strerror})")
+        else:
+            lasts = ", before the machine goes down" if kept.parent == _MEMORY else ""
+            todo = f"it was kept as {kept}: make room, and move it where it belongs{lasts}"
+            return _cannot_write(directory, error, todo)
+    return _cannot_write(directory, error, f"{', '.join(failed)}: make room")
 
 
 def _cannot_write(path: Path, error: OSError, todo: str) -> RecordError:
