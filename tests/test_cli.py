@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line, as far as it needs no root."""
 
+import json
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +16,9 @@ from harness.cli.command import Command
 from harness.datapath import DATAPATHS, probes
 from harness.errors import EXIT_CODES, HarnessError
 from testbeds import TESTBEDS
+from tests import records
+
+ROOT = str(Path(__file__).parents[1])
 
 
 def fail(capsys, *argv):
@@ -125,6 +131,34 @@ def test_the_module_is_the_command():
                            capture_output=True, text=True, check=False)  # fmt: skip
     assert ended.returncode == 13
     assert ended.stderr == "hostroute: testbed 'x' is unknown: use one_node, two_node\n"
+
+
+@pytest.mark.parametrize("command", ["testbeds one_node", "results show big.json --json"])
+def test_an_output_that_is_full_is_one_line(tmp_path, command):
+    (tmp_path / "big.json").write_text(json.dumps(records.record(builds=2)))
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        ended = subprocess.run([sys.executable, "-m", "harness.cli", *command.split()],
+                               stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+                               cwd=tmp_path, env=os.environ | {"PYTHONPATH": ROOT})  # fmt: skip
+    assert ended.stderr == (
+        "hostroute: [Errno 28] No space left on device: is there room for the output?\n"
+    )
+    assert ended.returncode == 19
+
+
+def test_what_the_system_refuses_is_one_line(monkeypatch, capsys):
+    monkeypatch.setitem(COMMANDS, "status", stop(PermissionError(13, "Permission denied", "x")))
+    assert fail(capsys, "status") == (19, "hostroute: [Errno 13] Permission denied: 'x'\n")
+
+
+def test_a_terminal_of_few_characters_gets_the_others_in_ascii(tmp_path):
+    (tmp_path / "x.json").write_text(json.dumps(records.record(builds=2)))
+    ended = subprocess.run([sys.executable, "-m", "harness.cli", "results", "show", "x.json"],
+                           capture_output=True, text=True, check=False, cwd=tmp_path,
+                           env=os.environ | {"PYTHONPATH": ROOT,
+                                             "PYTHONIOENCODING": "ascii"})  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "\\xb10.8%" in ended.stdout
 
 
 def test_a_reader_that_leaves_is_no_error():

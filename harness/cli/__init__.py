@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ COMMANDS = {
         kernels.COMMAND,
     )
 }
+_REFUSED = HarnessError.exit_code
 USAGE, INTERRUPTED, PIPE_CLOSED = 2, 130, 141  # 128 + SIGINT, 128 + SIGPIPE: as a shell says it
 
 
@@ -63,6 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code; what can go wrong is a line on stderr, never a traceback.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may know fewer characters than we use
+        sys.stdout.reconfigure(errors="backslashreplace")
     words = list(sys.argv[1:] if argv is None else argv)
     # What follows -- is for the program that a command runs; argparse cannot keep it apart.
     end = words.index("--") if "--" in words else len(words)
@@ -76,7 +80,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The interpreter flushes stdout once more at its end: give it somewhere to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_stdout()
         return PIPE_CLOSED
+    except OSError as error:
+        # Of standard output that takes no more, a full disk's, the system names no file.
+        doubt = "" if error.filename else ": is there room for the output?"
+        print(f"hostroute: {error}{doubt}", file=sys.stderr)
+        _give_up_stdout_if_full()
+        return _REFUSED
     return code
+
+
+def _give_up_stdout_if_full() -> None:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _give_up_stdout()
+
+
+def _give_up_stdout() -> None:
+    """The interpreter flushes stdout once more at its end: give it somewhere to."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
