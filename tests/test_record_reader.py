@@ -171,6 +171,7 @@ FOREIGN = {
     b'{"format": "hostroute-bench", "version": 1}': "is a record of version 1, and version 2 is",
     b"[" * 100_000: "is not whole JSON (maximum recursion depth exceeded",
     b'{"format": ' + b"9" * 5000 + b"}": "is not whole JSON (Exceeds the limit",
+    b'{"seed": ' + b"9" * 400 + b"}": f"is not whole JSON ({'9' * 40} is beyond the range",
     b'{"seed": NaN}': "is not whole JSON (NaN is not JSON)",
     b'{"seed": -Infinity}': "is not whole JSON (-Infinity is not JSON)",
     b'{"seed": 1e999}': "is not whole JSON (1e999 is beyond the range of numbers)",
@@ -199,6 +200,23 @@ def test_a_file_that_may_not_be_read(put, monkeypatch):
 
     monkeypatch.setattr("pathlib.Path.read_bytes", refuse)
     assert "cannot read" in refused(path)
+
+
+def test_a_directory_that_may_not_be_read_is_not_an_empty_one(tmp_path, monkeypatch):
+    def refuse(_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.scandir", refuse)
+    for read in (record.find, record.files, lambda path: record.read_all([path])):
+        with pytest.raises(RecordError, match=rf"cannot read {tmp_path} \(Permission denied\)"):
+            read(tmp_path)
+
+
+def test_a_name_that_is_too_long_is_refused_in_a_line(tmp_path):
+    path = tmp_path / ("x" * 256)
+    for read in (record.find, record.files, record.read):
+        with pytest.raises(RecordError, match=r"cannot read .*x \(File name too long\)"):
+            read(path)
 
 
 def test_many_records_are_found_the_oldest_first(put, tmp_path):

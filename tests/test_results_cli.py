@@ -67,6 +67,13 @@ def test_list_of_nothing(results, tmp_path):
     assert "is no directory" in refused(results("list", tmp_path / "absent"), RecordError)
 
 
+@pytest.mark.parametrize("action", ["list", "show", "merge"])
+def test_a_name_that_cannot_be_one_is_refused_in_a_line(results, tmp_path, action):
+    options = ("-o", tmp_path / "all.json") if action == "merge" else ()
+    line = refused(results(action, tmp_path / ("x" * 256), *options), RecordError)
+    assert "(File name too long)" in line
+
+
 # ------------------------------------------------------------------------------------------- show
 
 
@@ -100,6 +107,17 @@ def test_show_says_what_is_partial_and_what_weakens_a_verdict(put, results, tmp_
     assert "PARTIAL    stopping after 1 failures" in out
     assert "partial: round trip UDP 1 B one_node ipv4: the link went down" in out
     assert "warning: round trip UDP 1 B one_node ipv4: bpf-redirect: a noisy run" in out
+
+
+def test_no_escape_sequence_of_a_record_reaches_the_terminal(desk, results):
+    document = records.record(**ONE, partial="\x1b[31mred")
+    document["comparisons"][0]["arms"]["bpf"]["nodes"]["master"] = "bpf \x1b]0;title\x07"
+    path = desk.keep(document)
+    for words in (("show", path), ("list", path), ("compare", path, path), ("gate", path, path)):
+        code, out, _ = results(*words)
+        assert code == 0
+        assert "\x1b" not in out
+        assert "\N{REPLACEMENT CHARACTER}[31mred" in out
 
 
 def test_show_for_machines_is_the_record(put, results):

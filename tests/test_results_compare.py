@@ -91,8 +91,22 @@ def test_compare_of_conformance_alone(put, results):
 
 
 def test_compare_of_what_has_nothing_in_common(put, results):
-    old, new = put("a", conformance=[]), put("b", measures=("connections-tcp",), conformance=[])
+    alone = {"conformance": [], "growth": []}
+    old, new = put("a", **alone), put("b", measures=("connections-tcp",), **alone)
     assert "nothing in common" in refused(results("compare", old, new), RecordError)
+
+
+def test_compare_says_what_one_of_both_lacks(put, results):
+    old, new = put("a"), put("b", seed=2, measures=("connections-tcp",), growth=[])
+    code, out, _ = results("compare", old, new)
+    assert code == 0
+    for text in ("A: connections-tcp one_node ipv4: not measured",
+                 "B: round-trip-udp-1 one_node ipv4: not measured",
+                 "B: round-trip-udp-1 one_node ipv4 over pods: bpf not fitted"):  # fmt: skip
+        assert f"missing from {text}" in out.splitlines()
+    absent = json.loads(results("compare", old, new, "--json")[1])["missing"]
+    assert absent["old"] == ["connections-tcp one_node ipv4: not measured"]
+    assert len(absent["new"]) == 5
 
 
 UNLIKE = {
@@ -270,7 +284,7 @@ def test_gate_fails_on_what_is_missing(put, results):
     [
         (lambda entry: entry["arms"].pop("bpf-redirect"), "arm bpf-redirect not measured"),
         (lambda entry: entry.update(partial="zero samples"), "measured in part (zero samples)"),
-        (lambda entry: entry.update(described="UDP 64 B"), "measured as UDP 64 B, and UDP 1 B"),
+        (lambda entry: entry.update(described="UDP 64 B"), "measured as UDP 64 B, UDP 1 B in"),
     ],
 )
 def test_gate_fails_on_what_was_measured_otherwise(put, results, tmp_path, change, words):
@@ -282,6 +296,25 @@ def test_gate_fails_on_what_was_measured_otherwise(put, results, tmp_path, chang
     code, out, _ = results("gate", put("a", seed=1), tmp_path / "x.json")
     assert code == REGRESSED
     assert words in out
+
+
+@pytest.mark.parametrize("label", ["bpf again", "limit"])
+def test_gate_does_not_miss_the_noise_s_arm_nor_the_limit(put, results, desk, label):
+    document = records.record(**ONE, seed=2)
+    entry = document["comparisons"][0]
+    del entry["arms"][label]
+    entry["verdicts"] = [each for each in entry["verdicts"] if each["arm"] != label]
+    assert results("gate", put("a", seed=1), desk.keep(document))[0] == 0
+
+
+def test_gate_does_not_miss_what_the_base_did_not_get_either(put, results, desk):
+    base = records.record(**{**ONE, "measures": ("round-trip-udp-1", "connections-tcp")})
+    empty = base["comparisons"][1]
+    empty |= {"arms": {}, "verdicts": [], "baseline": "", "partial": "the link went down"}
+    both = put("b", seed=2, measures=("round-trip-udp-1", "connections-tcp"))
+    for new in (both, put("c", seed=2)):
+        code, out, _ = results("gate", desk.keep(base), new)
+        assert code == 0, out
 
 
 def _with(test, **changes):
@@ -318,6 +351,17 @@ def test_gate_fails_on_a_cost_that_begins_to_grow(put, results):
     code, out, _ = results("gate", put("a"), put("b", growth=[grown, pods]))
     assert code == REGRESSED
     assert "growth: round-trip-udp-1 one_node ipv4 bpf: constant before, now +0.01 for each" in out
+    alone = {"measures": (), "conformance": []}
+    base, new = (
+        put("c", **alone, growth=[records.growth("services"), pods]),
+        put("d", **alone, growth=[grown, pods]),
+    )
+    code, out, _ = results("gate", base, new)
+    assert code == REGRESSED
+    assert "gate failed, 0 figures and 0 assertions compared, and how 4 curves grow" in out
+    code, out, _ = results("compare", base, new)
+    assert code == 0
+    assert "  round-trip-udp-1 one_node ipv4 bpf: constant before, now +0.01 for each" in out
     grown["fits"]["bpf"]["slope"] = -0.01
     assert results("gate", put("a"), put("b", growth=[grown, pods]))[0] == 0
 

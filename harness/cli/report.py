@@ -14,7 +14,7 @@ from pathlib import Path
 
 from harness.cli.command import Command
 from harness.errors import RecordError, UnknownNameError
-from harness.record import find, read_all
+from harness.record import files, read_all
 from harness.report import FORMATS, Report, Run, clean, digest
 from testbeds.catalogue import CATALOGUE
 
@@ -47,12 +47,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     kind = _format(arguments.format, arguments.output)
-    files = _files(arguments.results)
+    found = _files(arguments.results)
     if arguments.output != _STDOUT:
-        _check_target(Path(arguments.output), files, force=arguments.force)
+        _check_target(Path(arguments.output), found, force=arguments.force)
     elif kind == "html" and sys.stdout.isatty():
         raise RecordError("a page is not for a terminal", "name a file: -o report.html")
-    report = _report(files)
+    report = _report(found)
     text = FORMATS[kind](report)
     if arguments.output == _STDOUT:
         sys.stdout.write(text)
@@ -77,15 +77,12 @@ def _files(names: list[str]) -> list[Path]:
     """Record files, each once; a directory stands for those in it."""
     found: dict[Path, None] = {}
     for path in map(Path, names):
-        inside = find(path) if path.is_dir() else [path]
-        if not inside:
-            raise RecordError(f"{path} holds no records", "name a directory with run-*.json files")
-        found.update(dict.fromkeys(inside))
+        found.update(dict.fromkeys(files(path)))
     return list(found)
 
 
-def _report(files: list[Path]) -> Report:
-    """All that can be read of the files; what cannot is named in the report.
+def _report(named: list[Path]) -> Report:
+    """All that can be read of the files named; what cannot is named in the report.
 
     A record is digested before the next is read: their samples together may be gigabytes.
 
@@ -94,19 +91,19 @@ def _report(files: list[Path]) -> Report:
     """
     runs: dict[str, Run] = {}
     unread: list[str] = []
-    for file in files:
+    for file in named:
         try:
             for record in read_all([file]):
                 run = digest(record)
                 if runs.setdefault(run.id, run) != run:
                     raise RecordError(f"{file} is not what another file says of the run {run.id}")
         except RecordError as error:
-            if len(files) == 1:
+            if len(named) == 1:
                 raise
             unread.append(clean(str(error)))
     if not runs:
         raise RecordError(
-            f"none of {len(files)} files can be read, such as {unread[0]}", "name other files"
+            f"none of {len(named)} files can be read, such as {unread[0]}", "name other files"
         )
     return Report(
         runs=tuple(sorted(runs.values(), key=lambda run: (run.started, run.id))),
@@ -116,13 +113,13 @@ def _report(files: list[Path]) -> Report:
     )
 
 
-def _check_target(target: Path, files: list[Path], *, force: bool) -> None:
+def _check_target(target: Path, records: list[Path], *, force: bool) -> None:
     """Refuse to replace what is no report, and never replace a record that is being read.
 
     Raises:
         RecordError: The file is something else.
     """
-    if any(_same(target, file) for file in files):
+    if any(_same(target, file) for file in records):
         raise RecordError(f"{target} is one of the records", "name another file with -o")
     try:
         if target.is_dir():

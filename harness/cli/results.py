@@ -18,8 +18,9 @@ from harness.errors import REGRESSED, HarnessError, RecordError, UnknownNameErro
 from harness.record import Document
 from harness.record.behaviour import behaviours, common_tests
 from harness.record.change import LEAST, Change, changes
-from harness.record.gate import judge
+from harness.record.gate import fitted_in_both, grows, judge, missing
 from harness.record.likeness import KINDS, Difference, require_alike
+from harness.report import clean
 
 DEFAULT = Path("results")
 
@@ -30,7 +31,9 @@ def open_record(text: str) -> Document:
     Raises:
         RecordError: It names none, or several.
     """
-    if Path(text).exists() or "#" not in text:
+    with record.readable(Path(text)):
+        whole = Path(text).exists() or "#" not in text
+    if whole:
         return record.read(Path(text))
     place, _, identity = text.rpartition("#")
     found = [each for each in record.read_all([Path(place)]) if identity in each["id"]]
@@ -44,7 +47,8 @@ def open_record(text: str) -> Document:
 
 def _list(arguments: argparse.Namespace) -> int:
     place = arguments.place
-    files = [place] if place.is_file() else record.find(place)
+    with record.readable(place):
+        files = [place] if place.is_file() else record.find(place)
     rows: list[Document] = []
     problems: list[HarnessError] = []
     for path in files:
@@ -56,7 +60,7 @@ def _list(arguments: argparse.Namespace) -> int:
         print(json.dumps(rows, indent=2))
     elif rows:
         titles = ("id", "started", "kernel", "what", "verdicts", "partial")
-        print(aligned([titles, *([str(row[title]) for title in titles] for row in rows)]))
+        print(aligned([titles, *([clean(str(row[title])) for title in titles] for row in rows)]))
     else:
         print(f"no records in {place}")
     for problem in problems:  # the others are shown all the same
@@ -82,7 +86,7 @@ def _show(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(found, indent=2))
     else:
-        print("\n".join(show_lines(found)))
+        print("\n".join(show_lines(clean(found))))  # no escape sequence for the terminal
     return 0
 
 
@@ -115,7 +119,7 @@ def _mark(unlike: Iterable[Difference]) -> str:
 
 def _say(lines: Iterable[str], unlike: list[Difference]) -> None:
     for line in lines:
-        print(f"{_mark(unlike)}{line}".rstrip())
+        print(f"{_mark(unlike)}{clean(line)}".rstrip())
 
 
 def _heads(old: Document, new: Document, unlike: list[Difference]) -> list[str]:
@@ -136,7 +140,8 @@ def _change_json(change: Change) -> Document:
 def _compare(arguments: argparse.Namespace) -> int:
     old, new, unlike = _pair(arguments)
     found, otherwise = changes(old, new, _least(arguments)), list(behaviours(old, new))
-    if not found and not common_tests(old, new):
+    fitted, absent = fitted_in_both(old, new), (list(missing(new, old)), list(missing(old, new)))
+    if not (found or fitted or common_tests(old, new)):
         raise RecordError("the records have nothing in common", "see `hostroute results show`")
     if arguments.json:
         print(json.dumps({
@@ -144,6 +149,8 @@ def _compare(arguments: argparse.Namespace) -> int:
             "unlike": [asdict(each) for each in unlike],
             "changes": [_change_json(each) for each in found],
             "behaviour": [asdict(each) for each in otherwise],
+            "growth": list(grows(old, new)), "fitted": fitted,
+            "missing": dict(zip(("old", "new"), absent, strict=True)),
         }, indent=2))  # fmt: skip
         return 0
     lines = _heads(old, new, unlike)
@@ -154,7 +161,15 @@ def _compare(arguments: argparse.Namespace) -> int:
             lines += ["", title]
         lines.append(f"  {change_line(change)}")
     tests = f"{len(otherwise)} differences of behaviour in {common_tests(old, new)} tests of both"
-    _say([*lines, "", tests, *(f"  {each}" for each in otherwise)], unlike)
+    lines += ["", tests, *(f"  {each}" for each in otherwise)]
+    if fitted:
+        lines += [
+            f"growth of {shown(fitted, 'arms')} in both",
+            *(f"  {x}" for x in grows(old, new)),
+        ]
+    for name, texts in zip("AB", absent, strict=True):
+        lines += [f"missing from {name}: {text}" for text in texts]
+    _say(lines, unlike)
     return 0
 
 
@@ -170,7 +185,8 @@ def _gate(arguments: argparse.Namespace) -> int:
             "base": base["id"], "new": new["id"], "passed": found.passed,
             "across": sorted({each.kind for each in unlike}), **listed,
             **{name: getattr(found, name)
-               for name in ("conformance", "growth", "missing", "untold", "compared", "asserted")},
+               for name in ("conformance", "growth", "missing", "untold", "compared", "asserted",
+                            "fitted")},
         }, indent=2))  # fmt: skip
         return 0 if found.passed else REGRESSED
     lines = _heads(base, new, unlike)
@@ -179,7 +195,9 @@ def _gate(arguments: argparse.Namespace) -> int:
     for name in ("conformance", "growth", "missing", "untold"):
         lines += [f"{name}: {text}" for text in getattr(found, name)]
     words = "passed: nothing worse" if found.passed else "failed"
-    lines.append(f"gate {words}, {found.compared} figures and {found.asserted} assertions compared")
+    told = f"{found.compared} figures and {found.asserted} assertions compared"
+    growth = f", and how {shown(found.fitted, 'curves')} grow" if found.fitted else ""
+    lines.append(f"gate {words}, {told}{growth}")
     _say(lines, unlike)
     return 0 if found.passed else REGRESSED
 

@@ -24,6 +24,7 @@ class Judgement:
         untold: What cannot be judged by this base, a line each: too few builds, or zeros.
         compared: How many figures were compared.
         asserted: How many assertions that passed in the base were looked up.
+        fitted: How many arms' growth is known in both.
     """
 
     regressions: list[Change]
@@ -34,6 +35,7 @@ class Judgement:
     untold: list[str]
     compared: int
     asserted: int
+    fitted: int
 
     @property
     def passed(self) -> bool:
@@ -43,7 +45,7 @@ class Judgement:
     @property
     def empty(self) -> bool:
         """Whether the base held nothing to judge by."""
-        return not (self.compared or self.asserted or self.missing)
+        return not (self.compared or self.asserted or self.fitted or self.missing)
 
 
 def judge(base: Document, new: Document, absolute: bool = False, least: float = LEAST) -> Judgement:
@@ -73,11 +75,12 @@ def judge(base: Document, new: Document, absolute: bool = False, least: float = 
         [change for change in judged if change.verdict == SLOWER],
         [change for change in judged if change.verdict == FASTER],
         list(_no_longer_passed(passed, parts.assertions(new))),
-        list(_grows(base, new)),
-        [*_missing(base, new), *(line for new_is_short, line in short if new_is_short)],
+        list(grows(base, new)),
+        [*missing(base, new), *(line for new_is_short, line in short if new_is_short)],
         [line for new_is_short, line in short if not new_is_short],
         sum(each.telling for each in judged),
         len(passed),
+        fitted_in_both(base, new),
     )
 
 
@@ -128,7 +131,12 @@ def _no_longer_passed(
             yield f"{key}: passed before, {'skipped' if found else 'not run'} now"
 
 
-def _grows(base: Document, new: Document) -> Iterator[str]:
+def fitted_in_both(base: Document, new: Document) -> int:
+    """Of how many arms both records know how a cost of theirs grows."""
+    return len(parts.fits(base).keys() & parts.fits(new).keys())
+
+
+def grows(base: Document, new: Document) -> Iterator[str]:
     """Arms whose cost was constant and is not any more, in whichever direction is worse."""
     fits = parts.fits(new)
     better = {entry["measure"]: entry["better"] for entry in new["growth"]}
@@ -144,19 +152,26 @@ def _grows(base: Document, new: Document) -> Iterator[str]:
             )
 
 
-def _missing(base: Document, new: Document) -> Iterator[str]:
+def missing(base: Document, new: Document) -> Iterator[str]:
+    """What the base has and the new record lacks or has otherwise, a line each.
+
+    What the base itself got no value of is not missed, nor is the limit, nor the arm that was
+    measured twice: which one that is follows from the arms that were chosen.
+    """
     others = parts.comparisons(new)
     for key, entry in parts.comparisons(base).items():
+        if not any(build for arm in entry["arms"].values() for build in arm["values"]):
+            continue
         name, other = f"{key.measure} {key.testbed} {key.family}", others.get(key)
         if other is None:
             yield f"{name}: not measured"
         elif other["described"] != entry["described"]:
-            yield f"{name}: measured as {other['described']}, and {entry['described']} before"
+            yield f"{name}: measured as {other['described']}, {entry['described']} in the other"
         elif other["partial"] and not entry["partial"]:
             yield f"{name}: measured in part ({other['partial']})"
         else:
-            for label in entry["arms"]:
-                if label not in other["arms"]:
+            for label, arm in entry["arms"].items():
+                if label not in other["arms"] and label != _LIMIT and not arm["again"]:
                     yield f"{name}: arm {label} not measured"
     for fit in parts.fits(base).keys() - parts.fits(new).keys():
         yield f"{fit.measure} {fit.testbed} {fit.family} over {fit.over}: {fit.arm} not fitted"

@@ -5,14 +5,30 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from harness.errors import RecordError
 from harness.record.schema import COLLECTION, FORMAT, VERSION, Document, flaw
 
+_MANY_DIGITS = 300  # below that, no integer is beyond a float's range
 _OLD_FORMAT = "hostroute-bench"  # version 1 was called so
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn what the system has against a path into one line: no permission, too long a name.
+
+    Raises:
+        RecordError: It cannot be read.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise _unreadable(path, error) from None
 
 
 def find(directory: Path) -> list[Path]:
@@ -21,13 +37,25 @@ def find(directory: Path) -> list[Path]:
     Raises:
         RecordError: It is no directory, or cannot be read.
     """
-    try:
+    with readable(directory):
         if not directory.is_dir():
             raise RecordError(f"{directory} is no directory", "name one that holds records")
+        os.scandir(directory).close()  # rglob takes one that it may not read for an empty one
         found = [path for path in directory.rglob("run-*.json") if path.is_file()]
-    except OSError as error:
-        raise _unreadable(directory, error) from None
     return sorted(found, key=lambda path: (path.name, path))
+
+
+def files(path: Path) -> list[Path]:
+    """The record files that a path stands for: itself, or those below a directory.
+
+    Raises:
+        RecordError: It cannot be read, or holds none.
+    """
+    with readable(path):
+        found = find(path) if path.is_dir() else [path]
+    if not found:
+        raise RecordError(f"{path} holds no records", "name a directory with run-*.json files")
+    return found
 
 
 def read(path: Path) -> Document:
@@ -51,10 +79,7 @@ def read_all(paths: Iterable[Path]) -> list[Document]:
     """
     found: dict[str, Document] = {}
     for path in paths:
-        files = find(path) if path.is_dir() else [path]
-        if not files:
-            raise RecordError(f"{path} holds no records", "name a directory with run-*.json files")
-        for file in files:
+        for file in files(path):
             for record in _records(file):
                 if found.setdefault(record["id"], record) != record:
                     raise RecordError(
@@ -93,14 +118,14 @@ def _check_version(path: Path, document: Document) -> None:
 
 
 def _load(path: Path) -> object:
-    try:
+    with readable(path):
         if not stat.S_ISREG(path.stat().st_mode):  # opening a FIFO would wait for ever
             raise RecordError(f"{path} is not a file", "name a record file")
         text = path.read_bytes()
-    except OSError as error:
-        raise _unreadable(path, error) from None
     try:
-        return json.loads(text.decode(), parse_constant=_refuse_constant, parse_float=_finite)
+        return json.loads(
+            text.decode(), parse_constant=_refuse_constant, parse_float=_finite, parse_int=_whole
+        )
     except json.JSONDecodeError as error:
         why = f"{error.msg} at byte {error.pos} of {len(text)}"
     except UnicodeDecodeError as error:
@@ -114,6 +139,14 @@ def _finite(digits: str) -> float:
     value = float(digits)
     if math.isinf(value):
         raise ValueError(f"{digits[:40]} is beyond the range of numbers")
+    return value
+
+
+def _whole(digits: str) -> int:
+    """An integer that is within a float's range too: there are ratios to be made."""
+    value = int(digits)
+    if len(digits) >= _MANY_DIGITS:
+        _finite(digits)
     return value
 
 
