@@ -7,10 +7,13 @@ import os
 import socket
 import struct
 import time
+from types import SimpleNamespace
 
 import pytest
 
+from harness.bench.measures.connection_rate import ConnectionRate
 from harness.errors import TrafficError
+from harness.topology import Family
 from harness.traffic import bulk, sockets
 from harness.traffic.bulk import BulkFlow, loaded
 from harness.traffic.connections import Connections
@@ -269,3 +272,26 @@ def test_a_kernel_that_counts_nothing_is_an_error(monkeypatch):
     monkeypatch.setattr("harness.traffic.worker_jobs.cpu_time._NR_PERF_EVENT_OPEN", {})
     with pytest.raises(JobError, match="the kernel counts no CPU time for us"):
         CpuClock()
+
+
+def test_a_connection_of_seconds_is_a_rate_too(monkeypatch):
+    class Slow:
+        def __init__(self, *_):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def burst(self, _count):
+            return [3_100_000_000]
+
+    end = SimpleNamespace(ns=None)
+    built = SimpleNamespace(
+        client=end, server=end, addresses=lambda _: ("", ""), network=SimpleNamespace(nodes=[])
+    )
+    monkeypatch.setattr("harness.bench.measures.connection_rate.Connections", Slow)
+    with ConnectionRate().opened(built, Family.ipv4) as turn:
+        assert turn() == [pytest.approx(1 / 3.1, abs=0.001)]
