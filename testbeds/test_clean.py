@@ -259,8 +259,9 @@ def test_what_a_killed_run_leaves_would_be_noticed(stopped):
     try:
         run.kill()
         left = run.remains()
-        assert [command for command in left.values() if command.startswith("tcpdump")]
-        assert namespaces_of(next(iter(left))) & run.namespaces
+        unbound = [pid for pid, command in left.items() if command.startswith("tcpdump")]
+        assert unbound
+        assert namespaces_of(unbound[0]) & run.namespaces
         assert all(program_exists(identity) for identity in run.programs)
     finally:
         for pid in marked(run.mark):

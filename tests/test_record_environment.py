@@ -23,7 +23,9 @@ def checkout(tmp_path):
 
     git("init", "-q")
     (tmp_path / "file").write_text("1")
-    (tmp_path / ".gitignore").write_text("/results/\n")
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "README").write_text("is in the checkout, and not in a guest's")
+    (tmp_path / ".gitignore").write_text("/results/*.json\n")
     git("add", ".")
     git("commit", "-qm", "first")
     return tmp_path, git
@@ -31,8 +33,8 @@ def checkout(tmp_path):
 
 def test_a_clean_checkout_is_its_commit(checkout):
     path, git = checkout
-    (path / "results").mkdir()
-    (path / "results" / "run.json").write_text("ignored files are no change")
+    (path / "results" / "run.json").write_text("what runs leave is no change")
+    (path / "results" / "README").unlink()
     assert git_state(path) == {"commit": git("rev-parse", "HEAD"), "dirty": False}
 
 

@@ -75,7 +75,8 @@ def git_state(directory: Path) -> dict[str, object]:
     git = ["git", "--no-optional-locks", "-c", "safe.directory=*", "-C", str(directory)]
     try:
         commit = run([*git, "rev-parse", "HEAD"]).strip()
-        changes = run([*git, "status", "--porcelain"])
+        # What runs leave is no change; and in a guest, results/ is another directory.
+        changes = run([*git, "status", "--porcelain", "--", ":/", ":(exclude)results"])
     except (HarnessError, OSError):  # no git, no checkout, no commit yet
         return {"commit": None, "dirty": None}
     return {"commit": commit, "dirty": bool(changes)}
