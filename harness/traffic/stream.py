@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from harness.errors import TrafficError
 from harness.netns import NetNS
 from harness.topology import Family
+from harness.traffic.fence import pinned
 from harness.traffic.flow import Flow, next_identity
 
 _CHUNK = 1 << 18
@@ -46,7 +47,10 @@ def stream(
     size: int,
     deadline: float = 20.0,
 ) -> Transfer:
-    """Send `size` bytes over one TCP connection, both ends in this thread.
+    """Send `size` bytes over one TCP connection, both ends in this thread, on one CPU.
+
+    veth delivers through a backlog for each CPU: a thread that is moved to another between two
+    segments lets the second overtake the first, on any datapath.
 
     Raises:
         TrafficError: The connection did not come about, or stalled past `deadline` seconds.
@@ -55,6 +59,7 @@ def stream(
     end = time.monotonic() + deadline
     content = random.Random(flow.client_port).randbytes(_CHUNK)
     with (
+        pinned(),
         server_ns.socket(family.af, socket.SOCK_STREAM) as listener,
         client_ns.socket(family.af, socket.SOCK_STREAM) as writer,
     ):
