@@ -248,6 +248,14 @@ def test_kvm_keeps_what_the_kernel_does_by_itself(composed, tmp_path):
 def test_a_counting_machine(composed, tmp_path):
     argv = prepared(tmp_path, Job(["true"], tmp_path), Machine(SLOW, counting=True)).argv
     assert argv[argv.index("-icount") + 1] == "shift=0,sleep=off"
+    assert "-cpu" not in argv  # it counts what a processor that people have executes
+
+
+def test_emulation_is_saved_what_it_does_slowly(composed, tmp_path):
+    argv = prepared(tmp_path, Job(["true"], tmp_path)).argv
+    assert "-erms" in argv[argv.index("-cpu") + 1].split(",")
+    fast = prepared(tmp_path / "kvm", Job(["true"], tmp_path), Machine(Accelerator("kvm", "a test")))
+    assert "-cpu" not in fast.argv
 
 
 def inside(tmp_path):
