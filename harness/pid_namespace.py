@@ -4,7 +4,7 @@
 When the first process of a PID namespace ends, the kernel kills all others (pid_namespaces(7)).
 Here that is a `cat` on a pipe nobody writes to; `setpriv --pdeathsig` binds it to this thread, and
 the pipe's end to this process. So a child needs no wrapper of its own: two programs fewer to
-execute for each tcpdump, 2 ms of its 5, and under emulation more than half of a test.
+execute for each tcpdump, 2 ms of its 5.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import os
 import signal
 import threading
 import weakref
+from collections.abc import Callable
 from types import TracebackType
 
 _CLONE_NEWPID = 0x20000000
@@ -131,8 +132,11 @@ def first_process() -> int | None:
     return key[1].first if key else None
 
 
-def of_this_thread(setpriv: str) -> PidNamespace:
+def of_this_thread(find_setpriv: Callable[[], str]) -> PidNamespace:
     """The calling thread's, made at its first call.
+
+    Args:
+        find_setpriv: Gives the program's path, when it is needed.
 
     Raises:
         RefusedError: It takes SYS_ADMIN.
@@ -140,5 +144,5 @@ def of_this_thread(setpriv: str) -> PidNamespace:
     key: tuple[int, PidNamespace] | None = getattr(_of_thread, "namespace", None)
     # After a fork the copy is the parent's, whose end this process need not share.
     if key is None or key[0] != os.getpid() or not key[1].alive:
-        _of_thread.namespace = key = (os.getpid(), PidNamespace(setpriv))
+        _of_thread.namespace = key = (os.getpid(), PidNamespace(find_setpriv()))
     return key[1]

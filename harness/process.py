@@ -51,6 +51,10 @@ def find_tool(name: str) -> str:
     return path
 
 
+def _find_setpriv() -> str:
+    return find_tool("setpriv")
+
+
 def spawn(argv: list[str], **popen: Any) -> subprocess.Popen[bytes]:
     """Start a child in the caller's network namespace; it is killed when the caller's thread ends.
 
@@ -59,7 +63,7 @@ def spawn(argv: list[str], **popen: Any) -> subprocess.Popen[bytes]:
         **popen: Passed to `subprocess.Popen`.
     """
     bound = [*_BOUND_BY, str(os.getpid()), find_tool(argv[0]), *argv[1:]]
-    bound[0] = find_tool(bound[0])
+    bound[0] = _find_setpriv()
     popen.setdefault("stdin", subprocess.DEVNULL)
     return subprocess.Popen(bound, **popen)
 
@@ -70,7 +74,7 @@ def prepare_tools() -> None:
     Its first process would keep that one alive for as long as the thread lives.
     """
     with suppress(pid_namespace.RefusedError, MissingToolError):
-        pid_namespace.of_this_thread(find_tool("setpriv"))
+        pid_namespace.of_this_thread(_find_setpriv)
 
 
 def spawn_tool(argv: list[str], **popen: Any) -> subprocess.Popen[bytes]:
@@ -81,7 +85,7 @@ def spawn_tool(argv: list[str], **popen: Any) -> subprocess.Popen[bytes]:
         **popen: Passed to `subprocess.Popen`.
     """
     try:
-        namespace = pid_namespace.of_this_thread(find_tool("setpriv"))
+        namespace = pid_namespace.of_this_thread(_find_setpriv)
     except pid_namespace.RefusedError:  # without SYS_ADMIN
         return spawn(argv, **popen)
     popen.setdefault("stdin", subprocess.DEVNULL)

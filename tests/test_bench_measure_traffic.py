@@ -288,10 +288,7 @@ def test_a_connection_of_seconds_is_a_rate_too(monkeypatch):
         def burst(self, _count):
             return [3_100_000_000]
 
-    end = SimpleNamespace(ns=None)
-    built = SimpleNamespace(
-        client=end, server=end, addresses=lambda _: ("", ""), network=SimpleNamespace(nodes=[])
-    )
+    built = SimpleNamespace(ends=lambda _: (), network=SimpleNamespace(nodes=[]))
     monkeypatch.setattr("harness.bench.measures.connection_rate.Connections", Slow)
     with ConnectionRate().opened(built, Family.ipv4) as turn:
         assert turn() == [pytest.approx(1 / 3.1, abs=0.001)]

@@ -254,7 +254,9 @@ def test_a_counting_machine(composed, tmp_path):
 def test_emulation_is_saved_what_it_does_slowly(composed, tmp_path):
     argv = prepared(tmp_path, Job(["true"], tmp_path)).argv
     assert "-erms" in argv[argv.index("-cpu") + 1].split(",")
-    fast = prepared(tmp_path / "kvm", Job(["true"], tmp_path), Machine(Accelerator("kvm", "a test")))
+    fast = prepared(
+        tmp_path / "kvm", Job(["true"], tmp_path), Machine(Accelerator("kvm", "a test"))
+    )
     assert "-cpu" not in fast.argv
 
 

@@ -13,6 +13,7 @@ import pytest
 from harness.errors import KernelSourceError, MissingToolError
 from harness.kernels import mirror as module
 from harness.kernels.catalogue import catalogue
+from harness.kernels.lock import locked
 from harness.kernels.mirror import Mirror, mirrors, parse_records, sources
 
 TARGETS = """\
@@ -258,9 +259,9 @@ def test_what_the_next_try_may_mend(said, lines):
 def test_two_processes_take_turns_at_the_lists(offline, tmp_path):
     private, other = Mirror(tmp_path / "apt"), Mirror(tmp_path / "apt")
     (tmp_path / "apt").mkdir()
-    with private._locked():
+    with locked(private.directory):
         assert not other.remove()
-        with pytest.raises(BlockingIOError), other._locked(fcntl.LOCK_EX | fcntl.LOCK_NB):
+        with pytest.raises(BlockingIOError), locked(other.directory, fcntl.LOCK_EX | fcntl.LOCK_NB):
             pass
     assert other.remove()
     assert not (tmp_path / "apt").exists()

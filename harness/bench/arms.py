@@ -12,6 +12,7 @@ from harness.bench.environment import network_facts
 from harness.datapath import Datapath, NodeDatapath, NodeSettings
 from harness.datapath.bpf import InstalledBpf
 from harness.errors import KernelError
+from harness.netns import NetNS
 from harness.topology import Family, Host, Network, Topology
 
 #: Label of the arm without a datapath.
@@ -127,6 +128,10 @@ class BuiltArm:
     def addresses(self, family: Family) -> tuple[str, str]:
         """The client's and the server's address."""
         return self.client.addresses[family], self.server.addresses[family]
+
+    def ends(self, family: Family) -> tuple[NetNS, NetNS, Family, tuple[str, str]]:
+        """What traffic between client and server is told first: where, and from whom to whom."""
+        return self.client.ns, self.server.ns, family, self.addresses(family)
 
     def describe(self) -> dict[str, str]:
         """Node → the datapath's whole name: rules with their digests, or program tags."""

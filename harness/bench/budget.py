@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -46,3 +47,27 @@ class Budget:
             yield seconds
         finally:
             self.left -= min(time.monotonic() - began, seconds)
+
+
+class Timed:
+    """What may take so long and no longer, from the moment its clock was started.
+
+    Attributes:
+        seconds: How long it may take; None: as long as it needs.
+    """
+
+    def __init__(self) -> None:
+        self._start(None)
+
+    def _start(self, seconds: float | None) -> None:
+        self.seconds = seconds
+        self._began = time.monotonic()
+
+    @property
+    def spent(self) -> float:
+        """Seconds since its clock was started."""
+        return time.monotonic() - self._began
+
+    @property
+    def _left(self) -> float:
+        return math.inf if self.seconds is None else self.seconds - self.spent

@@ -8,7 +8,6 @@ A measure whose verdicts are settled drops out; one that fails drops out too, an
 
 from __future__ import annotations
 
-import math
 import random
 import time
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ from contextlib import ExitStack, suppress
 from typing import Protocol
 
 from harness.bench.arms import AGAIN, LIMIT, Arm, BuiltArm, limit
-from harness.bench.budget import in_seconds
+from harness.bench.budget import Timed, in_seconds
 from harness.bench.comparison import Comparison
 from harness.bench.course import Course
 from harness.bench.series import ArmSeries, Task
@@ -42,7 +41,7 @@ class Watcher(Protocol):
         ...
 
 
-class Campaign:
+class Campaign(Timed):
     """The comparisons of one testbed.
 
     Attributes:
@@ -87,7 +86,6 @@ class Campaign:
         self.tasks = len(tasks)
         self.comparisons: list[Comparison] = []
         self.blocks = 0
-        self.seconds: float | None = None
         self._seed = f"{seed} {testbed}"
         self._watcher = watcher
         self._courses = [
@@ -97,16 +95,6 @@ class Campaign:
         self._names: dict[str, dict[str, str]] = {}
         self._hosts: dict[str, dict[str, object]] = {}
         self._building = 0.0
-        self._began = time.monotonic()
-
-    @property
-    def spent(self) -> float:
-        """Seconds since `run` began."""
-        return time.monotonic() - self._began
-
-    @property
-    def _left(self) -> float:
-        return math.inf if self.seconds is None else self.seconds - self.spent
 
     @property
     def _open(self) -> list[Course]:
@@ -129,7 +117,7 @@ class Campaign:
         why = "another error ended the run"
         try:
             self._building = self._build_first()
-            self.seconds, self._began = seconds, time.monotonic()
+            self._start(seconds)
             while self._affordable():
                 self._block()
                 self.blocks += 1

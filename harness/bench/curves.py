@@ -7,16 +7,14 @@ order; one value for each build goes into the fit, whose evidence is thus the bu
 
 from __future__ import annotations
 
-import math
 import random
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from statistics import median
 from typing import Protocol
 
 from harness.bench.arms import Arm, BuiltArm
-from harness.bench.budget import in_seconds
+from harness.bench.budget import Timed, in_seconds
 from harness.bench.growth import FEWEST_BUILDS, Axis, Growth
 from harness.bench.rounds import take_turns
 from harness.bench.series import Task
@@ -37,7 +35,7 @@ class CurveWatcher(Protocol):
         ...
 
 
-class Curves:
+class Curves(Timed):
     """The curves of several measures over one axis.
 
     Attributes:
@@ -75,20 +73,9 @@ class Curves:
         self.points = list(points or axis.points)
         self.growths = [Growth(task, axis.over, testbed) for task in tasks]
         self.passes = 0
-        self.seconds: float | None = None
         self._arms = dict(arms)
         self._seed = f"{seed} {testbed} over {axis.over}"
         self._watcher = watcher
-        self._began = time.monotonic()
-
-    @property
-    def spent(self) -> float:
-        """Seconds since it began."""
-        return time.monotonic() - self._began
-
-    @property
-    def _left(self) -> float:
-        return math.inf if self.seconds is None else self.seconds - self.spent
 
     @property
     def _open(self) -> list[Growth]:
@@ -107,7 +94,7 @@ class Curves:
         Raises:
             HarnessError: An arm cannot be built.
         """
-        self.seconds, self._began = seconds, time.monotonic()
+        self._start(seconds)
         why: str | None = "another error ended the run"
         try:
             while self.passes < _PASSES and self._open and self._affordable():

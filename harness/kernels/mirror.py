@@ -10,17 +10,15 @@ What it fetches is signed by Debian's keys, whatever the machine's sources say.
 from __future__ import annotations
 
 import fcntl
-import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import CommandError, KernelSourceError, MissingToolError
 from harness.kernels.catalogue import catalogue
+from harness.kernels.lock import locked, unwritable
 from harness.kernels.tools import find_tool, run
 
 #: Lists older than this are fetched anew before a kernel is looked for, seconds.
@@ -98,13 +96,13 @@ class Mirror:
                 lists cannot be written.
         """
         try:
-            with self._locked():
+            with locked(self.directory):  # apt has a lock, but gives up at once
                 self._update(refresh)
                 names = self._apt("apt-cache", "pkgnames", "linux-").split()
                 chosen = sorted(name for name in names if re.fullmatch(pattern, name))
                 return parse_records(self._apt("apt-cache", "show", *chosen)) if chosen else []
         except OSError as error:
-            raise self._unwritable(error) from None
+            raise unwritable(self.directory, error) from None
 
     def download(self, packages: list[Package], directory: Path) -> list[Path]:
         """Fetch packages; apt compares them with the checksums of the signed lists.
@@ -114,7 +112,7 @@ class Mirror:
         """
         wanted = [f"{package.name}={package.version}" for package in packages]
         try:
-            with self._locked(fcntl.LOCK_SH):
+            with locked(self.directory, fcntl.LOCK_SH):
                 self._apt("env", "-C", str(directory), "apt-get", "download", "--quiet=2", *wanted)
         except CommandError as error:
             raise KernelSourceError(
@@ -146,32 +144,11 @@ class Mirror:
         if not self.directory.exists():
             return True
         try:
-            with self._locked(fcntl.LOCK_EX | fcntl.LOCK_NB):
+            with locked(self.directory, fcntl.LOCK_EX | fcntl.LOCK_NB):
                 shutil.rmtree(self.directory, ignore_errors=True)
         except BlockingIOError:
             return False
         return True
-
-    @contextmanager
-    def _locked(self, how: int = fcntl.LOCK_EX) -> Iterator[None]:
-        """Apt locks its lists itself, but gives up at once where another holds them."""
-        lock = self.directory.with_name(f".lock-{self.directory.name}")
-        try:
-            lock.parent.mkdir(parents=True, exist_ok=True)
-            fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise self._unwritable(error) from None
-        try:
-            fcntl.flock(fd, how)
-            yield
-        finally:
-            os.close(fd)
-
-    def _unwritable(self, error: OSError) -> KernelSourceError:
-        return KernelSourceError(
-            f"the cache {self.directory} cannot be written ({error.strerror})",
-            "set XDG_CACHE_HOME to a directory that can",
-        )
 
     def _update(self, refresh: bool) -> None:
         """Write the private root, and fetch its lists unless they are fresh."""

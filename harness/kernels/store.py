@@ -8,7 +8,6 @@ second finds it there; what a killed one left is removed by the next who holds t
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
 import json
@@ -23,6 +22,7 @@ from typing import Any
 
 from harness.errors import KernelSourceError
 from harness.kernels.kernel import Kernel, find_image, is_there
+from harness.kernels.lock import locked, unwritable
 
 _PARTIAL = ".partial-"
 _MANIFEST = "manifest.json"
@@ -127,7 +127,7 @@ class Store:
             KernelSourceError: The cache cannot be written, in the block either.
         """
         prefix = f"{_PARTIAL}{release}-"
-        with self._locked(release):
+        with locked(self.root / release):
             for leftover in self.root.glob(f"{prefix}*"):
                 shutil.rmtree(leftover, ignore_errors=True)
             if self.get(release) is not None:
@@ -138,7 +138,7 @@ class Store:
                 partial = Path(tempfile.mkdtemp(prefix=prefix, dir=self.root))
                 yield partial
             except OSError as error:
-                raise self._unwritable(error) from None
+                raise unwritable(self.root, error) from None
             finally:
                 if partial is not None:
                     shutil.rmtree(partial, ignore_errors=True)
@@ -164,13 +164,13 @@ class Store:
     @contextmanager
     def using(self, release: str) -> Iterator[None]:
         """While the block runs, `remove` leaves the kernel alone."""
-        with self._locked(release, fcntl.LOCK_SH):
+        with locked(self.root / release, fcntl.LOCK_SH):
             yield
 
     def remove(self, release: str) -> bool:
         """Remove a kernel; False: a guest runs it."""
         try:
-            with self._locked(release, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            with locked(self.root / release, fcntl.LOCK_EX | fcntl.LOCK_NB):
                 shutil.rmtree(self.root / release, ignore_errors=True)
         except BlockingIOError:
             return False
@@ -181,35 +181,13 @@ class Store:
         removed = []
         for path in self.root.glob(f"{_PARTIAL}*"):
             release = path.name.removeprefix(_PARTIAL).rpartition("-")[0]
-            with suppress(BlockingIOError), self._locked(release, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            with (
+                suppress(BlockingIOError),
+                locked(self.root / release, fcntl.LOCK_EX | fcntl.LOCK_NB),
+            ):
                 shutil.rmtree(path, ignore_errors=True)
                 removed.append(path.name)
         return removed
-
-    @contextmanager
-    def _locked(self, release: str, how: int = fcntl.LOCK_EX) -> Iterator[None]:
-        # The lock's file stays: if it were removed, two could hold the lock of one release.
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            fd = os.open(
-                self.root / f".lock-{release}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-            )
-        except OSError as error:
-            raise self._unwritable(error) from None
-        try:
-            fcntl.flock(fd, how)
-            yield
-        finally:
-            os.close(fd)
-
-    def _unwritable(self, error: OSError) -> KernelSourceError:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        return KernelSourceError(
-            f"the cache {self.root} cannot be written ({error.strerror})",
-            "make room with `hostroute kernels prune`, or set XDG_CACHE_HOME"
-            if full
-            else "set XDG_CACHE_HOME to a directory that can",
-        )
 
 
 def _sha256(path: Path) -> str:

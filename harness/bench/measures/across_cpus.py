@@ -6,11 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from statistics import median
 from typing import ClassVar
 
-from harness.bench.arms import Arm, BuiltArm
-from harness.bench.measures.turn import Sampler, Turn
+from harness.bench.arms import BuiltArm
+from harness.bench.measures.turn import Sampler, Turn, Usual
 from harness.bench.rounds import Plan
 from harness.bench.verdict import Better
 from harness.topology import Family
@@ -21,7 +20,7 @@ _WARM_FLOW = 50
 
 
 @dataclass(frozen=True)
-class RoundTripAcrossCpus:
+class RoundTripAcrossCpus(Usual):
     """From one pod to the other and back, between two processes that sleep until a packet comes.
 
     As applications see it. The wake-ups are the larger part, are the same for all arms, and come
@@ -44,22 +43,12 @@ class RoundTripAcrossCpus:
         """Protocol, payload and how it is done."""
         return f"UDP {self.size} B, client and server asleep on a CPU each, {self.trips} a turn"
 
-    def applies(self, arm: Arm) -> bool:
-        """To every arm."""
-        del arm
-        return True
-
     @contextmanager
     def opened(self, arm: BuiltArm, family: Family) -> Iterator[Sampler]:
         """Connect, and warm up; a turn is `trips` samples."""
-        ends = (arm.client.ns, arm.server.ns, family, arm.addresses(family))
-        with ProcessFlow(*ends, two_cpus(), self.size) as flow:
+        with ProcessFlow(*arm.ends(family), two_cpus(), self.size) as flow:
             flow.burst(_WARM_FLOW)
             yield lambda: Turn(flow.burst(self.trips).durations)
-
-    def value(self, samples: list[float]) -> float:
-        """The median: one preemption in a turn does not move it."""
-        return median(samples)
 
     def shown(self, value: float) -> str:
         """In microseconds."""

@@ -7,11 +7,10 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from statistics import median
 from typing import ClassVar
 
-from harness.bench.arms import Arm, BuiltArm
-from harness.bench.measures.turn import Sampler, Turn
+from harness.bench.arms import BuiltArm
+from harness.bench.measures.turn import Sampler, Turn, Usual
 from harness.bench.rounds import Plan
 from harness.bench.verdict import Better
 from harness.topology import Family
@@ -23,7 +22,7 @@ _ENTRIES = "/proc/sys/net/netfilter/nf_conntrack_count"
 
 
 @dataclass(frozen=True)
-class ConnectionRate:
+class ConnectionRate(Usual):
     """connect(), one byte each way, close(): both ends in one thread on one CPU, no wake-up.
 
     Every connection is a new flow: the legacy path goes through its rules and makes a conntrack
@@ -48,17 +47,11 @@ class ConnectionRate:
             f" {self.connections} a turn"
         )
 
-    def applies(self, arm: Arm) -> bool:
-        """To every arm."""
-        del arm
-        return True
-
     @contextmanager
     def opened(self, arm: BuiltArm, family: Family) -> Iterator[Sampler]:
         """Listen, and warm up; a turn is `connections` samples."""
         cpu = one_cpu()
-        ends = (arm.client.ns, arm.server.ns, family, arm.addresses(family))
-        with Connections(*ends) as connections:
+        with Connections(*arm.ends(family)) as connections:
 
             def turn() -> Turn:
                 with held(cpu):
@@ -70,10 +63,6 @@ class ConnectionRate:
             with held(cpu):
                 connections.burst(_WARM_FLOW)
             yield turn
-
-    def value(self, samples: list[float]) -> float:
-        """The median: one preemption in a turn does not move it."""
-        return median(samples)
 
     def shown(self, value: float) -> str:
         """In thousands a second."""

@@ -13,11 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from statistics import median
 from typing import ClassVar
 
-from harness.bench.arms import Arm, BuiltArm
-from harness.bench.measures.turn import Sampler, Turn
+from harness.bench.arms import BuiltArm
+from harness.bench.measures.turn import Sampler, Turn, Usual
 from harness.bench.rounds import Plan
 from harness.bench.verdict import Better
 from harness.topology import Family
@@ -30,7 +29,7 @@ _WARM_TRIPS = 50
 
 
 @dataclass(frozen=True)
-class CpuPerGib:
+class CpuPerGib(Usual):
     """CPU time of sender and receiver for a GiB of a TCP stream, each on a CPU of its own.
 
     Attributes:
@@ -52,16 +51,10 @@ class CpuPerGib:
             f" on a CPU each, {self.size >> 20} MiB a turn; system, softirq and user time of both"
         )
 
-    def applies(self, arm: Arm) -> bool:
-        """To every arm."""
-        del arm
-        return True
-
     @contextmanager
     def opened(self, arm: BuiltArm, family: Family) -> Iterator[Sampler]:
         """Connect, and warm up; a turn is one transfer, one sample."""
-        ends = (arm.client.ns, arm.server.ns, family, arm.addresses(family))
-        with BulkFlow(*ends, two_cpus(), self.window) as flow:
+        with BulkFlow(*arm.ends(family), two_cpus(), self.window) as flow:
             flow.move(_WARM_BYTES)
 
             def turn() -> Turn:
@@ -74,17 +67,13 @@ class CpuPerGib:
 
             yield turn
 
-    def value(self, samples: list[float]) -> float:
-        """A turn's only sample."""
-        return median(samples)
-
     def shown(self, value: float) -> str:
         """In milliseconds."""
         return f"{value * 1e3:.0f} ms/GiB"
 
 
 @dataclass(frozen=True)
-class CpuPerThousandTrips:
+class CpuPerThousandTrips(Usual):
     """CPU time of client and server for a thousand round trips, both on one CPU.
 
     They sleep and wake each other as on two. But to wake a CPU that is idle takes an interrupt,
@@ -109,17 +98,11 @@ class CpuPerThousandTrips:
             " system, softirq and user time of both"
         )
 
-    def applies(self, arm: Arm) -> bool:
-        """To every arm."""
-        del arm
-        return True
-
     @contextmanager
     def opened(self, arm: BuiltArm, family: Family) -> Iterator[Sampler]:
         """Connect, and warm up; a turn is `trips` round trips, one sample."""
         cpu = one_cpu()
-        ends = (arm.client.ns, arm.server.ns, family, arm.addresses(family))
-        with ProcessFlow(*ends, (cpu, cpu), self.size) as flow:
+        with ProcessFlow(*arm.ends(family), (cpu, cpu), self.size) as flow:
             flow.burst(_WARM_TRIPS)
 
             def turn() -> Turn:
@@ -128,10 +111,6 @@ class CpuPerThousandTrips:
                 return Turn([found.cpu / 1e9 / self.trips * 1000], extra)
 
             yield turn
-
-    def value(self, samples: list[float]) -> float:
-        """A turn's only sample."""
-        return median(samples)
 
     def shown(self, value: float) -> str:
         """In milliseconds."""

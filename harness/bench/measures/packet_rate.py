@@ -6,11 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from statistics import median
 from typing import ClassVar
 
-from harness.bench.arms import Arm, BuiltArm
-from harness.bench.measures.turn import Sampler, Turn
+from harness.bench.arms import BuiltArm
+from harness.bench.measures.turn import Sampler, Turn, Usual
 from harness.bench.rounds import Plan
 from harness.bench.verdict import Better
 from harness.topology import Family
@@ -22,7 +21,7 @@ _WARM_TURN = 2
 
 
 @dataclass(frozen=True)
-class PacketRate:
+class PacketRate(Usual):
     """Small datagrams, each a packet of its own, that one CPU brings from socket to socket.
 
     Not iperf3's UDP, which reads the clock, writes a header and makes a system call for every
@@ -49,17 +48,11 @@ class PacketRate:
             f" {self.batches * BATCH} packets a turn"
         )
 
-    def applies(self, arm: Arm) -> bool:
-        """To every arm."""
-        del arm
-        return True
-
     @contextmanager
     def opened(self, arm: BuiltArm, family: Family) -> Iterator[Sampler]:
         """Connect, and warm up; a turn is `batches` samples."""
         cpu = one_cpu()
-        ends = (arm.client.ns, arm.server.ns, family, arm.addresses(family))
-        with PacketFlow(*ends, self.size) as flow:
+        with PacketFlow(*arm.ends(family), self.size) as flow:
 
             def turn() -> Turn:
                 with held(cpu):
@@ -70,10 +63,6 @@ class PacketRate:
             with held(cpu):
                 flow.volley(_WARM_FLOW)
             yield turn
-
-    def value(self, samples: list[float]) -> float:
-        """The median: one preemption in a turn does not move it."""
-        return median(samples)
 
     def shown(self, value: float) -> str:
         """In thousands a second."""

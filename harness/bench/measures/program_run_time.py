@@ -6,12 +6,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from statistics import median
 from typing import ClassVar
 
 from harness.bench.arms import Arm, BuiltArm
 from harness.bench.measures.programs import installed_programs
-from harness.bench.measures.turn import Sampler, Turn
+from harness.bench.measures.turn import Sampler, Turn, Usual
 from harness.bench.rounds import Plan
 from harness.bench.verdict import Better
 from harness.bpf.run_time import RunTime, program_run_time, run_time_statistics
@@ -25,7 +24,7 @@ _WARM_FLOW = 300
 
 
 @dataclass(frozen=True)
-class ProgramRunTime:
+class ProgramRunTime(Usual):
     """run_time_ns over all programs, per packet of inline round trips. Only for arms with programs.
 
     The kernel reads its clock before and after every run, and what that takes is in the number: it
@@ -62,8 +61,7 @@ class ProgramRunTime:
         every CPU, which is no thing to do in each turn.
         """
         cpu = one_cpu()
-        ends = (arm.client.ns, arm.server.ns, family, arm.addresses(family))
-        with InlineFlow(*ends, "udp", self.size) as flow, run_time_statistics():
+        with InlineFlow(*arm.ends(family), "udp", self.size) as flow, run_time_statistics():
 
             def turn() -> Turn:
                 with held(cpu):
@@ -82,10 +80,6 @@ class ProgramRunTime:
             with held(cpu):
                 flow.burst(_WARM_FLOW)
             yield turn
-
-    def value(self, samples: list[float]) -> float:
-        """A turn's only sample."""
-        return median(samples)
 
     def shown(self, value: float) -> str:
         """In nanoseconds a packet."""

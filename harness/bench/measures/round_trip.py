@@ -6,11 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from statistics import median
 from typing import ClassVar
 
-from harness.bench.arms import Arm, BuiltArm
-from harness.bench.measures.turn import Sampler, Turn
+from harness.bench.arms import BuiltArm
+from harness.bench.measures.turn import Sampler, Turn, Usual
 from harness.bench.rounds import Plan
 from harness.bench.verdict import Better
 from harness.topology import Family
@@ -22,7 +21,7 @@ _WARM_TURN = 10  # the caches again, after the other arms' turns
 
 
 @dataclass(frozen=True)
-class RoundTrip:
+class RoundTrip(Usual):
     """From one pod to the other and back, on one pinned CPU, no wake-up in the number.
 
     What is timed: four system calls, the interpreter's loop around them, and the path twice. The
@@ -47,17 +46,11 @@ class RoundTrip:
         protocol = "TCP Reno, no delay," if self.protocol == "tcp" else "UDP"
         return f"{protocol} {self.size} B, inline on one CPU, {self.trips} a turn"
 
-    def applies(self, arm: Arm) -> bool:
-        """To every arm."""
-        del arm
-        return True
-
     @contextmanager
     def opened(self, arm: BuiltArm, family: Family) -> Iterator[Sampler]:
         """Connect, and warm up; a turn is `trips` samples."""
         cpu = one_cpu()
-        ends = (arm.client.ns, arm.server.ns, family, arm.addresses(family))
-        with InlineFlow(*ends, self.protocol, self.size) as flow:
+        with InlineFlow(*arm.ends(family), self.protocol, self.size) as flow:
 
             def turn() -> Turn:
                 with held(cpu):
@@ -67,10 +60,6 @@ class RoundTrip:
             with held(cpu):
                 flow.burst(_WARM_FLOW)
             yield turn
-
-    def value(self, samples: list[float]) -> float:
-        """The median: one preemption in a turn does not move it."""
-        return median(samples)
 
     def shown(self, value: float) -> str:
         """In microseconds."""

@@ -6,11 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from statistics import median
 from typing import ClassVar
 
-from harness.bench.arms import Arm, BuiltArm
-from harness.bench.measures.turn import Sampler, Turn
+from harness.bench.arms import BuiltArm
+from harness.bench.measures.turn import Sampler, Turn, Usual
 from harness.bench.rounds import Plan
 from harness.bench.verdict import Better
 from harness.topology import Family
@@ -19,7 +18,7 @@ from harness.traffic.iperf import Iperf, Stream
 
 
 @dataclass(frozen=True)
-class Throughput:
+class Throughput(Usual):
     """TCP streams from the client's pod to the server's, all processes on one CPU.
 
     One CPU, because then its time is what bounds the streams, and the path's share of it shows. On
@@ -62,11 +61,6 @@ class Throughput:
             f" {self.size >> 20} MiB a turn"
         )
 
-    def applies(self, arm: Arm) -> bool:
-        """To every arm."""
-        del arm
-        return True
-
     @contextmanager
     def opened(self, arm: BuiltArm, family: Family) -> Iterator[Sampler]:
         """Start the server; a turn is one test, each interval a sample."""
@@ -75,8 +69,7 @@ class Throughput:
             size=self.size, streams=self.streams, reverse=self.reverse,
             window=self.window, cpus=(cpu, cpu),
         )  # fmt: skip
-        ends = (arm.client.ns, arm.server.ns, family, arm.addresses(family))
-        with Iperf(*ends, spec) as iperf:
+        with Iperf(*arm.ends(family), spec) as iperf:
 
             def turn() -> Turn:
                 found = iperf.run()
@@ -88,10 +81,6 @@ class Throughput:
                 return Turn(map(round, found.rates), extra)
 
             yield turn
-
-    def value(self, samples: list[float]) -> float:
-        """The median over the intervals."""
-        return median(samples)
 
     def shown(self, value: float) -> str:
         """In gigabits per second."""

@@ -6,11 +6,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from statistics import median
 from typing import ClassVar
 
-from harness.bench.arms import Arm, BuiltArm
-from harness.bench.measures.turn import Sampler, Turn
+from harness.bench.arms import BuiltArm
+from harness.bench.measures.turn import Sampler, Turn, Usual
 from harness.bench.rounds import Plan
 from harness.bench.verdict import Better
 from harness.topology import Family
@@ -22,7 +21,7 @@ _MOST_BURSTS = 20
 
 
 @dataclass(frozen=True)
-class RoundTripLoaded:
+class RoundTripLoaded(Usual):
     """From one pod to the other and back, between two processes, while a stream has the same CPU.
 
     All four processes are on one CPU, so that a request waits for whatever of the stream is on its
@@ -51,20 +50,14 @@ class RoundTripLoaded:
             f" stream paced to {self.rate / 1e9:g} Gbit/s shares, {self.trips} a turn"
         )
 
-    def applies(self, arm: Arm) -> bool:
-        """To every arm."""
-        del arm
-        return True
-
     @contextmanager
     def opened(self, arm: BuiltArm, family: Family) -> Iterator[Sampler]:
         """Connect; a turn is `trips` samples, the stream flows within it only."""
         cpus = (one_cpu(), one_cpu())
-        ends = (arm.client.ns, arm.server.ns, family, arm.addresses(family))
-        with ProcessFlow(*ends, cpus, self.size) as flow:
+        with ProcessFlow(*arm.ends(family), cpus, self.size) as flow:
 
             def turn() -> Turn:
-                with loaded(*ends, cpus, self.rate) as load:
+                with loaded(*arm.ends(family), cpus, self.rate) as load:
                     found = flow.burst(self.trips).durations
                     # On a busy machine the stream may not have had its turn of the CPU yet.
                     while not load.moved and len(found) < _MOST_BURSTS * self.trips:
@@ -72,10 +65,6 @@ class RoundTripLoaded:
                 return Turn(found, {"load_bits_per_second": load.bits_per_second})
 
             yield turn
-
-    def value(self, samples: list[float]) -> float:
-        """The median."""
-        return median(samples)
 
     def shown(self, value: float) -> str:
         """In microseconds."""
