@@ -19,6 +19,9 @@ CLI = (sys.executable, "-m", "harness.cli")
 _PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider",
            "-c", str(ROOT / "pyproject.toml"))  # fmt: skip
 
+# A shell's background job ignores Ctrl-C, nohup's also a hang-up, and children inherit that.
+_INTERRUPTIBLE = ("env", "--default-signal=INT,HUP")
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -51,7 +54,7 @@ def start(
     """Start a child that finds the harness wherever it runs."""
     path = os.pathsep.join(filter(None, (str(ROOT), (environment or {}).get("PYTHONPATH"))))
     return subprocess.Popen(
-        list(argv), env={**os.environ, **(environment or {}), "PYTHONPATH": path},
+        [*_INTERRUPTIBLE, *argv], env={**os.environ, **(environment or {}), "PYTHONPATH": path},
         cwd=ROOT, text=True, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, **{"stdin": subprocess.DEVNULL, **popen},
     )  # fmt: skip
