@@ -129,6 +129,11 @@ MISUSE: dict[str, tuple[list[dict[str, str]], Patch, str]] = {
         Patch("misuse.c", "		result = redirect_neigh(call", _READDRESSED.new + "call"),
         "assert arrived ==",
     ),
+    "test_hr48_redirect_neigh_where_the_route_refuses": (
+        [{"route": "refusing"}],
+        _CALLED_BUT_LET_GO,
+        "assert (arrived, sum",
+    ),
 }
 _MISUSE_CASES = [
     (name, arguments, fault, line)

@@ -170,7 +170,7 @@ DEV = """\
 Inter-|   Receive                                                |  Transmit
  face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo
     lo:       0       0    0    0    0     0          0         0        0       0    0    0    0
-eth0:1: 12345678901   7    0    2    0     0          0         1       90       3    0    4    0
+eth0:1: 12345678901   7    0    2    0     0          0         1       90       3    6    4    0
 """
 
 
@@ -178,6 +178,6 @@ def test_interface_counters():
     counters = parse_dev(DEV)
     assert list(counters) == ["lo", "eth0:1"]  # an interface's name may hold a colon
     assert counters["eth0:1"] == {
-        "rx_bytes": 12345678901, "rx_packets": 7, "rx_dropped": 2,
-        "tx_bytes": 90, "tx_packets": 3, "tx_dropped": 4,
+        "rx_bytes": 12345678901, "rx_packets": 7, "rx_errors": 0, "rx_dropped": 2,
+        "tx_bytes": 90, "tx_packets": 3, "tx_errors": 6, "tx_dropped": 4,
     }  # fmt: skip

@@ -128,3 +128,32 @@ def test_hr48_redirect_neigh_of_a_multicast_frame(
     observed("frames at pod2", len(arrived))
     assert helper_call.returned() == {TC_ACT_REDIRECT: 1}
     assert arrived == ([] if destination == "multicast" else ["in", "out"])
+
+
+#: A route on which redirect_neigh finds no neighbour. IPv4's lookup, bound to a device, takes for
+#: on-link what it has no route for.
+REFUSING: dict[int, dict[str, object]] = {
+    4: {"type": "broadcast", "scope": "link"},
+    6: {"type": "unreachable"},
+}
+
+
+@pytest.mark.datapaths("legacy")
+@pytest.mark.parametrize("route", ["refusing", "unicast"])
+def test_hr48_redirect_neigh_where_the_route_refuses(
+    one_node, datapath, family, helper_call, route, observed
+):
+    master, pod = one_node.master, one_node.pod2
+    helper_call.put(master, "lxc1", "redirect_neigh", master.ifindex("lxc2"))
+    if route == "refusing":
+        prefix = f"{pod.address}/{family.host_prefix}"
+        master.delete_route(prefix, dev="lxc2")
+        master.add_route(prefix, dev="lxc2", **REFUSING[family])
+    with one_node.evidence() as evidence, one_node.capture() as seen:
+        one_node.pod1.ping(pod, PINGS)  # a reply is the stack's, which has not seen the request
+    arrived = len(seen.at("pod2:eth0", "request", "in"))
+    counted = {name: evidence.links["master:lxc2", name] for name in ("tx_errors", "tx_dropped")}
+    for name, count in counted.items():
+        observed(name, count)
+    assert helper_call.returned() == {TC_ACT_REDIRECT: PINGS}
+    assert (arrived, sum(counted.values())) == ((0, PINGS) if route == "refusing" else (PINGS, 0))
