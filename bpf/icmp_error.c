@@ -196,6 +196,9 @@ static __always_inline int time_exceeded(struct __sk_buff *skb, const struct pac
 	u32 zero = 0;
 	int failed;
 
+	/* Whether it is a first fragment, and what it carries, the stack reads further on. */
+	if (pkt->family == ADDRESS_FAMILY_INET6 && pkt->later_fragment)
+		return to_stack(program);
 	node = config.lookup(&zero);
 	if (!node || !error_allowed(skb, pkt, l4_offset) || !error_affordable())
 		return drop(program, DROP_TTL);

@@ -55,8 +55,22 @@ def check_machine() -> None:
     bcc()
     kernel_source()
     probes.running_kernel()
-    with Network(Topology(pods_per_node=1)) as network:
-        check_clsact(network)
+    try:
+        with Network(Topology(pods_per_node=1)) as network:
+            check_clsact(network)
+    except NetlinkError as error:
+        raise KernelError(
+            f"the kernel makes no testbed ({error})", "are veth and bridge there? see its log"
+        ) from None
+    except FileNotFoundError as error:
+        raise KernelError(
+            f"{error.filename} is missing", "is IPv6 switched off? every testbed has both families"
+        ) from None
+    except OSError as error:
+        raise PrivilegeError(
+            f"{error.filename or 'a namespace'} cannot be set up ({error.strerror})",
+            "run the container with --privileged",
+        ) from None
 
 
 def check_clsact(network: Network) -> None:

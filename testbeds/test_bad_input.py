@@ -121,6 +121,31 @@ class WithoutClsact(netns.IPRoute):
 netns.IPRoute = WithoutClsact
 """
 
+NO_VETH = """
+from pyroute2.netlink.exceptions import NetlinkError
+from harness import netns
+
+class WithoutVeth(netns.IPRoute):
+    def link(self, command, **options):
+        if options.get("kind") == "veth":
+            raise NetlinkError(95, "Operation not supported")
+        return super().link(command, **options)
+
+netns.IPRoute = WithoutVeth
+"""
+
+NO_IPV6 = """
+from harness import netns
+
+def sysctls(self, values):
+    path = next(f"/proc/sys/net/{key}" for key in values if key.startswith("ipv6/"))
+    raise FileNotFoundError(2, "No such file or directory", path)
+
+netns.NetNS.sysctls = sysctls
+"""
+
+_READ_ONLY = "mount --bind /proc/sys /proc/sys && mount -o remount,ro,bind /proc/sys"
+
 LACKS = {
     # Nobody may read the checkout all the same, wherever it is.
     "not root": lambda _: Lack(
@@ -168,6 +193,15 @@ LACKS = {
     ),
     "no clsact": lambda _: Lack(
         12, ("no clsact qdisc", "CONFIG_NET_SCH_INGRESS"), patch=NO_CLSACT
+    ),
+    "no veth": lambda _: Lack(12, ("makes no testbed", "are veth and bridge"), patch=NO_VETH),
+    "no IPv6": lambda _: Lack(
+        12, ("/proc/sys/net/ipv6/", "is missing", "is IPv6 switched off?"), patch=NO_IPV6
+    ),
+    "/proc/sys read-only": lambda _: Lack(
+        10, ("cannot be set up (Read-only file system)", "--privileged"),
+        ("unshare", "--mount", "--propagation", "private", "sh", "-c",
+         f'{_READ_ONLY} && exec "$@"', "sh"),
     ),
     **{f"no {tool}": tool_hidden(tool) for tool in ("tcpdump", "iptables-restore", "nft")},
 }  # fmt: skip

@@ -13,6 +13,7 @@ from typing import NoReturn
 from harness import __version__
 from harness.cli import datapaths, kernels, report, results, shell, status, testbeds
 from harness.errors import EXIT_CODES, HarnessError
+from harness.signals import as_interrupts
 
 COMMANDS = {
     command.name: command
@@ -72,7 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     end = words.index("--") if "--" in words else len(words)
     arguments = _parser().parse_args(words[:end], argparse.Namespace(passed=words[end + 1 :]))
     try:
-        code = COMMANDS[arguments.command].run(arguments)
+        with as_interrupts():
+            code = COMMANDS[arguments.command].run(arguments)
         sys.stdout.flush()
     except HarnessError as error:
         print(f"hostroute: {error}", file=sys.stderr)

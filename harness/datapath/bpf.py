@@ -114,7 +114,9 @@ class InstalledBpf:
         for family in Family:
             endpoints[self.node.gateway[family]] = {"flags": flags["gateway"]}
         for entry in self.node.ns.netlink.get_addr():  # a gateway that a device has is the node's
-            endpoints[entry.get_attr("IFA_ADDRESS")] = {"flags": flags["host"]}
+            # A point-to-point device's IFA_ADDRESS is its peer's (uapi/linux/if_addr.h).
+            own = entry.get_attr("IFA_LOCAL") or entry.get_attr("IFA_ADDRESS")
+            endpoints[own] = {"flags": flags["host"]}
         for pod in self.node.pods:
             endpoints |= self._write_pod(pod)
         self._write_endpoints(endpoints)

@@ -148,7 +148,7 @@ def _netdev_hook(hook: str) -> Callable[[], Probe]:
             try:
                 ns.run(["nft", "-f", "-"], stdin=f"table netdev probe {{ {chain}; }}\n")
             except CommandError as error:
-                return Probe(False, error.stderr.strip().splitlines()[0])
+                return Probe(False, (error.stderr.strip() or str(error)).splitlines()[0])
         return Probe(True, "a chain goes onto a device")
 
     return probe

@@ -52,11 +52,17 @@ class Evidence:
         self.nodes: dict[str, NodeEvidence] = {}
         self.links: dict[tuple[str, str], int] = {}
         self._log = KernelLog()
-        self._conntrack = {node.name: conntrack.Table(node.ns) for node in network.nodes}
-        netfilter.install([node.ns for node in network.nodes])
-        none = dict.fromkeys(netfilter.HOOKS, 0)
-        self._before = {node.name: self._read(node, none) for node in network.nodes}
-        self._links_before = self._read_links()
+        self._conntrack: dict[str, conntrack.Table] = {}
+        try:
+            for node in network.nodes:
+                self._conntrack[node.name] = conntrack.Table(node.ns)
+            netfilter.install([node.ns for node in network.nodes])
+            none = dict.fromkeys(netfilter.HOOKS, 0)
+            self._before = {node.name: self._read(node, none) for node in network.nodes}
+            self._links_before = self._read_links()
+        except BaseException:
+            self.close()
+            raise
 
     def _read(self, node: Host, hooks: dict[str, int]) -> _Reading:
         return _Reading(

@@ -119,8 +119,10 @@ def _remark(sightings: list[Packet | None], sent: list[Packet]) -> str:
         return "" if len(sightings) == 1 else f"{len(sightings)} times"
     if packets == sent:
         return ""
-    if all(number is None for _, number in packets):
-        return ""  # a quote too short to tell: that the leg was seen is all the table says
+    if all(number is None for _, number in packets):  # quotes too short to tell which
+        flows = {index for index, _ in packets}
+        asked = sum(index in flows for index, _ in sent)
+        return "" if len(packets) == asked else f"{len(packets)} of {asked}"
     missing = (Counter(sent) - Counter(packets)).total()
     again = (Counter(packets) - Counter(sent)).total()
     parts = []

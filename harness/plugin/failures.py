@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 from collections.abc import Generator
@@ -87,7 +88,8 @@ def _add_testbed(item: pytest.Item, report: pytest.TestReport, testbed: Testbed)
         report.sections += list(_sections(testbed, pcaps))
         if item.config.getoption("--pause"):
             print(f"\n{item.nodeid} failed; its testbed:\n{_how_to_enter(testbed)}")  # noqa: T201
-            input("Enter to go on: ")
+            with contextlib.suppress(EOFError):  # nobody is there to press it
+                input("Enter to go on: ")
     for seen in testbed.captures:
         if seen.complete:
             report.user_properties.append(("legs", str(seen.legs())))

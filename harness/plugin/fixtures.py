@@ -86,7 +86,8 @@ def build_testbed(
 ) -> Iterator[BuildTestbed]:
     """A function that builds testbeds: `build_testbed("one_node", datapath, family, …)`.
 
-    Further arguments: `topology` (changes, a dict), `settings`, `features`.
+    Further arguments: `topology` (changes, a dict), `settings`, `features`. Without the last two a
+    node that does not run what the test asks for skips the test, or fails it: see `require_bpf`.
     """
     built: list[Testbed] = []
     request.node.stash[TESTBEDS_KEY] = built
@@ -100,12 +101,15 @@ def build_testbed(
         settings: NodeSettings | None = None,
         features: Features | None = None,
     ) -> Testbed:
+        asked = settings
         settings = settings or chosen_settings(request.config)
         described = dataclasses.replace(find(name), **(topology or {}))  # type: ignore[arg-type]
         testbed = Testbed(
             described, datapath, family, directory / str(len(built)), settings, features
         )
         built.append(testbed)
+        if asked is None and features is None:  # else it is the test's business what they come to
+            require_bpf(testbed)
         return testbed
 
     with ExitStack() as closing:
@@ -119,14 +123,12 @@ def _testbed_fixture(name: str) -> Callable[..., Testbed]:
     def fixture(request: pytest.FixtureRequest, build_testbed: BuildTestbed) -> Testbed:
         parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
         marker = request.node.get_closest_marker("topology")
-        testbed = build_testbed(
+        return build_testbed(
             name,
             parameters.get("datapath", DATAPATHS["bpf"]),
             parameters.get("family", Family.ipv4),
             dict(marker.kwargs) if marker else {},
         )
-        require_bpf(testbed)
-        return testbed
 
     fixture.__doc__ = f"The testbed {name}, with the test's datapath on every node."
     return pytest.fixture(name=name)(fixture)

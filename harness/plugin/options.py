@@ -10,7 +10,7 @@ import pytest
 
 from harness import datapath as datapaths
 from harness.datapath import NodeSettings
-from harness.errors import HarnessError, RecordError
+from harness.errors import HarnessError, RecordError, UnknownNameError
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,7 +44,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def chosen_datapaths(config: pytest.Config) -> list[str]:
     """The datapaths asked for; all of them if none was named."""
-    named = [name for entry in config.getoption("--datapath") for name in entry.split(",") if name]
+    given = config.getoption("--datapath")
+    named = [name for entry in given for name in entry.split(",") if name]
+    if given and not named:
+        raise UnknownNameError(
+            f"--datapath {given[0]!r} names none", f"use {', '.join(datapaths.DATAPATHS)}"
+        )
     return [datapaths.find(name).name for name in named] or list(datapaths.DATAPATHS)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from harness.errors import TrafficError
 from harness.netns import NetNS
 from harness.topology import Family
+from harness.traffic.exchange import closing_fence
 from harness.traffic.fence import pinned
 from harness.traffic.flow import Flow, next_identity
 
@@ -73,8 +74,12 @@ def stream(
             reader, _ = listener.accept()
         except OSError as error:
             raise TrafficError(f"no TCP connection from {client} to {server}: {error}") from None
-        with reader:
-            return _transfer(flow, writer, reader, content, size, end)
+        with reader, closing_fence(client_ns) as fence:
+            found = _transfer(flow, writer, reader, content, size, end)
+            for each in (writer, reader):
+                each.close()
+            fence.pass_()  # the last acknowledgements have come to their end
+            return found
 
 
 def _transfer(

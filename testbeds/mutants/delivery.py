@@ -115,7 +115,27 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "replies lost",
         patch("local_delivery.c", "	" + _PEER, _DROP_REPLIES + "	" + _PEER),
-        (Catch(t.LEGS, t.TABLE), Catch(t.LEGS_FAR, t.TABLE)),
+        (
+            Catch(t.LEGS, t.TABLE),
+            Catch(t.LEGS_FAR, t.TABLE),
+            Catch(t.B1 + "test_hr02_netfilter_hooks", t.LOST),
+            Catch(t.B1 + "test_hr02_stack_counters", t.LOST),
+            Catch(t.B2 + "test_hr02_netfilter_hooks", t.LOST),
+            Catch(t.BORDER + "test_hr38_interface_counters", t.LOST),
+        ),
+    ),
+    Mutant(
+        "datagrams lost",
+        patch(
+            "local_delivery.c",
+            "	" + _PEER,
+            "	if (pkt->protocol == 17)\n		return drop(program, DROP_REWRITE);\n	"
+            + _PEER,
+        ),
+        (
+            Catch(t.B1 + "test_hr03_conntrack", t.LOST),
+            Catch(t.B2 + "test_hr03_conntrack", t.LOST),
+        ),
     ),
     Mutant(
         "frames not addressed to the NIC left to the stack",

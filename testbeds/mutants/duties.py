@@ -123,7 +123,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "tags and broadcasts ignored",
         patch("parse.h", "	return skb->vlan_present ||", "	return 0 && skb->vlan_present &&"),
-        (Catch(t.D2 + "test_tagged_frame_stays_on_its_link", "seen.frames} =="),),
+        (Catch(t.D2 + "test_hr23_tagged_frame_stays_on_its_link", "seen.frames} =="),),
     ),
     Mutant(
         "link-local sources delivered from the wire",
@@ -134,7 +134,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
         (
             Catch(
-                t.D2 + "test_link_local_source_from_the_wire_is_not_delivered",
+                t.D2 + "test_hr23_link_local_source_from_the_wire_is_not_delivered",
                 'f.direction == "in"] == []',
                 families=(6,),
             ),
@@ -145,7 +145,7 @@ MUTANTS: tuple[Mutant, ...] = (
         patch("icmp_error.c", " || pkt->later_fragment)", ")"),
         (
             Catch(
-                t.D2 + "test_no_time_exceeded_about_a_later_fragment",
+                t.D2 + "test_hr17_no_time_exceeded_about_a_later_fragment",
                 'frame.direction == "out"]',
                 families=(4,),
             ),
@@ -154,6 +154,74 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "time exceeded without a limit",
         patch("icmp_error.c", " || !error_affordable())", ")"),
-        (Catch(t.D1 + "test_hr17_time_exceeded_is_limited", "64 <= len(exchange.errors) < 2000"),),
+        (Catch(t.D1 + "test_hr17_time_exceeded_is_limited", "64 <= answered < 2000"),),
+    ),
+    Mutant(
+        "errors longer than a router's may be",
+        (
+            Patch("icmp_error.c", "#define QUOTE_MAX4	(576 -", "#define QUOTE_MAX4	(1200 -"),
+            Patch("icmp_error.c", "	if (quote > QUOTE_MAX6)\n		quote = QUOTE_MAX6;\n", ""),
+        ),
+        (
+            Catch(t.D1 + "test_hr17_ttl_1_same_node", "e.length - ETHERNET", {"size": 1400}, (4,)),
+            Catch(t.D1 + "test_hr17_ttl_1_same_node", "exchange.errors ==", {"size": 1400}, (6,)),
+        ),
+    ),
+    Mutant(
+        "errors about pings alone",
+        (
+            Patch(
+                "icmp_error.c",
+                "		if (pkt->protocol != IPPROTO_ICMP)\n			return true;",
+                "		if (pkt->protocol != IPPROTO_ICMP)\n			return false;",
+            ),
+            Patch(
+                "icmp_error.c",
+                "	if (pkt->protocol != IPPROTO_ICMPV6)\n		return true;",
+                "	if (pkt->protocol != IPPROTO_ICMPV6)\n		return false;",
+            ),
+        ),
+        (
+            Catch(t.D1 + "test_hr17_traceroute_is_answered", "_error(frame)", {"layer": "udp"}),
+            Catch(t.D1 + "test_hr17_traceroute_is_answered", "_error(frame)", {"layer": "tcp"}),
+        ),
+    ),
+    Mutant(
+        "errors about errors",
+        (
+            Patch(
+                "icmp_error.c",
+                "return type == ICMP_ECHO || type == ICMP_ECHOREPLY || type == ICMP_TIMESTAMP;",
+                "return true;",
+            ),
+            Patch("icmp_error.c", "return type & 0x80;", "return true;"),
+        ),
+        (Catch(t.D1 + "test_hr17_never_an_error_about_an_error", "in seen.frames] =="),),
+    ),
+    Mutant(
+        "no errors about what stands behind an extension header",
+        patch(
+            "icmp_error.c",
+            "	if (pkt->family == ADDRESS_FAMILY_INET6 && pkt->later_fragment)\n"
+            "		return to_stack(program);\n",
+            "",
+        ),
+        (
+            Catch(
+                t.D1 + "test_hr17_time_exceeded_behind_an_extension_header",
+                "_error(frame)[1:]",
+                families=(6,),
+            ),
+        ),
+    ),
+    Mutant(
+        "IPv4 options not left to the stack",
+        patch("read_packet.c", "((struct iphdr *)cur.l3)->ihl > 5;", "false;"),
+        (Catch(t.D1 + "test_hr20_ipv4_options_are_the_stacks", '"master:lxc2"', families=(4,)),),
+    ),
+    Mutant(
+        "a pod's MTU not looked at",
+        patch("local_delivery.c", "if (pkt->l3_size > pod->mtu)", "if (0)"),
+        (Catch(t.D1 + "test_hr30_beyond_a_pods_own_mtu", "in exchange.errors] =="),),
     ),
 )

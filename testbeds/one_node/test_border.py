@@ -33,7 +33,8 @@ def test_hr37_mark_and_tstamp_across_the_border(one_node, datapath, family, meta
 
 def test_hr38_interface_counters(one_node, datapath, family, observed):
     with one_node.evidence() as evidence:
-        one_node.pod1.ping(one_node.pod2, PINGS)
+        exchange = one_node.pod1.ping(one_node.pod2, PINGS)
+    assert exchange.lost == 0
     for link, counter in (("pod2:eth0", "rx_packets"), ("master:lxc2", "tx_packets")):
         observed(f"{link} {counter}", evidence.links[link, counter])
     through_lxc = datapath.name in ("legacy", "bpf-redirect")

@@ -32,7 +32,8 @@ def test_hr01_programs_attached_and_hit(one_node, datapath, family, bypass):
 
 def test_hr02_netfilter_hooks(one_node, datapath, family, bypass):
     with one_node.evidence() as evidence:
-        one_node.pod1.ping(one_node.pod2, PINGS)
+        exchange = one_node.pod1.ping(one_node.pod2, PINGS)
+    assert exchange.lost == 0
     expected = 0 if datapath.name in bypass else 2 * PINGS
     hooks = ("prerouting", "forward", "postrouting")
     assert evidence.nodes["master"].hooks == dict.fromkeys(hooks, expected)
@@ -47,7 +48,8 @@ FORWARDED = {4: "IpForwDatagrams", 6: "Ip6OutForwDatagrams"}
 
 def test_hr02_stack_counters(one_node, datapath, family, bypass, observed):
     with one_node.evidence() as evidence:
-        one_node.pod1.ping(one_node.pod2, PINGS)
+        exchange = one_node.pod1.ping(one_node.pod2, PINGS)
+    assert exchange.lost == 0
     snmp = evidence.nodes["master"].snmp
     received, forwarded = RECEIVED[family], FORWARDED[family]
     for name in (received, forwarded):
@@ -59,6 +61,7 @@ def test_hr02_stack_counters(one_node, datapath, family, bypass, observed):
 def test_hr03_conntrack(one_node, datapath, family, bypass):
     with one_node.evidence() as evidence:
         exchange = one_node.pod1.datagrams(one_node.pod2, PINGS)
+    assert exchange.lost == 0
     entries = [(entry.source, entry.destination) for entry in evidence.nodes["master"].conntrack]
     flow = (exchange.flow.client, exchange.flow.server)
     assert entries == ([] if datapath.name in bypass else [flow])

@@ -2,8 +2,13 @@
 """What a router owes its hosts, on one node: errors, its own addresses, link scope, sources."""
 
 import pytest
-from scapy.layers.inet import IP, UDP
-from scapy.layers.inet6 import IPv6
+from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_Router_Alert
+from scapy.layers.inet6 import (
+    ICMPv6DestUnreach,
+    ICMPv6TimeExceeded,
+    IPv6,
+    IPv6ExtHdrDestOpt,
+)
 from scapy.layers.l2 import Ether
 
 from harness.topology import Family
@@ -11,9 +16,27 @@ from harness.traffic import IcmpError
 from testbeds.one_node.legs import OWN_NODE, REFUSED, UNANSWERED
 
 TIME_EXCEEDED = {4: (11, 0), 6: (3, 0)}
+TOO_BIG = {4: (3, 4), 6: (2, 0)}
+ETHERNET = 14
+LAYERS = {"udp": UDP, "tcp": TCP}
+HEADERS = {4: 28, 6: 48}  # IP and ICMP
+#: A router's error is no longer than this (RFC 1812, 4.3.2.3; RFC 4443, 2.4(c)).
+LONGEST_ERROR = {4: 576, 6: 1280}
 
 
-@pytest.mark.parametrize("size", [0, 56, 1000])
+def _frame(pod, packet):
+    """What the pod hands to its gateway."""
+    return bytes(Ether(src=pod.mac, dst=pod.lxc_mac) / packet)
+
+
+def _expiring(pod, target):
+    """The header of a packet whose TTL or hop limit the first router uses up."""
+    if pod.family == 4:
+        return IP(src=pod.address, dst=target.address, ttl=1)
+    return IPv6(src=pod.address, dst=target.address, hlim=1)
+
+
+@pytest.mark.parametrize("size", [0, 56, 1000, 1400])
 def test_hr17_ttl_1_same_node(one_node, datapath, family, size):
     with one_node.capture() as seen:
         exchange = one_node.pod1.ping(one_node.pod2, ttl=1, size=size)
@@ -21,16 +44,75 @@ def test_hr17_ttl_1_same_node(one_node, datapath, family, size):
     kind, code = TIME_EXCEEDED[family]
     assert exchange.errors == [IcmpError(gateway, kind, code, 0, 1)]
     assert seen.legs() == REFUSED
+    whole = 2 * HEADERS[family] + size
+    length = min(whole, LONGEST_ERROR[family])
+    assert [e.length - ETHERNET for e in seen.at("pod1:eth0", "error", "in")] == [length]
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_hr17_traceroute_is_answered(one_node, datapath, family, layer):
+    pod = one_node.pod1
+    packet = _expiring(pod, one_node.pod2) / LAYERS[layer](sport=33434, dport=33434) / b"traceroute"
+    with one_node.capture() as seen:
+        pod.inject("eth0", [_frame(pod, packet)])
+    told = [f.packet for f in seen.frames if (f.interface, f.direction) == ("pod1:eth0", "in")]
+    assert [_error(frame) for frame in told] == [
+        (one_node.master.gateway[family], *TIME_EXCEEDED[family])
+    ]
+
+
+def _error(frame):
+    """(sender, type, code) of an ICMP error."""
+    layer = frame.getlayer(ICMP) or frame.getlayer(ICMPv6TimeExceeded)
+    return (frame.payload.src, layer.type, layer.code)
+
+
+#: Errors of the pod's own, which a router may not answer with an error (RFC 1122, 3.2.2).
+PODS_ERROR = {4: ICMP(type=3, code=3), 6: ICMPv6DestUnreach(code=4)}
+
+
+def test_hr17_never_an_error_about_an_error(one_node, datapath, family):
+    pod = one_node.pod1
+    quoted = bytes(_expiring(one_node.pod2, pod) / UDP(sport=1, dport=2) / b"quoted")
+    packet = _expiring(pod, one_node.pod2) / PODS_ERROR[family] / quoted
+    with one_node.capture() as seen:
+        pod.inject("eth0", [_frame(pod, packet)])
+    assert [(frame.interface, frame.direction) for frame in seen.frames] == [
+        ("pod1:eth0", "out"), ("master:lxc1", "in"),
+    ]  # fmt: skip
+
+
+def test_hr17_time_exceeded_behind_an_extension_header(build_testbed, datapath):
+    testbed = build_testbed("one_node", datapath, Family.ipv6)
+    pod = testbed.pod1
+    packet = IPv6ExtHdrDestOpt() / UDP(sport=33434, dport=33434) / b"traceroute"
+    with testbed.capture() as seen:
+        pod.inject("eth0", [_frame(pod, _expiring(pod, testbed.pod2) / packet)])
+    told = [f.packet for f in seen.frames if (f.interface, f.direction) == ("pod1:eth0", "in")]
+    assert [_error(frame)[1:] for frame in told] == [TIME_EXCEEDED[6]]
+
+
+def test_hr20_ipv4_options_are_the_stacks(build_testbed, datapath, bypass):
+    testbed = build_testbed("one_node", datapath, Family.ipv4)
+    pod, target = testbed.pod1, testbed.pod2
+    alert = IP(src=pod.address, dst=target.address, options=[IPOption_Router_Alert()])
+    with testbed.evidence() as evidence, testbed.capture() as seen:
+        pod.inject("eth0", [_frame(pod, alert / UDP(sport=4000, dport=4001) / b"alert")])
+    assert [f.direction for f in seen.frames if f.interface == "master:lxc2"][:1] == ["out"]
+    stack = evidence.nodes["master"].programs.hits.get(("from-container", "stack"), 0)
+    assert stack == (1 if datapath.name in bypass else 0)
 
 
 @pytest.mark.datapaths("bpf", "bpf-redirect", "bpf-skip-fib")
 def test_hr17_time_exceeded_is_limited(one_node, datapath, family):
     # The stack's own limit is switched off in testbeds; the programs' is 64 in 64 jiffies.
+    frame = _frame(one_node.pod1, _expiring(one_node.pod1, one_node.pod2) / b"expiring")
     with one_node.evidence() as evidence:
-        exchange = one_node.pod1.ping(one_node.pod2, 2000, ttl=1, size=0)
-    assert 64 <= len(exchange.errors) < 2000
-    limited = evidence.nodes["master"].programs.drops["ttl"]
-    assert limited + len(exchange.errors) == 2000
+        one_node.pod1.inject("eth0", [frame] * 2000)
+    programs = evidence.nodes["master"].programs
+    answered = programs.hits["from-container", "answer"]
+    assert 64 <= answered < 2000
+    assert programs.drops == {"ttl": 2000 - answered}
 
 
 def test_hr17_ttl_1_to_the_node_itself_is_answered(one_node, datapath, family):
@@ -62,6 +144,15 @@ def test_hr20_address_that_the_node_lost_is_looked_up_again(one_node, datapath, 
         assert one_node.pod1.ping(address).lost == 1
     lookups = [evidence.nodes["master"].programs.fib for evidence in (held, gone)]
     assert lookups == [{}, {"not-fwded": 1}]
+
+
+def test_hr30_beyond_a_pods_own_mtu(one_node, datapath, family, bypass):
+    master, mtu = one_node.master, 1400
+    master.ns.netlink.link("set", index=master.ifindex("lxc2"), mtu=mtu)
+    if datapath.name in bypass:
+        one_node.datapath_of("master").installed.sync()
+    exchange = one_node.pod1.ping(one_node.pod2, size=mtu + 1 - HEADERS[family], df=True)
+    assert [(e.type, e.code, e.mtu) for e in exchange.errors] == [(*TOO_BIG[family], mtu)]
 
 
 @pytest.mark.parametrize("destination", ["ff02::1", "ff05::1", "fe80::99"])

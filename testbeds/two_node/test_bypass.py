@@ -47,7 +47,8 @@ def _ping_both_nodes(testbed, count):
 
 def test_hr02_netfilter_hooks(two_node, datapath, family, bypass):
     with two_node.evidence() as evidence:
-        two_node.pod1.ping(two_node.pod2, PINGS)
+        exchange = two_node.pod1.ping(two_node.pod2, PINGS)
+    assert exchange.lost == 0
     expected = 0 if datapath.name in bypass else 2 * PINGS
     hooks = dict.fromkeys(("prerouting", "forward", "postrouting"), expected)
     assert {node: evidence.nodes[node].hooks for node in NODES} == dict.fromkeys(NODES, hooks)
@@ -59,6 +60,7 @@ def test_hr02_netfilter_hooks(two_node, datapath, family, bypass):
 def test_hr03_conntrack(two_node, datapath, family, bypass):
     with two_node.evidence() as evidence:
         exchange = two_node.pod1.datagrams(two_node.pod2, PINGS)
+    assert exchange.lost == 0
     flow = (exchange.flow.client, exchange.flow.server)
     for node in NODES:
         entries = [(e.source, e.destination) for e in evidence.nodes[node].conntrack]

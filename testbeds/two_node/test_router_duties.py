@@ -41,8 +41,7 @@ def _packet(family, source, destination):
     return layer / UDP(sport=4000, dport=4001) / b"crafted"
 
 
-@pytest.mark.conformance
-def test_tagged_frame_stays_on_its_link(two_node, datapath, family):
+def test_hr23_tagged_frame_stays_on_its_link(two_node, datapath, family):
     pod = two_node.pod1
     frame = Ether(src=pod.mac, dst=pod.lxc_mac) / Dot1Q(vlan=7)
     with two_node.capture() as seen:
@@ -50,8 +49,7 @@ def test_tagged_frame_stays_on_its_link(two_node, datapath, family):
     assert {frame.interface for frame in seen.frames} == {"pod1:eth0", "master:lxc1"}
 
 
-@pytest.mark.conformance
-def test_link_local_source_from_the_wire_is_not_delivered(build_testbed, datapath):
+def test_hr23_link_local_source_from_the_wire_is_not_delivered(build_testbed, datapath):
     testbed = build_testbed("two_node", datapath, Family.ipv6)
     nics = [testbed.network.host(name).macs["enp0s8"] for name in ("master", "node1")]
     packet = _packet(6, "fe80::1:99", testbed.pod2.address)
@@ -60,8 +58,7 @@ def test_link_local_source_from_the_wire_is_not_delivered(build_testbed, datapat
     assert [f for f in seen.frames if f.interface == "pod2:eth0" and f.direction == "in"] == []
 
 
-@pytest.mark.conformance
-def test_no_time_exceeded_about_a_later_fragment(build_testbed, datapath):
+def test_hr17_no_time_exceeded_about_a_later_fragment(build_testbed, datapath):
     testbed = build_testbed("two_node", datapath, Family.ipv4)
     pod = testbed.pod1
     fragment = IP(src=pod.address, dst=testbed.pod2.address, ttl=1, frag=100) / b"12345678"

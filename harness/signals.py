@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SIGTERM and SIGHUP end us as Ctrl-C does, so that what was built is taken down again. Floor 1.
+
+The first is what `timeout`, systemd and a CI runner send, the second what a terminal that is closed
+does; Python would end on the spot.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt(f"ended by {signal.Signals(number).name}")
+
+
+@contextmanager
+def as_interrupts() -> Iterator[None]:
+    """While the block runs, either raises KeyboardInterrupt in the main thread.
+
+    Where somebody else has a handler it stays; nohup(1) has SIGHUP ignored.
+    """
+    alone: list[signal.Signals] = []
+    if threading.current_thread() is threading.main_thread():
+        alone = [each for each in _SIGNALS if signal.getsignal(each) is signal.SIG_DFL]
+    for each in alone:
+        signal.signal(each, _interrupt)
+    try:
+        yield
+    finally:
+        for each in alone:
+            signal.signal(each, signal.SIG_DFL)
