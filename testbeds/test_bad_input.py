@@ -305,6 +305,21 @@ def test_a_datapath_that_cannot_run(patches, release, code, outcome):
 
 
 @pytest.mark.parametrize(
+    ("release", "code", "outcome"), [("5.9.1", 0, "1 skipped"), ("5.10.0", 1, "1 failed")]
+)
+def test_a_testbed_that_a_test_builds_itself_cannot_run(patches, release, code, outcome):
+    (patches / "lack.py").write_text(OLD_KERNEL % release, encoding="ascii")
+    arguments = pytest_of(
+        "-rs", "-p", "lack", "testbeds/one_node/test_router_duties.py", "--datapath", "bpf",
+        "-k", "hr20_ipv4_options",
+    )  # fmt: skip
+    run = end(start(arguments, {"PYTHONPATH": str(patches)}))
+    assert run.code == code, run.text
+    assert outcome in run.text.splitlines()[-1]
+    assert "bpf_redirect_peer" in run.text
+
+
+@pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (("--datapath", "bfp"), "datapath 'bfp' is unknown: use legacy, bpf"),

@@ -3,13 +3,14 @@
 
 import dataclasses
 import json
+import signal
 import subprocess
 import uuid
 
 import pytest
 
 from harness.bpf.module import Patch
-from harness.cli import main
+from harness.cli import INTERRUPTED, main
 from harness.cli.proof import prove
 from harness.datapath import DATAPATHS, HostRouting, NodeSettings
 from harness.datapath.probes import HELPERS, running_kernel
@@ -141,17 +142,35 @@ def test_shell_leaves_nothing_behind_not_even_what_was_started_in_it():
     assert difference(before, state(mark)) == {}
 
 
-def test_a_killed_shell_leaves_nothing_behind():
-    mark = uuid.uuid4().hex
-    before = settled(mark)
+def inside(mark, script=""):
+    """`hostroute shell` that has come up and run a script."""
     child = start((*CLI, "shell", "one_node"), {"SHELL": "/bin/sh", MARK: mark},
                   stdin=subprocess.PIPE)  # fmt: skip
     assert child.stdin is not None
     assert child.stdout is not None
-    child.stdin.write("echo inside\n")
+    child.stdin.write(f"{script}echo inside\n")
     child.stdin.flush()
     while child.stdout.readline() != "inside\n":
         assert child.poll() is None
+    return child
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_shell_whose_terminal_is_closed_leaves_nothing_behind(number):
+    mark = uuid.uuid4().hex
+    before = settled(mark)
+    child = inside(mark, "nohup sleep 1000 >/dev/null 2>&1 &\n")
+    child.send_signal(number)
+    _, err = child.communicate(timeout=DEADLINE)
+    assert child.returncode == INTERRUPTED, err
+    await_(lambda: not difference(before, state(mark)))
+    assert difference(before, state(mark)) == {}
+
+
+def test_a_killed_shell_leaves_nothing_behind():
+    mark = uuid.uuid4().hex
+    before = settled(mark)
+    child = inside(mark)
     # Besides itself and the shell, what holds the PID namespace of its tools.
     commands = [marked(mark)[pid] for pid in sorted(marked(mark))]
     assert [command for command in commands[1:] if command != "cat"] == ["/bin/sh"]

@@ -257,6 +257,16 @@ def test_tcp_segments_are_those_of_the_first_tap(arrived, remark):
     assert legs == {("pod1:eth0", ">", "request"): "", ("b:y", "<", "request"): remark}
 
 
+def test_errors_without_a_number_are_counted_all_the_same():
+    flow = Flow(Family.ipv4, 17, A, B, 1111, 2222, [1, 2])
+    quote = IPerror(src=A, dst=B) / UDPerror(sport=1111, dport=2222)
+    about = IP(src=ROUTER, dst=A) / ICMP(type=11) / quote
+    leg = ("pod1:eth0", ">", "error")
+    assert [legs_of([frame(about)] * n, [flow]).legs[leg] for n in (1, 2, 7)] == [
+        "1 of 2", "", "7 of 2",
+    ]  # fmt: skip
+
+
 def test_an_error_that_quotes_too_little_of_a_segment_has_no_number():
     quote = IPv6(src=A6, dst=B6, nh=6) / Raw(bytes(TCP(sport=1111, dport=2222))[:8])
     error = IPv6(src=ROUTER6, dst=A6) / ICMPv6TimeExceeded() / quote

@@ -57,6 +57,7 @@ def test_unit_tests_need_no_root():
     ("option", "words"),
     [
         (("--datapath", "bpf,bfp"), "datapath 'bfp' is unknown: use legacy, bpf, "),
+        (("--datapath", ","), "--datapath ',' names none: use legacy, bpf, "),
         (("--legacy-services", "20001"), "legacy_services=20001 is not between 0 and 20000"),
     ],
 )
