@@ -30,3 +30,8 @@ def test_what_has_no_datapath_and_no_variants_is_kept():
     tests = [("kernel log", "", None), *grid("legs")]
     assert kept(tests)[0] == tests[0]
     assert choose([]) == []
+
+
+def test_the_same_are_kept_whatever_else_runs():
+    alone, among = kept(grid("ttl")), kept(grid("arp", "legs", "mac", "ttl"))
+    assert [test for test in among if test[0] == "ttl"] == alone

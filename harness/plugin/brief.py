@@ -9,6 +9,7 @@ out is deselected and counted as such, never passed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from zlib import crc32
 
 import pytest
 
@@ -37,7 +38,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def choose(tests: Sequence[tuple[str, str]]) -> list[int]:
-    """Indexes of those to keep.
+    """Indexes of those to keep; by the assertion's name, so that the same are whatever else runs.
 
     Args:
         tests: Assertion and datapath of each, in the order of the run.
@@ -46,8 +47,8 @@ def choose(tests: Sequence[tuple[str, str]]) -> list[int]:
     for index, (assertion, datapath) in enumerate(tests):
         groups.setdefault(assertion, {}).setdefault(datapath, []).append(index)
     return sorted(
-        indexes[(turn + place) % len(indexes)]
-        for turn, datapaths in enumerate(groups.values())
+        indexes[(crc32(assertion.encode()) + place) % len(indexes)]
+        for assertion, datapaths in groups.items()
         for place, indexes in enumerate(datapaths.values())
     )
 
