@@ -15,6 +15,7 @@ from scapy.layers.l2 import Ether
 
 from harness.bpf.module import Patch
 from harness.datapath import DATAPATHS
+from harness.datapath.features import release
 from harness.hooks import EGRESS, INGRESS
 from testbeds.faults import TC_ACT_REDIRECT, TC_ACT_SHOT, HelperCall
 from testbeds.one_node.legs import UNANSWERED
@@ -156,4 +157,7 @@ def test_hr48_redirect_neigh_where_the_route_refuses(
     for name, count in counted.items():
         observed(name, count)
     assert helper_call.returned() == {TC_ACT_REDIRECT: PINGS}
-    assert (arrived, sum(counted.values())) == ((0, PINGS) if route == "refusing" else (PINGS, 0))
+    assert arrived == (0 if route == "refusing" else PINGS)
+    # Before 7.0, without a backport, in dev->stats.tx_errors, which a veth does not show.
+    shown = {PINGS} if release() >= (7, 0) else {0, PINGS}
+    assert sum(counted.values()) in (shown if route == "refusing" else {0})
