@@ -45,9 +45,12 @@ class CpuTime:
     system: int
 
     def __sub__(self, before: CpuTime) -> CpuTime:
-        return CpuTime(
-            self.total - before.total, self.user - before.user, self.system - before.system
-        )
+        total = self.total - before.total
+        # The kernel spreads its samples over all of the process's life (cputime_adjust(),
+        # kernel/sched/cputime.c): of a short time they may say more than there was.
+        user, system = (min(part, total) for part in
+                        (self.user - before.user, self.system - before.system))  # fmt: skip
+        return CpuTime(total, user, system)
 
     def to_json(self) -> dict[str, int]:
         """For the answer."""
