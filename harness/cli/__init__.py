@@ -40,7 +40,8 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     codes = {
-        0: "done", USAGE: "wrong usage", **EXIT_CODES, INTERRUPTED: "interrupted by Ctrl-C",
+        0: "done", USAGE: "wrong usage", **EXIT_CODES,
+        INTERRUPTED: "interrupted by Ctrl-C, SIGTERM or SIGHUP",
     }  # fmt: skip
     parser = _Parser(
         prog="hostroute",

@@ -101,14 +101,13 @@ def build_testbed(
         settings: NodeSettings | None = None,
         features: Features | None = None,
     ) -> Testbed:
-        asked = settings
-        settings = settings or chosen_settings(request.config)
         described = dataclasses.replace(find(name), **(topology or {}))  # type: ignore[arg-type]
         testbed = Testbed(
-            described, datapath, family, directory / str(len(built)), settings, features
-        )
+            described, datapath, family, directory / str(len(built)),
+            settings or chosen_settings(request.config), features,
+        )  # fmt: skip
         built.append(testbed)
-        if asked is None and features is None:  # else it is the test's business what they come to
+        if settings is None and features is None:  # else what they come to is the test's business
             require_bpf(testbed)
         return testbed
 

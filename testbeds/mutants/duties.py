@@ -220,6 +220,12 @@ MUTANTS: tuple[Mutant, ...] = (
         (Catch(t.D1 + "test_hr20_ipv4_options_are_the_stacks", '"master:lxc2"', families=(4,)),),
     ),
     Mutant(
+        "IPv4 options not left to the stack by bpf_redirect",
+        patch("read_packet.c", "((struct iphdr *)cur.l3)->ihl > 5;", "false;"),
+        (Catch(t.D1 + "test_hr20_ipv4_options_are_the_stacks", "assert stack ==", families=(4,)),),
+        "bpf-redirect",
+    ),
+    Mutant(
         "a pod's MTU not looked at",
         patch("local_delivery.c", "if (pkt->l3_size > pod->mtu)", "if (0)"),
         (Catch(t.D1 + "test_hr30_beyond_a_pods_own_mtu", "in exchange.errors] =="),),

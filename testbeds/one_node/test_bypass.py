@@ -74,7 +74,7 @@ def test_hr04_forward_policy_drop(one_node, datapath, family, bypass, observed):
     forward_policy_drop(one_node.master)
     with one_node.evidence() as evidence:
         exchange = one_node.pod1.ping(one_node.pod2, PINGS)
-    # Behind the hook that drops them up to 6.5, before it since.
+    # Counted behind the hook that drops them; before it since b4a11b2033b7 (6.7).
     counted = evidence.nodes["master"].snmp.get(FORWARDED[family], 0)
     observed(f"{FORWARDED[family]} of the dropped", counted)
     assert exchange.lost == (0 if datapath.name in bypass else PINGS)
