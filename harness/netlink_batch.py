@@ -11,12 +11,15 @@ from __future__ import annotations
 import os
 import socket
 import struct
+from collections.abc import Sequence
 from contextlib import closing
 from functools import cache, lru_cache
 from typing import Any
 
 from pyroute2 import IPBatch
 from pyroute2.netlink.exceptions import NetlinkError
+from pyroute2.netlink.rtnl import RTM_NEWLINK
+from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 
 from harness.errors import KernelError
 from harness.netns import NetNS
@@ -25,7 +28,8 @@ _ROUTE = 0  # NETLINK_ROUTE, uapi/linux/netlink.h
 _HEADER, _ERROR = struct.Struct("=IHHII"), struct.Struct("=i")
 _TYPE_ERROR = 2  # NLMSG_ERROR: an acknowledgement, or a refusal
 _ANSWERS = 1 << 16
-_AT_ONCE = 100  # whose answers the socket's buffer holds for sure
+# Whose answers a socket's buffer holds for sure: acknowledgements, and links, of 1.5 KiB each.
+_AT_ONCE, _LINKS_AT_ONCE = 100, 20
 _SECONDS = 5.0
 
 
@@ -73,20 +77,49 @@ class Batch:
         """
         requests, self._requests = self._requests, []
         tolerated, self._tolerated = self._tolerated, []
-        codes: list[int] = []
-        with closing(self._ns.socket(socket.AF_NETLINK, socket.SOCK_RAW, _ROUTE)) as channel:
-            channel.settimeout(_SECONDS)
-            for start in range(0, len(requests), _AT_ONCE):
-                part = requests[start : start + _AT_ONCE]
-                channel.sendto(b"".join(part), (0, 0))
-                codes += _answers(channel, len(part), self._ns.name)
+        codes, _ = _exchange(self._ns, requests, _AT_ONCE)
         for code, accepted in zip(codes, tolerated, strict=True):
             if code not in (0, *accepted):
                 raise NetlinkError(code, os.strerror(code))
 
 
-def _answers(channel: socket.socket, expected: int, name: str) -> list[int]:
-    """The errno of each of as many requests, 0 where it was granted."""
+def operational_states(ns: NetNS, ifindexes: Sequence[int]) -> list[str]:
+    """The RFC 2863 state of each link, as `UP`; `UNKNOWN`: no change of it was ever looked at.
+
+    A single link is answered for under the kernel's RTNL, as linkwatch works: what a link that is
+    `UP` had to tell others of it, they have been told. Since facd15dfd691 (Linux 6.8) the question
+    itself does linkwatch's work.
+
+    Raises:
+        NetlinkError: There is no such link.
+        KernelError: The kernel did not answer.
+    """
+    requests = [_encoded("link", "get", (("index", ifindex),)) for ifindex in ifindexes]
+    codes, links = _exchange(ns, requests, _LINKS_AT_ONCE)
+    for code in filter(None, codes):
+        raise NetlinkError(code, os.strerror(code))
+    states: dict[int, str] = {}
+    for link in map(ifinfmsg, links):
+        link.decode()
+        states[link["index"]] = link.get_attr("IFLA_OPERSTATE")
+    return [states[ifindex] for ifindex in ifindexes]
+
+
+def _exchange(ns: NetNS, requests: Sequence[bytes], at_once: int) -> tuple[list[int], list[bytes]]:
+    """The errno of each request, 0 where it was granted, and the links they asked for."""
+    codes: list[int] = []
+    links: list[bytes] = []
+    with closing(ns.socket(socket.AF_NETLINK, socket.SOCK_RAW, _ROUTE)) as channel:
+        channel.settimeout(_SECONDS)
+        for start in range(0, len(requests), at_once):
+            part = requests[start : start + at_once]
+            channel.sendto(b"".join(part), (0, 0))
+            codes += _answers(channel, len(part), ns.name, links)
+    return codes, links
+
+
+def _answers(channel: socket.socket, expected: int, name: str, links: list[bytes]) -> list[int]:
+    """The errno of each of as many requests; takes the links that come with them."""
     codes: list[int] = []
     while len(codes) < expected:
         try:
@@ -99,5 +132,7 @@ def _answers(channel: socket.socket, expected: int, name: str) -> list[int]:
             length, kind, *_ = _HEADER.unpack_from(answer)
             if kind == _TYPE_ERROR:
                 codes.append(-_ERROR.unpack_from(answer, _HEADER.size)[0])
+            elif kind == RTM_NEWLINK:
+                links.append(answer[:length])
             answer = answer[length:]
     return codes

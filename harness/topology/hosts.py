@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import socket
-import struct
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -14,7 +12,7 @@ from typing import Any
 from pyroute2.ethtool.ioctl import IoctlEthtool
 
 from harness.errors import KernelError
-from harness.netlink_batch import Batch
+from harness.netlink_batch import Batch, operational_states
 from harness.netns import NetNS
 from harness.topology import addressing as plan
 from harness.topology.addressing import Addresses, Family
@@ -25,18 +23,9 @@ _SETTLE_SECONDS = 60.0  # a moment; an emulated machine that does other work tak
 _PERMANENT = 0x80  # NUD_PERMANENT, uapi/linux/neighbour.h
 _TENTATIVE = 0x40  # IFA_F_TENTATIVE, uapi/linux/if_addr.h
 _MLD_TIMER_RUNNING = 0x01  # MAF_TIMER_RUNNING, include/net/if_inet6.h
-_IFF_RUNNING, _SIOCGIFFLAGS = 0x40, 0x8913  # uapi/linux/if.h, sockios.h
-_IFREQ = struct.Struct("16sH22x")
 _ANY_SCOPE = 255  # RT_SCOPE_NOWHERE, uapi/linux/rtnetlink.h
 _OFFLOADS = ("tx-checksum-ip-generic", "tx-tcp-segmentation", "tx-tcp6-segmentation",
              "tx-generic-segmentation", "tx-scatter-gather")  # fmt: skip
-
-
-def _flags(any_socket: socket.socket, ifname: str) -> int:
-    """An interface's IFF_* flags."""
-    request = _IFREQ.pack(ifname.encode(), 0)
-    flags: int = _IFREQ.unpack(fcntl.ioctl(any_socket, _SIOCGIFFLAGS, request))[1]
-    return flags
 
 
 class Host:
@@ -103,10 +92,13 @@ class Host:
     def await_settled(self) -> None:
         """Return when nothing that was set up here is still on its way in the kernel.
 
-        Three are waited for. linkwatch: a veth end that came up before its peer gets its
-        queue from it, and until then drops what it is given. addrconf's: it joins an IPv6 address's
-        multicast group, with an MLD report, and only then clears the address's tentative flag.
-        MLD's timer: it sends a group's second report.
+        Three are waited for, in this order. linkwatch: a veth end that came up before its peer gets
+        its queue from it, and until then drops what it is given; and it announces the change, upon
+        which every multicast group is reported again (NETDEV_CHANGE in addrconf_notify(),
+        net/ipv6/addrconf.c). IFF_RUNNING does not tell: it is set, too, as long as linkwatch has
+        not come to look at a new link at all. addrconf's worker: it joins an address's multicast
+        group, with an MLD report, and only then clears the address's tentative flag. MLD's timer:
+        it sends a group's second report.
 
         Raises:
             KernelError: A link or an address is not ready after a minute.
@@ -120,22 +112,17 @@ class Host:
                 )
 
     def _unsettled(self) -> list[str]:
-        return (
-            self._links_without_carrier() + self._tentative_addresses() + self._groups_to_report()
-        )
+        return self._links_not_up() or self._tentative_addresses() or self._groups_to_report()
 
     def _groups_to_report(self) -> list[str]:
         """Multicast groups whose MLD timer runs: index, device, group, users, flags, timer."""
         rows = (line.split() for line in self.ns.read("/proc/net/igmp6").splitlines())
         return [row[2] for row in rows if int(row[4], 16) & _MLD_TIMER_RUNNING]
 
-    def _links_without_carrier(self) -> list[str]:
-        """Interfaces whose operational state is not up, asked by netdevice(7)'s ioctl.
-
-        A hundredth of the time that a dump of the links takes, and a test asks five namespaces.
-        """
-        with closing(self.ns.socket(socket.AF_INET, socket.SOCK_DGRAM)) as any_socket:
-            return [ifname for ifname in self.macs if not _flags(any_socket, ifname) & _IFF_RUNNING]
+    def _links_not_up(self) -> list[str]:
+        """Interfaces whose operational state is anything but up."""
+        states = operational_states(self.ns, [self.ifindex(ifname) for ifname in self.macs])
+        return [ifname for ifname, state in zip(self.macs, states, strict=True) if state != "UP"]
 
     def _tentative_addresses(self) -> list[str]:
         """IPv6 addresses in doubt: address, index, prefix length, scope, flags, device."""
