@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.bench import AXES, Budget, Curves, Growth, Run, Task
+from harness.bench import AXES, Budget, Campaign, Curves, Growth, Run, Task
 from harness.plugin.bench_entries import REPLAY, Replay, durations, enter
 from harness.plugin.bench_progress import Show
 from harness.plugin.bench_table import summary
@@ -46,6 +46,24 @@ def test_what_is_partial_says_so_and_why(run):
     (row,) = [line for line in lines if line.startswith("  ipv4") and "partial" in line]
     assert "faster" not in row
     assert f"partial: the link went down: {KEY} two_node ipv4" in lines
+
+
+def test_a_ratio_to_another_arm_than_the_usual_says_to_which(monkeypatch):
+    """Legacy runs no program: of these, the first arm that does is the baseline."""
+    lab = Lab(monkeypatch, {"legacy": 7000, "bpf-redirect": 5600, "bpf": 4900})
+    tasks = [
+        Task("round-trip-udp-1", Meter(lab), Family.ipv4),
+        Task("program-cost", Meter(lab, apply=("bpf-redirect", "bpf")), Family.ipv4),
+    ]
+    found = Run(seed=1)
+    arms = {name: arm(name) for name in lab.typical}
+    found.comparisons += Campaign("one_node", arms, tasks, 1, with_limit=False).run()
+    lines = summary(found, 200, markup=False)
+    assert sum("bpf / legacy" in line for line in lines) == 1
+    trip, cost = (re.split(r"\s{2,}", line.strip()) for line in lines if line.startswith("  ipv4"))
+    ratios = [[cell for cell in row if "[" in cell] for row in (trip, cost)]
+    assert not any("/" in cell for cell in ratios[0])
+    assert [cell.endswith(" / bpf-redirect") for cell in ratios[1]] == [True]
 
 
 def test_arms_are_named_whole_and_once(run):
@@ -139,6 +157,13 @@ def test_an_arm_is_an_entry_of_pytest_benchmark(benchmark):
     stats = benchmark.stats.stats
     assert stats.rounds == len(found.arms["bpf"].flat) == 18
     assert (stats.min, stats.max) == pytest.approx((4.9e-6, 5.805e-6))
+
+
+@pytest.mark.benchmark(timer=REPLAY)
+def test_an_entry_of_what_broke_off_has_no_verdict(benchmark):
+    enter(benchmark, comparison("the link went down"), "bpf")
+    assert "verdict" not in benchmark.extra_info
+    assert benchmark.extra_info["partial"] == "the link went down"
 
 
 def test_what_has_no_sample_is_no_entry(benchmark):

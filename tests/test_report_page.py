@@ -256,6 +256,29 @@ def test_partial_runs_say_so_first():
     assert "round trip UDP 1 B on one_node, ipv4 is partial: the server never answered" in head
 
 
+def test_what_broke_off_has_no_verdict_whatever_its_record_concludes():
+    document = small(families=records.FAMILIES)
+    document["comparisons"][0]["partial"] = "the link went down"
+    text = page(document)
+    assert "bpf is faster than legacy in 1 of 1 comparison; 1 more partial." in text
+    assert '<p class="headline mixed">bpf is faster' in text
+    lines = FORMATS["md"](report(document)).splitlines()
+    rows = [line for line in lines if line.startswith("| round trip") and "| bpf |" in line]
+    assert [row.endswith("| partial |") for row in rows] == [True, False]
+
+
+def test_ratios_to_another_baseline_are_a_figure_of_their_own():
+    document = small(families=records.FAMILIES)
+    second = document["comparisons"][1]
+    second |= {"baseline": "bpf-redirect"}
+    second["arms"].pop("legacy")
+    second["verdicts"] = [found | {"against": "bpf-redirect"} for found in second["verdicts"]
+                          if found["arm"] == "bpf"]  # fmt: skip
+    words = Page(page(document)).words
+    assert "ratio to legacy, lower is better" in words
+    assert "ratio to bpf-redirect, lower is better" in words
+
+
 def test_a_comparison_that_lost_its_arms():
     document = small(families=records.FAMILIES)
     entry = document["comparisons"][0]

@@ -106,7 +106,15 @@ def test_show_says_what_is_partial_and_what_weakens_a_verdict(put, results, tmp_
     _, out, _ = results("show", tmp_path / "x.json")
     assert "PARTIAL    stopping after 1 failures" in out
     assert "partial: round trip UDP 1 B one_node ipv4: the link went down" in out
+    measured = [line.split() for line in out.split("\ngrowth\n")[0].splitlines()]
+    rows = [row for row in measured if row[:2] == ["round", "trip"] and "±0.8%" in row]
+    assert len(rows) == 3
+    assert all("partial" in row and "faster" not in row for row in rows), rows
     assert "warning: round trip UDP 1 B one_node ipv4: bpf-redirect: a noisy run" in out
+    (tmp_path / "x.json").rename(tmp_path / "run-x.json")
+    _, out, _ = results("list", tmp_path)
+    assert document["id"] in out
+    assert "faster" not in out
 
 
 def test_no_escape_sequence_of_a_record_reaches_the_terminal(desk, results):

@@ -100,9 +100,10 @@ def test_compare_says_what_one_of_both_lacks(put, results):
     old, new = put("a"), put("b", seed=2, measures=("connections-tcp",), growth=[])
     code, out, _ = results("compare", old, new)
     assert code == 0
+    curve = "round-trip-udp-1 one_node ipv4 over pods at 1, 10, 100, 1000: bpf"
     for text in ("A: connections-tcp one_node ipv4: not measured",
                  "B: round-trip-udp-1 one_node ipv4: not measured",
-                 "B: round-trip-udp-1 one_node ipv4 over pods: bpf not fitted"):  # fmt: skip
+                 f"B: {curve} not fitted"):  # fmt: skip
         assert f"missing from {text}" in out.splitlines()
     absent = json.loads(results("compare", old, new, "--json")[1])["missing"]
     assert absent["old"] == ["connections-tcp one_node ipv4: not measured"]
@@ -273,8 +274,9 @@ def test_gate_fails_on_what_is_missing(put, results):
     whole = {"measures": ("round-trip-udp-1", "connections-tcp"), "exact": records.exact()}
     code, out, _ = results("gate", put("a", **whole), put("b", growth=[]))
     assert code == REGRESSED
+    curve = "round-trip-udp-1 one_node ipv4 over services at 0, 100, 1000, 10000: legacy"
     for line in ("missing: connections-tcp one_node ipv4: not measured",
-                 "missing: round-trip-udp-1 one_node ipv4 over services: legacy not fitted",
+                 f"missing: {curve} not fitted",
                  "missing: round trip one_node ipv6 legacy: not counted"):  # fmt: skip
         assert line in out.splitlines()
 
@@ -344,13 +346,54 @@ def test_gate_does_not_mind_a_renamed_test_or_one_that_failed_before(put, result
     assert results("gate", put("a", conformance=failing), put("b", conformance=failing))[0] == 0
 
 
+def test_gate_fails_on_fewer_tests_of_an_assertion(put, results):
+    fewer = [entry for entry in records.conformance() if "hr37" not in entry["test"]]
+    (kept, *others) = [entry for entry in records.conformance() if "hr37" in entry["test"]]
+    again = kept | {"test": f"{kept['test']}_again"}
+    base = put("a", conformance=[*fewer, kept, again, *others])
+    assert results("gate", base, base)[0] == 0
+    code, out, _ = results("gate", base, put("b", conformance=[*fewer, kept, *others]))
+    assert code == REGRESSED
+    assert "HR-37 one_node legacy ipv4: 2 tests passed before, 1 now" in out
+
+
+@pytest.mark.parametrize("change", ["points", "described", "partial"])
+def test_gate_does_not_compare_unlike_curves(put, results, change):
+    """More points make another fit, and a curve that broke off has none."""
+    curve, pods = records.growth("services"), records.growth("pods")
+    curve["fits"]["bpf"] |= {"model": "linear", "slope": 0.01}
+    if change == "points":
+        for points in curve["points"].values():
+            del points[-1]
+    else:
+        curve[change] = "another"
+    code, out, _ = results("gate", put("a"), put("b", growth=[curve, pods]))
+    assert code == REGRESSED
+    assert "constant before" not in out
+    for arm in ("legacy", "bpf"):
+        line = f"round-trip-udp-1 one_node ipv4 over services at 0, 100, 1000, 10000: {arm}"
+        assert f"missing: {line} not fitted" in out
+
+
+def test_gate_says_what_it_judges_only_by_absolute_values(put, results, desk):
+    document = records.record(**ONE)
+    (entry,) = document["comparisons"]
+    entry |= {"arms": {"bpf": entry["arms"]["bpf"]}, "baseline": "bpf", "verdicts": []}
+    base = desk.keep(document, "run-a.json")
+    words = "untold: round trip one_node ipv4 UDP 1 B: bpf: no arm beside it, judged with"
+    code, out, _ = results("gate", base, base)
+    assert (code, words in out) == (0, True), out
+    assert words not in results("gate", base, base, "--absolute")[1]
+
+
 def test_gate_fails_on_a_cost_that_begins_to_grow(put, results):
     grown = records.growth("services")
     grown["fits"]["bpf"] |= {"model": "linear", "slope": 0.01}
     pods = records.growth("pods")
     code, out, _ = results("gate", put("a"), put("b", growth=[grown, pods]))
     assert code == REGRESSED
-    assert "growth: round-trip-udp-1 one_node ipv4 bpf: constant before, now +0.01 for each" in out
+    curve = "round-trip-udp-1 one_node ipv4 over services at 0, 100, 1000, 10000: bpf"
+    assert f"growth: {curve}: constant before, now +0.01 for each" in out
     alone = {"measures": (), "conformance": []}
     base, new = (
         put("c", **alone, growth=[records.growth("services"), pods]),
@@ -361,7 +404,7 @@ def test_gate_fails_on_a_cost_that_begins_to_grow(put, results):
     assert "gate failed, 0 figures and 0 assertions compared, and how 4 curves grow" in out
     code, out, _ = results("compare", base, new)
     assert code == 0
-    assert "  round-trip-udp-1 one_node ipv4 bpf: constant before, now +0.01 for each" in out
+    assert f"  {curve}: constant before, now +0.01 for each" in out
     grown["fits"]["bpf"]["slope"] = -0.01
     assert results("gate", put("a"), put("b", growth=[grown, pods]))[0] == 0
 

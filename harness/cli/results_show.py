@@ -31,7 +31,9 @@ def verdict_counts(record: Document) -> str:
         f"{verdict['arm']} {verdict['verdict']}"
         for entry in record["comparisons"]
         for verdict in entry["verdicts"]
-        if entry["arms"][verdict["arm"]]["datapath"] and not entry["arms"][verdict["arm"]]["again"]
+        if not entry["partial"]
+        and entry["arms"][verdict["arm"]]["datapath"]
+        and not entry["arms"][verdict["arm"]]["again"]
     )
     return ", ".join(f"{word} {count}" for word, count in sorted(counts.items()))
 
@@ -102,8 +104,9 @@ def _verdicts(record: Document) -> Iterator[list[str]]:
                 yield [*row, "-", "-", "-", "-", str(len(arm["values"]))]
                 continue
             noise = "-" if found["noise"] is None else f"±{found['noise']:.1%}"
+            word = "partial" if entry["partial"] else found["verdict"]
             yield [*row, found["against"], interval(found["ratio"], found["low"], found["high"]),
-                   found["verdict"], noise, str(found["builds"])]  # fmt: skip
+                   word, noise, str(found["builds"])]  # fmt: skip
 
 
 def _doubts(record: Document) -> Iterator[str]:

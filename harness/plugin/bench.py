@@ -30,7 +30,7 @@ _MARKERS = (
     "compares(testbed, *measures): asks for the comparison of each measure; of all without any",
     "grows(testbed, over, *measures, every=False): asks for each measure's growth over pods or"
     " services; `every`: also at the points that take long to build",
-    "needs_arms(*names): applies only where these datapaths are compared (--arms)",
+    "needs_arms(*names): applies only where these are compared (--arms) and one is the baseline",
 )
 
 
@@ -112,13 +112,14 @@ def _known(keys: Sequence[str]) -> list[str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Drop what asserts something of datapaths that are not compared."""
-    arms = chosen_arms(config)
+    """Drop what asserts something of datapaths that are not compared with each other."""
+    arms = list(chosen_arms(config))
     kept: list[pytest.Item] = []
     dropped: list[pytest.Item] = []
     for item in items:
         marker = item.get_closest_marker("needs_arms")
-        (kept if marker is None or set(marker.args) <= set(arms) else dropped).append(item)
+        wanted = set(marker.args) if marker is not None else set(arms)
+        (kept if wanted <= set(arms) and arms[0] in wanted else dropped).append(item)
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         items[:] = kept

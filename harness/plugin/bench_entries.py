@@ -89,7 +89,9 @@ def enter(benchmark: Any, comparison: Comparison, label: str) -> None:
     )
     if measure.unit == "bit/s":
         benchmark.extra_info["gbit_per_second"] = series.typical / 1e9
-    if judgement is not None:
+    if comparison.partial is not None:
+        benchmark.extra_info["partial"] = comparison.partial
+    elif judgement is not None:
         benchmark.extra_info["verdict"] = str(judgement)
     REPLAY.load(samples)
     benchmark.pedantic(lambda: None, rounds=len(samples), iterations=1)

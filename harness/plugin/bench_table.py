@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Sequence
-from statistics import median
+from statistics import median, mode
 
 from rich.text import Text
 
@@ -59,7 +59,7 @@ def _comparison_grid(testbed: str, comparisons: Sequence[Comparison], whole: boo
     labels = list(dict.fromkeys(label for found in comparisons for label in found.labels))
     labels.sort(key=lambda label: label == LIMIT)
     compared = [label for label in labels if any(label in c.judgements for c in comparisons)]
-    against = {label: c.baseline for c in comparisons for label in c.judgements}
+    against = {label: _usual_baseline(comparisons, label) for label in compared}
     head = [f"{testbed} "]
     for label in labels:
         head += [label, "of limit"] if whole and label != LIMIT else [label]
@@ -71,7 +71,7 @@ def _comparison_grid(testbed: str, comparisons: Sequence[Comparison], whole: boo
         for label in labels:
             cells += _value(found, label)[: 2 if whole and label != LIMIT else 1]
         for label in compared:
-            cells += _verdict(found, label)[: 3 if whole else 2]
+            cells += _verdict(found, label, against[label])[: 3 if whole else 2]
         grid.add(cells, above=f"{found.measure.name} {found.measure.describe()}")
     return grid
 
@@ -87,8 +87,13 @@ def _value(found: Comparison, label: str) -> list[Text]:
     ]
 
 
-def _verdict(found: Comparison, label: str) -> list[Text]:
-    """The ratio with its interval, the verdict, the noise floor."""
+def _usual_baseline(comparisons: Sequence[Comparison], label: str) -> str:
+    """The arm that most of a label's ratios are to; a measure that it lacks has another."""
+    return mode(found.baseline for found in comparisons if label in found.judgements)
+
+
+def _verdict(found: Comparison, label: str, against: str) -> list[Text]:
+    """The ratio with its interval, and to which arm if not the usual; the verdict, the noise."""
     judgement = found.judgements.get(label)
     if judgement is None:
         return [_NOTHING, Text("partial" if found.partial else ""), Text("")]
@@ -96,7 +101,8 @@ def _verdict(found: Comparison, label: str) -> list[Text]:
     if found.partial is not None:
         verdict = Text("partial", style="yellow")
     noise = f"±{judgement.noise:.1%}" if math.isfinite(judgement.noise) else ""
-    return [Text(_interval(judgement)), verdict, Text(noise, style="dim")]
+    to = "" if found.baseline == against else f" / {found.baseline}"
+    return [Text(_interval(judgement) + to), verdict, Text(noise, style="dim")]
 
 
 def _interval(judgement: Judgement) -> str:

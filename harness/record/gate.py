@@ -66,6 +66,7 @@ def judge(base: Document, new: Document, absolute: bool = False, least: float = 
         if change.arm != _LIMIT and (absolute or change.against or change.exact)
     ]
     short = [*_without_ratio(base, new), *_too_few(judged)]
+    short += [] if absolute else [(False, line) for line in _alone(base)]
     passed = {
         key: entries
         for key, entries in parts.assertions(base).items()
@@ -106,6 +107,18 @@ def _without_ratio(base: Document, new: Document) -> Iterator[tuple[bool, str]]:
                 yield usable[0], f"{name_of(entry)}: {label}: no ratio can be made of its values"
 
 
+def _alone(base: Document) -> Iterator[str]:
+    """Arms that nothing was measured beside: there is no ratio to judge them by."""
+    for entry in base["comparisons"]:
+        labels = [
+            label
+            for label, arm in entry["arms"].items()
+            if label != _LIMIT and not arm["again"] and any(arm["values"])
+        ]
+        if len(labels) == 1:
+            yield f"{name_of(entry)}: {labels[0]}: no arm beside it, judged with --absolute only"
+
+
 _ENOUGH = 4  # builds that could tell a difference from as many: 2 / 70 of all orders are extreme
 _LIMIT = "limit"  # two namespaces and nothing between: no datapath to be judged
 
@@ -127,8 +140,13 @@ def _no_longer_passed(
         for entry in worse:
             why = f"{entry['reason']} ({entry['test']})"
             yield f"{key}: passed before, {entry['outcome']} now: {why}"
-        if not worse and not any(entry["outcome"] == "passed" for entry in found):
+        if worse:
+            continue
+        passes = sum(entry["outcome"] == "passed" for entry in found)
+        if not passes:
             yield f"{key}: passed before, {'skipped' if found else 'not run'} now"
+        elif passes < len(before):
+            yield f"{key}: {len(before)} tests passed before, {passes} now"
 
 
 def fitted_in_both(base: Document, new: Document) -> int:
@@ -146,10 +164,7 @@ def grows(base: Document, new: Document) -> Iterator[str]:
             continue
         slope = now["slope"] or 0.0
         if (slope > 0) == (better[key.measure] == "lower"):
-            yield (
-                f"{key.measure} {key.testbed} {key.family} {key.arm}: constant before, now"
-                f" {slope:+.3g} for each of the {key.over}"
-            )
+            yield f"{key}: constant before, now {slope:+.3g} for each of the {key.over}"
 
 
 def missing(base: Document, new: Document) -> Iterator[str]:
@@ -174,6 +189,6 @@ def missing(base: Document, new: Document) -> Iterator[str]:
                 if label not in other["arms"] and label != _LIMIT and not arm["again"]:
                     yield f"{name}: arm {label} not measured"
     for fit in parts.fits(base).keys() - parts.fits(new).keys():
-        yield f"{fit.measure} {fit.testbed} {fit.family} over {fit.over}: {fit.arm} not fitted"
+        yield f"{fit} not fitted"
     for figure in parts.exact(base).keys() - parts.exact(new).keys():
         yield f"{' '.join(figure)}: not counted"

@@ -26,13 +26,31 @@ class MeasureKey(NamedTuple):
 
 
 class GrowthKey(NamedTuple):
-    """What makes two curves the same one."""
+    """What makes two curves the same one.
+
+    Attributes:
+        measure: Key of the measure.
+        described: How it was done.
+        testbed: The testbed's name.
+        family: ipv4 or ipv6.
+        over: What is counted: pods or services.
+        at: How many of them: more points make another fit.
+        arm: Label of the arm.
+    """
 
     measure: str
+    described: str
     testbed: str
     family: str
     over: str
+    at: tuple[float, ...]
     arm: str
+
+    def __str__(self) -> str:
+        points = ", ".join(f"{x:g}" for x in self.at)
+        return (
+            f"{self.measure} {self.testbed} {self.family} over {self.over} at {points}: {self.arm}"
+        )
 
 
 class ExactKey(NamedTuple):
@@ -66,10 +84,19 @@ def comparisons(record: Document) -> dict[MeasureKey, Document]:
 
 
 def fits(record: Document) -> dict[GrowthKey, Document]:
-    """Every arm's fitted growth."""
+    """Every arm's fitted growth; nothing of a curve that did not come to its end."""
     return {
-        GrowthKey(entry["measure"], entry["testbed"], entry["family"], entry["over"], arm): fit
+        GrowthKey(
+            entry["measure"],
+            entry["described"],
+            entry["testbed"],
+            entry["family"],
+            entry["over"],
+            tuple(sorted(point["x"] for point in entry["points"].get(arm, ()))),
+            arm,
+        ): fit
         for entry in record["growth"]
+        if not entry["partial"]
         for arm, fit in entry["fits"].items()
     }
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from harness.record import Document
 from harness.report.model import (
+    PARTIAL,
     Arm,
     Check,
     Comparison,
@@ -96,7 +97,7 @@ def _comparison(entry: Mapping[str, Any]) -> Comparison:
         **{key: entry[key] for key in texts},
         partial=entry["partial"] or "",
         arms={label: _arm(label, arm) for label, arm in entry["arms"].items()},
-        verdicts=tuple(map(_verdict, entry["verdicts"])),
+        verdicts=tuple(_verdict(found, entry["partial"]) for found in entry["verdicts"]),
     )
 
 
@@ -150,11 +151,11 @@ def _extra(extra: Mapping[str, object]) -> dict[str, float]:
     return {name: median(values) for name, values in found.items() if values}
 
 
-def _verdict(entry: Mapping[str, Any]) -> Verdict:
-    return Verdict(
-        **{key: entry[key] for key in Verdict.__dataclass_fields__ if key != "warnings"},
-        warnings=tuple(entry["warnings"]),
-    )
+def _verdict(entry: Mapping[str, Any], partial: str | None) -> Verdict:
+    """As it stands in the record; of a comparison that broke off, no verdict follows."""
+    found = {key: entry[key] for key in Verdict.__dataclass_fields__}
+    found |= {"warnings": tuple(entry["warnings"])} | ({"verdict": PARTIAL} if partial else {})
+    return Verdict(**found)
 
 
 def _mean(entry: Mapping[str, Any]) -> Mean:

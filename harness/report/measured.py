@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from statistics import mode
 
 from markupsafe import Markup
 
@@ -17,7 +18,7 @@ from harness.report.figures.distribution import distribution
 from harness.report.figures.forest import Row, forest
 from harness.report.figures.growth import growth
 from harness.report.figures.palette import looks
-from harness.report.model import LIMIT, NO_DIFFERENCE, Comparison, Fit, Growth, Run
+from harness.report.model import LIMIT, NO_DIFFERENCE, PARTIAL, Comparison, Fit, Growth, Run
 from harness.report.verdict_table import Means, VerdictGroup, by_measure, groups, pivoted
 
 
@@ -76,22 +77,30 @@ def measured(run: Run, name: str, drawn: bool) -> Measured:
 
 
 def _forests(comparisons: Iterable[Comparison], name: str) -> Iterator[Figure]:
-    """One for each testbed and direction: ratios of times and of rates point opposite ways."""
+    """One for each testbed, direction and baseline.
+
+    Ratios of times and of rates point opposite ways; and a measure that the run's baseline has not
+    (legacy runs no program) is judged against the first arm that has it.
+    """
     found = [c for c in comparisons if any(v.arm != LIMIT for v in c.verdicts)]
-    ordered = sorted(found, key=lambda c: (c.testbed, c.better != "lower"))
+    usual = mode(c.baseline for c in found) if found else ""
+
+    def order(entry: Comparison) -> tuple[object, ...]:
+        return entry.testbed, entry.better != "lower", entry.baseline != usual, entry.baseline
+
+    ordered = sorted(found, key=order)
     seen = looks(arm.label for c in found for arm in c.shown_arms)
-    grouped = groupby(ordered, key=lambda c: (c.testbed, c.better))
-    for number, ((testbed, better), entries) in enumerate(grouped):
+    grouped = groupby(ordered, key=lambda c: (c.testbed, c.better, c.baseline))
+    for number, ((testbed, better, against), entries) in enumerate(grouped):
         rows = [
             Row(group, f"{c.family} {v.arm}", seen[v.arm], v.ratio, v.low, v.high, v.noise,
-                v.verdict != NO_DIFFERENCE)
+                v.verdict not in (NO_DIFFERENCE, PARTIAL))
             for group, together in by_measure(entries).items()
             for c in together
             for v in c.verdicts
             if v.arm != LIMIT and v.ratio and v.low and v.high
         ]  # fmt: skip
         if rows:
-            against = next(c.baseline for c in ordered if c.testbed == testbed)
             place = f"ratio to {against}, {better} is better"
             title = f"{testbed}: {place}"
             svg = forest(f"{name}-forest-{number}", rows, better, title, against)

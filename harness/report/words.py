@@ -14,6 +14,7 @@ from harness.report.model import (
     FASTER,
     LIMIT,
     NO_DIFFERENCE,
+    PARTIAL,
     SLOWER,
     Comparison,
     Mean,
@@ -90,7 +91,9 @@ def _won(pair: tuple[str, str], comparisons: Iterable[Comparison]) -> str:
     if not words:
         return "not measured"
     slower = f", slower in {words.count(SLOWER)}" if SLOWER in words else ""
-    return f"faster in {words.count(FASTER)} of {len(words)}{slower}"
+    partial = f", {words.count(PARTIAL)} partial" if PARTIAL in words else ""
+    ended = len(words) - words.count(PARTIAL)
+    return f"faster in {words.count(FASTER)} of {ended}{slower}{partial}"
 
 
 def _gain(means: Sequence[Mean]) -> str:
@@ -112,17 +115,19 @@ def _measured(
     verdicts = Counter(
         v.verdict for c in comparisons for v in c.verdicts if (v.arm, v.against) == pair
     )
-    total = verdicts.total()
+    total = verdicts.total() - verdicts[PARTIAL]
     rest = [f"slower in {verdicts[SLOWER]}"] if verdicts[SLOWER] else []
     if verdicts[NO_DIFFERENCE]:
         rest.append(f"no difference found in {verdicts[NO_DIFFERENCE]}")
+    if verdicts[PARTIAL]:
+        rest.append(f"{verdicts[PARTIAL]} more partial")
     text = (
         f"{arm} is faster than {against} in {verdicts[FASTER]} of"
         f" {units.count(total, 'comparison')}{on}{'; ' if rest else ''}{', '.join(rest)}.{gain}"
     )
     if verdicts[SLOWER]:
         return Headline(text, "bad")
-    return Headline(text, "good" if verdicts[FASTER] == total else "mixed")
+    return Headline(text, "good" if verdicts[FASTER] == verdicts.total() else "mixed")
 
 
 def _asserted(report: Report, on: str) -> list[Headline]:
