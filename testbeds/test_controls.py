@@ -17,7 +17,7 @@ from harness.capture import WHOLE
 from harness.datapath.bpf import InstalledBpf
 from harness.evidence import KernelLog
 from harness.topology import Family
-from testbeds import faults
+from testbeds import TESTBEDS, faults
 from testbeds.mutants import MUTANTS
 
 pytestmark = pytest.mark.control
@@ -44,7 +44,7 @@ def _call(test, request, datapath, family, arguments):
     for name in inspect.signature(test).parameters:
         if name in available:
             continue
-        if name in ("one_node", "two_node"):
+        if name in TESTBEDS:
             available[name] = build(name, datapath, family, _marks(test, "topology"))
         else:
             available[name] = request.getfixturevalue(name)

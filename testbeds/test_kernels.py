@@ -94,7 +94,7 @@ def test_a_test_that_fails_on_another_kernel(tmp_path):
     (project / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
     (project / "test_it.py").write_text(TWO_TESTS)
     ended = subprocess.run(
-        [*CLI, "kernels", "run", KERNEL, "--", "-W", "ignore"],
+        [*CLI, "kernels", "run", KERNEL, "--", "-W", "error", "--strict-markers"],
         cwd=project, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=2 * BOOT,
         capture_output=True, text=True, check=False,
     )  # fmt: skip

@@ -50,6 +50,7 @@ class Lab:
     Attributes:
         typical: Datapath → ns.
         fails: (measure, how many turns it gives) that then fails.
+        compiling: Datapath → seconds that its first build takes longer.
     """
 
     def __init__(self, monkeypatch, typical, spread=0.005):
@@ -58,7 +59,7 @@ class Lab:
         self.built, self.closed, self.opened, self.turns = [], [], [], []
         self.fails = {}
         self.seconds = 0.0
-        self.costs = {}
+        self.costs, self.compiling = {}, {}
         self.names = itertools.repeat("bpf (tags)")
         lab = self
 
@@ -67,6 +68,7 @@ class Lab:
                 self.arm = asked
                 self.offset = lab.chance.gauss(0, lab.spread)
                 lab.built.append(asked.datapath)
+                lab.seconds += lab.compiling.pop(asked.datapath, 0.0)
 
             def __enter__(self):
                 return self

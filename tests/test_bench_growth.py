@@ -67,7 +67,7 @@ def test_every_arm_is_built_at_every_point_in_every_pass(lab):
     assert {label: list(map(len, points.values())) for label, points in growth.points.items()} == {
         "legacy": [6, 6, 6], "bpf": [6, 6, 6]
     }  # fmt: skip
-    assert len(lab.built) == len(lab.closed) == 2 * 3 * 6
+    assert len(lab.built) == len(lab.closed) == 2 + 2 * 3 * 6  # once before, to compile
     assert growth.fits()["bpf"].model == "constant"
     assert growth.counts == [0, 100, 1000]
 
@@ -123,6 +123,13 @@ def test_a_failure_keeps_what_there_was(lab):
     assert sorted(lab.built) == sorted(lab.closed)
 
 
+def test_compiling_is_not_counted(lab):
+    lab.compiling = {"legacy": 100.0, "bpf": 100.0}
+    (growth,) = curves(lab).run(seconds=20)
+    assert lab.seconds > 200
+    assert growth.partial is None
+
+
 def test_a_measure_that_fails_leaves_the_others_all_their_points(lab):
     lab.fails["broken"] = 40
     measures = [Meter(lab, what="one"), Meter(lab, what="broken"), Meter(lab, what="other")]
@@ -131,7 +138,7 @@ def test_a_measure_that_fails_leaves_the_others_all_their_points(lab):
     assert one.partial is other.partial is None
     for growth in (one, other):
         assert [len(found) for found in growth.points["bpf"].values()] == [6, 6, 6]
-    assert len(lab.built) == len(lab.closed) == 2 * 3 * 6 + 2  # new arms after the failure
+    assert len(lab.built) == len(lab.closed) == 2 + 2 * 3 * 6 + 2  # new arms after the failure
 
 
 def test_an_arm_that_cannot_be_built_ends_the_curves(lab):

@@ -14,7 +14,7 @@ from harness import cli
 from harness.cli import COMMANDS, main
 from harness.cli.command import Command
 from harness.datapath import DATAPATHS, probes
-from harness.errors import EXIT_CODES, HarnessError
+from harness.errors import EXIT_CODES, HarnessError, RecordError
 from testbeds import TESTBEDS
 from tests import records
 
@@ -48,7 +48,12 @@ def test_help_lists_every_command_and_every_exit_code(capsys):
     text = capsys.readouterr().out
     assert end.value.code == 0
     assert all(name in text for name in COMMANDS)
-    for code, meaning in {**EXIT_CODES, cli.USAGE: "", cli.INTERRUPTED: ""}.items():
+    for code, meaning in {
+        **EXIT_CODES,
+        cli.USAGE: "",
+        cli.INTERRUPTED: "",
+        cli.PIPE_CLOSED: "",
+    }.items():
         assert re.search(rf"^ +{code}  .*{re.escape(meaning)}$", text, re.M)
 
 
@@ -90,11 +95,20 @@ def test_an_unknown_name(argv, words, capsys, able):
     assert words in line
 
 
-@pytest.mark.parametrize("argv", [(), ("stauts",), ("status", "--jsno"), ("testbeds", "a", "b")])
+@pytest.mark.parametrize(
+    "argv",
+    [(), ("stauts",), ("status", "--jsno"), ("testbeds", "a", "b"), ("status", "--", "garbage")],
+)
 def test_wrong_usage(argv, capsys):
     code, line = fail(capsys, *argv)
     assert code == cli.USAGE
     assert re.search(r"see `hostroute( \w+)? --help`$", line)
+
+
+def test_what_follows_two_dashes_is_an_argument_too(tmp_path, capsys):
+    """Of every command but `kernels`, which hands it on."""
+    assert main(["results", "list", "--", str(tmp_path / "none")]) == RecordError.exit_code
+    assert str(tmp_path / "none") in capsys.readouterr().err
 
 
 def test_status_prints_its_decision_first(capsys, able):

@@ -12,6 +12,7 @@ from harness.errors import (
     GuestError,
     KernelError,
     KernelSourceError,
+    RecordError,
 )
 from harness.kernels import Campaign, Job, Machine, campaign, room
 from harness.kernels.accelerator import emulation
@@ -175,5 +176,5 @@ def test_free_memory_is_read():
 
 def test_results_that_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(GuestError, match=r"results cannot be written to .*: use --results DIR"):
+    with pytest.raises(RecordError, match=r"results cannot be written to .*: use --results DIR"):
         room.new_directory(tmp_path / "file")

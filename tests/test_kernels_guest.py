@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import GuestError, MissingToolError
+from harness.errors import GuestError, KernelSourceError, MissingToolError
 from harness.kernels import accelerator as accelerators
 from harness.kernels import guest, tools
 from harness.kernels.accelerator import Accelerator, emulation
@@ -297,3 +297,13 @@ def test_the_cache_is_the_users(monkeypatch, tmp_path, value):
     assert tools.cache_root() == tmp_path / ".cache" / "hostroute"
     monkeypatch.setenv("XDG_CACHE_HOME", "/else")
     assert str(tools.cache_root()) == "/else/hostroute"
+
+
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch):
+    def nobody():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(tools.Path, "home", nobody)
+    with pytest.raises(KernelSourceError, match=r"has no home directory: set XDG_CACHE_HOME"):
+        tools.cache_root()

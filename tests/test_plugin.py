@@ -69,6 +69,32 @@ def test_an_unknown_option_value_ends_the_run_before_it_begins(option, words):
     assert len(run.text.splitlines()) == 1
 
 
+FOREIGN = """
+def test_hr07_legs(): pass
+def test_hr94_mistyped(): assert 1 == 2
+"""
+
+
+def test_a_strict_project_of_another_may_load_the_plugin(tmp_path):
+    """Its ids too: a failure that the catalogue does not know is in the matrix all the same."""
+    (tmp_path / "conftest.py").write_text('pytest_plugins = ["harness.plugin"]\n')
+    (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
+    (tmp_path / "test_it.py").write_text(FOREIGN)
+    strict = (
+        "--rootdir",
+        str(tmp_path),
+        "-c",
+        str(tmp_path / "pyproject.toml"),
+        "--strict-markers",
+    )
+    run = end(start(pytest_of("-q", "-W", "error", *strict, str(tmp_path))))
+    assert run.code == pytest.ExitCode.TESTS_FAILED, run.text
+    rows = [line.split() for line in run.text.splitlines() if line.startswith("HR-")]
+    assert [row[0] for row in rows] == ["HR-07", "HR-94"]
+    assert rows[1][1:5] == ["not", "in", "the", "catalogue"]
+    assert rows[1][-2:] == ["1", "FAILED"]
+
+
 def test_pause_needs_the_terminal():
     run = end(start(pytest_of("-q", "--pause", "tests/test_errors.py")))
     assert run.code == pytest.ExitCode.USAGE_ERROR

@@ -94,9 +94,13 @@ class Curves(Timed):
         Raises:
             HarnessError: An arm cannot be built.
         """
-        self._start(seconds)
         why: str | None = "another error ended the run"
+        self._start(None)
         try:
+            with ExitStack() as stack:  # so that no pass has to compile
+                for arm in self._arms.values():
+                    stack.enter_context(BuiltArm(self.axis.at(arm, self.points[0])))
+            self._start(seconds)
             while self.passes < _PASSES and self._open and self._affordable():
                 if not self._pass():
                     break

@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     codes = {
         0: "done", USAGE: "wrong usage", **EXIT_CODES,
         INTERRUPTED: "interrupted by Ctrl-C, SIGTERM or SIGHUP",
+        PIPE_CLOSED: "whoever read the output has ended",
     }  # fmt: skip
     parser = _Parser(
         prog="hostroute",
@@ -70,8 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may know fewer characters than we use
         sys.stdout.reconfigure(errors="backslashreplace")
     words = list(sys.argv[1:] if argv is None else argv)
-    # What follows -- is for the program that a command runs; argparse cannot keep it apart.
-    end = words.index("--") if "--" in words else len(words)
+    # What follows -- is for the program that `kernels` runs; argparse cannot keep it apart.
+    end = words.index("--") if words[:1] == ["kernels"] and "--" in words else len(words)
     arguments = _parser().parse_args(words[:end], argparse.Namespace(passed=words[end + 1 :]))
     try:
         with as_interrupts():

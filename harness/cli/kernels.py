@@ -91,16 +91,15 @@ def _prune(arguments: argparse.Namespace) -> int:
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not at least 1")
-    return value
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of at least 1")
+    return int(text)
 
 
-def _add_guests(parser: argparse.ArgumentParser) -> None:
-    """What every action that boots several kernels takes."""
+def _add_guests(parser: argparse.ArgumentParser, without: str = "") -> None:
+    """What every action that boots several kernels takes; `without` one, the default set."""
     parser.add_argument("kernels", nargs="*", metavar="KERNEL",
-                        help=f"{KERNEL} (default: {' '.join(default())})")  # fmt: skip
+                        help=f"{KERNEL} (default: {without or ' '.join(default())})")  # fmt: skip
     parser.add_argument("-j", "--jobs", type=_positive, default=1, metavar="N",
                         help="guests at once, as far as cores and memory go")  # fmt: skip
     parser.add_argument("--results", default="results", metavar="DIR",
@@ -135,7 +134,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     _add_guests(action("run", guests.run, "run pytest on each kernel, with what follows --"))
     probing = action("features", guests.probe, "what each kernel has; without one, the running one")
     probing.add_argument("--json", action="store_true", help="for machines")
-    _add_guests(probing)
+    _add_guests(probing, "the running one, as it is")
     bench = action("bench", exact.bench, "instructions of each datapath on each kernel")
     exact.add_arguments(bench)
     _add_guests(bench)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import signal
 import sys
 from contextlib import suppress
@@ -48,7 +49,7 @@ def _introduce(testbed: Testbed) -> None:
 
 def _run_shell(host: Host) -> int:
     """Run the user's shell in the host's namespace; returns its exit status."""
-    program = os.environ.get("SHELL", "/bin/sh")
+    program = shutil.which(os.environ.get("SHELL", "")) or "/bin/sh"
     child = host.ns.spawn([program], stdin=None, env={**os.environ, "HOSTROUTE_HOST": host.name})
     # Ctrl-C is the shell's: it must not end us before the shell.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)

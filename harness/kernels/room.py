@@ -8,7 +8,7 @@ import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 
-from harness.errors import GuestError
+from harness.errors import GuestError, RecordError
 from harness.kernels.guest import check_paths
 from harness.kernels.tools import find_tool, qemu, virtme_run
 
@@ -54,7 +54,8 @@ def new_directory(results: Path) -> Path:
     """A directory of this run's own below `results`/kernels.
 
     Raises:
-        GuestError: It cannot be made.
+        GuestError: Its path is not one that a guest can be given.
+        RecordError: It cannot be made.
     """
     stem = f"kernels-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     path = results.absolute() / "kernels" / stem
@@ -62,6 +63,6 @@ def new_directory(results: Path) -> Path:
     try:
         path.mkdir(parents=True)
     except OSError as error:
-        raise GuestError(f"results cannot be written to {path} ({error.strerror})",
-                         "use --results DIR") from None  # fmt: skip
+        raise RecordError(f"results cannot be written to {path} ({error.strerror})",
+                          "use --results DIR") from None  # fmt: skip
     return path

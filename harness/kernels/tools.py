@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from harness import process
-from harness.errors import MissingToolError
+from harness.errors import KernelSourceError, MissingToolError
 
 #: Program → the Debian package that holds it. `process.TOOLS` lists what every testbed needs.
 TOOLS: dict[str, str] = {
@@ -91,8 +91,18 @@ def virtme_run() -> list[str]:
 
 
 def cache_root() -> Path:
-    """Where kernels and images are kept: $XDG_CACHE_HOME/hostroute."""
+    """Where kernels and images are kept: $XDG_CACHE_HOME/hostroute.
+
+    Raises:
+        KernelSourceError: Neither that nor a home directory is known.
+    """
     base = os.environ.get("XDG_CACHE_HOME", "")
     # The specification has relative paths ignored.
-    root = Path(base) if base.startswith("/") else Path.home() / ".cache"
+    try:
+        root = Path(base) if base.startswith("/") else Path.home() / ".cache"
+    except RuntimeError:
+        raise KernelSourceError(
+            "where to keep kernels is not known: this user has no home directory",
+            "set XDG_CACHE_HOME",
+        ) from None
     return root / "hostroute"

@@ -9,7 +9,7 @@ from collections import defaultdict
 import pytest
 
 from harness import datapath as datapaths
-from testbeds.catalogue import CATALOGUE
+from testbeds.catalogue import CATALOGUE, Entry
 
 _WORDS = {"passed": "ok", "failed": "FAILED", "skipped": "skipped", "error": "ERROR"}
 
@@ -43,7 +43,10 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print a row for every entry of the catalogue, also for those that did not run."""
+    """Print a row for every entry of the catalogue, also for those that did not run.
+
+    Of an id that the catalogue lacks, as of a mistyped one, a row stands at the end.
+    """
     if not _matrix.outcomes:
         return
     write = terminalreporter.write_line
@@ -52,7 +55,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     titles = {**{name: name for name in columns}, "-": "any"}
     write(f"{'':<64}" + "".join(f"{titles[name]:<14}" for name in columns))
     others: dict[str, list[str]] = defaultdict(list)
-    for identity, entry in CATALOGUE.items():
+    unknown = sorted({identity for identity, _ in _matrix.outcomes} - CATALOGUE.keys())
+    entries = {**CATALOGUE, **{identity: Entry("not in the catalogue") for identity in unknown}}
+    for identity, entry in entries.items():
         cells = [_matrix.cell(identity, name) for name in columns]
         if any(cells):
             row = "".join(f"{cell or '.':<14}" for cell in cells)

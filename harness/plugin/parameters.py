@@ -13,6 +13,15 @@ from harness.plugin.options import chosen_datapaths
 from harness.topology import Family
 
 _ID = re.compile(r"_hr(\d\d)_")
+_MARKERS = (
+    "conformance: asserts an entry of the catalogue on real namespaces, programs and captures",
+    "control: a negative control: a mutated datapath must fail the assertion meant for it",
+    "bench: measures",
+    "slow: takes minutes",
+    "hr(id): the entry of the catalogue that the test asserts, such as HR-07",
+    "topology(...): parameters of the testbed that the test asks for",
+    "datapaths(*names): the datapaths the test applies to; all of them without it",
+)
 
 
 def catalogue_id(name: str) -> str | None:
@@ -22,8 +31,8 @@ def catalogue_id(name: str) -> str | None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the markers that parametrize."""
-    for line in ("datapaths(*names): the datapaths the test applies to; all of them without it",):
+    """Declare the markers, for whichever project loads the plugin."""
+    for line in _MARKERS:
         config.addinivalue_line("markers", line)
 
 

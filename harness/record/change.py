@@ -139,9 +139,14 @@ def _judged(
     typical = median(before), median(after)
     yield Change(
         name_of(old), arm, against, "" if against else old["unit"], old["better"], *typical,
-        typical[1] / typical[0], math.exp(low), math.exp(high), p_value, noise,
+        typical[1] / typical[0], _exp(low), _exp(high), p_value, noise,
         _verdict(low > 0, old["better"]) if sure else NO_DIFFERENCE, (len(before), len(after)),
     )  # fmt: skip
+
+
+def _exp(logarithm: float) -> float:
+    """A ratio, also of numbers that no machine measures."""
+    return math.exp(min(logarithm, 700.0))
 
 
 def name_of(comparison: Document) -> str:
@@ -190,6 +195,8 @@ def _of_exact(old: Document, new: Document) -> Iterator[Change]:
         if key not in others or min(entry["value"], others[key]["value"]) <= 0:
             continue
         ratio = others[key]["value"] / entry["value"]
+        if not 0 < ratio < math.inf:  # of numbers that no machine counts
+            continue
         sure = abs(math.log(ratio)) > math.log1p(EXACT_NOISE)
         yield Change(
             f"{key.figure} {key.testbed} {key.family}", key.datapath, "", entry["unit"],

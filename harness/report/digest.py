@@ -114,7 +114,7 @@ def _arm(label: str, arm: Mapping[str, Any]) -> Arm:
     values = [[value for value in rounds if value is not None] for rounds in arm["values"]]
     flat = [value for rounds in values for value in rounds]
     samples = list(_flat(arm["samples"]))
-    many = len(samples) >= FEWEST_SAMPLES
+    many = len(samples) >= FEWEST_SAMPLES and min(samples) > 0  # drawn on a logarithmic axis
     return Arm(
         label=label,
         datapath=arm["datapath"] or "",

@@ -17,6 +17,9 @@ _SECONDS = 5
 #: Five seconds as SO_RCVTIMEO and SO_SNDTIMEO take it, struct timeval; then calls fail with EAGAIN.
 DEADLINE = struct.pack("@ll", _SECONDS, 0)
 Pair = tuple[socket.socket, socket.socket]
+# uapi asm-generic/socket.h. The others are cut to the machine's wmem_max and rmem_max in silence,
+# 208 KiB by default, and the window would not be the one that a record names.
+_SNDBUFFORCE, _RCVBUFFORCE = 32, 33
 
 
 class Connected:
@@ -121,8 +124,8 @@ def _prepare_tcp(end: socket.socket, window: int) -> None:
     end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     end.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
     if window:
-        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, window)
-        end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+        end.setsockopt(socket.SOL_SOCKET, _SNDBUFFORCE, window)
+        end.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, window)
     end.settimeout(_SECONDS)
 
 
