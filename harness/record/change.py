@@ -145,8 +145,8 @@ def _judged(
 
 
 def _exp(logarithm: float) -> float:
-    """A ratio, also of numbers that no machine measures."""
-    return math.exp(min(logarithm, 700.0))
+    """A ratio; of numbers that no machine measures, infinity."""
+    return math.exp(logarithm) if logarithm < 700 else math.inf
 
 
 def name_of(comparison: Document) -> str:
