@@ -13,7 +13,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from types import TracebackType
 from typing import Any, NamedTuple
 
 from harness import pid_namespace
@@ -116,7 +118,7 @@ def run(argv: list[str], stdin: str | None = None, timeout: float = 30.0) -> str
     return run_together([Job(argv, stdin)], timeout)[0]
 
 
-def run_together(jobs: list[Job], timeout: float = 30.0) -> list[str]:
+def run_together(jobs: Sequence[Job], timeout: float = 30.0) -> list[str]:
     """Run children at the same time, each to its end; as `run` for each.
 
     Args:
@@ -126,39 +128,86 @@ def run_together(jobs: list[Job], timeout: float = 30.0) -> list[str]:
     Raises:
         CommandError: The first, in the order of `jobs`, that failed; all have ended by then.
     """
-    children: list[subprocess.Popen[bytes]] = []
-    try:
-        for job in jobs:
-            given = subprocess.PIPE if job.stdin is not None else subprocess.DEVNULL
-            pipe = subprocess.PIPE
-            with job.inside:
-                children.append(spawn_tool(job.argv, stdin=given, stdout=pipe, stderr=pipe))
-    except BaseException:  # one that cannot begin takes those along that have
-        for child in children:
+    with Running(jobs) as running:
+        return running.outputs(timeout)
+
+
+class Running:
+    """Children at work, for who has something else to do meanwhile.
+
+    Leaving the context, or `close`, kills those that still run.
+    """
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        """Start them all."""
+        self._jobs: list[tuple[Job, subprocess.Popen[bytes]]] = []
+        try:
+            for job in jobs:
+                pipe = subprocess.PIPE
+                with _given(job.stdin) as stdin, job.inside:
+                    child = spawn_tool(job.argv, stdin=stdin, stdout=pipe, stderr=pipe)
+                self._jobs.append((job, child))
+        except BaseException:  # one that cannot begin takes those along that have
+            self.close()
+            raise
+
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def outputs(self, timeout: float = 30.0) -> list[str]:
+        """Wait for their ends; returns what each printed.
+
+        Args:
+            timeout: Seconds for each.
+
+        Raises:
+            CommandError: The first, in the order of the jobs, that failed; all have ended by then.
+        """
+        outputs, failures = [], []
+        for job, child in self._jobs:
+            status: int | str
+            with child:
+                try:
+                    out, err = child.communicate(timeout=timeout)
+                    status = child.returncode
+                except subprocess.TimeoutExpired:
+                    child.kill()
+                    out, err = child.communicate()
+                    status = f"no end within {timeout:g} s"
+            outputs.append(out.decode(errors="replace"))
+            if status:
+                failures.append(
+                    CommandError(job.argv, status, outputs[-1], err.decode(errors="replace"))
+                )
+        self._jobs.clear()
+        if failures:
+            raise failures[0]
+        return outputs
+
+    def close(self) -> None:
+        """End those that still run."""
+        for _, child in self._jobs:
             child.kill()
             child.communicate()
-        raise
-    return _outputs(jobs, children, timeout)
+        self._jobs.clear()
 
 
-def _outputs(jobs: list[Job], children: list[subprocess.Popen[bytes]], timeout: float) -> list[str]:
-    outputs, failures = [], []
-    for child, job in zip(children, jobs, strict=True):
-        given = job.stdin.encode() if job.stdin is not None else None
-        status: int | str
-        with child:
-            try:
-                out, err = child.communicate(given, timeout)
-                status = child.returncode
-            except subprocess.TimeoutExpired:
-                child.kill()
-                out, err = child.communicate()
-                status = f"no end within {timeout:g} s"
-        outputs.append(out.decode(errors="replace"))
-        if status:
-            failures.append(
-                CommandError(job.argv, status, outputs[-1], err.decode(errors="replace"))
-            )
-    if failures:
-        raise failures[0]
-    return outputs
+@contextmanager
+def _given(text: str | None) -> Iterator[int]:
+    """What a child reads `text` from: a file in memory, as a pipe would have to be fed."""
+    if text is None:
+        yield subprocess.DEVNULL
+        return
+    with open(os.memfd_create("stdin", os.MFD_CLOEXEC), "wb") as file:
+        file.write(text.encode())
+        file.flush()
+        file.seek(0)
+        yield file.fileno()

@@ -112,7 +112,7 @@ MOMENTS = {
     "compiling": Moment("harness.bpf.pool:Module", True, False, ""),
     "attaching": Moment("harness.datapath.bpf:attach", True, True, ""),
     "loading rules": Moment(
-        "harness.process:run_together", True, False, "", datapath="legacy"
+        "harness.process:Running", True, False, "", datapath="legacy"
     ),
     "starting captures": Moment("harness.capture.tcpdump:Tcpdump.await_ready"),
     "pinging": Moment("harness.testbed.actor:ping"),

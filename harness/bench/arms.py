@@ -98,13 +98,13 @@ class BuiltArm:
             raise
 
     def _install(self, chosen: Datapath) -> None:
-        for node in self.network.nodes:
-            entry = datapaths.install(chosen, node, self.arm.settings)
+        self.datapaths = datapaths.install(chosen, self.network.nodes, self.arm.settings)
+        for entry in self.datapaths:
             if isinstance(entry.installed, InstalledBpf):
                 # A module serves many builds: each is to draw anew where its programs lie.
                 self._closing.callback(entry.installed.module.reload)
             self._closing.callback(entry.installed.remove)
-            self.datapaths.append(entry)
+        for entry in self.datapaths:
             if entry.degraded:
                 raise KernelError(
                     f"arm {self.arm.datapath}: {entry.status()}", "compare datapaths this node runs"

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import ExitStack
+
 from harness.datapath import probes
 from harness.datapath.base import Counters, Datapath, Installed, NodeDatapath
 from harness.datapath.bpf import HostRouting
@@ -51,24 +54,36 @@ def find(name: str) -> Datapath:
 
 def install(
     datapath: Datapath,
-    node: Node,
+    nodes: Sequence[Node],
     settings: NodeSettings | None = None,
     features: Features | None = None,
-) -> NodeDatapath:
-    """Put a datapath on a node, or legacy where a requirement of it is unmet.
+) -> list[NodeDatapath]:
+    """Put a datapath on nodes, or legacy where a requirement of it is unmet.
 
     Args:
         datapath: What is asked for.
-        node: Where.
-        settings: The node's; the default asks for nothing these programs lack.
+        nodes: Where.
+        settings: Each node's; the default asks for nothing these programs lack.
         features: Probe results; the running kernel's by default.
+
+    Returns:
+        What came of it, in the order of the nodes; `remove` each when it is no longer needed.
     """
     settings = settings or NodeSettings()
-    if not datapath.host_routing:
-        return NodeDatapath(node, datapath.name, None, datapath.install(node, settings))
-    decision = decide(datapath.needs, settings, features or probes.running_kernel())
-    chosen = datapath if decision.bpf else DATAPATHS["legacy"]
-    return NodeDatapath(node, datapath.name, decision, chosen.install(node, settings))
+    decision = None
+    if datapath.host_routing:
+        decision = decide(datapath.needs, settings, features or probes.running_kernel())
+    chosen = datapath if decision is None or decision.bpf else DATAPATHS["legacy"]
+    entries = []
+    with ExitStack() as undo:
+        for node in nodes:
+            installed = chosen.install(node, settings)
+            undo.callback(installed.remove)
+            entries.append(NodeDatapath(node, datapath.name, decision, installed))
+        for entry in entries:
+            entry.installed.await_ready()
+        undo.pop_all()
+    return entries
 
 
 __all__ = ["DATAPATHS", "Check", "Counters", "Datapath", "Decision", "Features", "HostRouting",

@@ -56,6 +56,10 @@ class Installed(Protocol):
         """The datapath that runs, which may not be the one asked for."""
         ...
 
+    def await_ready(self) -> None:
+        """Return when it forwards; what takes its time, many nodes may do at once."""
+        ...
+
     def counters(self) -> Counters:
         """What its programs counted since it was installed."""
         ...
@@ -101,7 +105,7 @@ class Datapath(Protocol):
         ...
 
     def install(self, node: Node, settings: NodeSettings) -> Installed:
-        """Put it on a node."""
+        """Begin to put it on a node: see `Installed.await_ready`."""
         ...
 
 

@@ -173,6 +173,9 @@ class InstalledBpf:
                         setattr(leaf, name, value)
                 table[table.Key.from_buffer_copy(packed)] = leaf
 
+    def await_ready(self) -> None:
+        """The programs forward from the moment they are attached."""
+
     def counters(self) -> Counters:
         """What the programs counted since they were installed."""
         names = enums()

@@ -31,13 +31,8 @@ class Legacy:
             node_rules(family, settings.legacy_services, settings.legacy_masquerade)
             for family in Family
         ]
-        process.run_together([Job([_RESTORE[r.family]], r.text, node.ns) for r in rules])
-        with node.together():
-            for pod in node.pods:
-                for family in Family:
-                    node.add_address(pod.lxc, node.gateway[family], family.host_prefix)
-        node.await_settled()
-        return InstalledLegacy(node, settings, rules)
+        loading = process.Running([Job([_RESTORE[r.family]], r.text, node.ns) for r in rules])
+        return InstalledLegacy(node, settings, rules, loading)
 
 
 class InstalledLegacy:
@@ -51,10 +46,26 @@ class InstalledLegacy:
 
     name = "legacy"
 
-    def __init__(self, node: Node, settings: NodeSettings, rules: list[RuleSet]) -> None:
+    def __init__(
+        self, node: Node, settings: NodeSettings, rules: list[RuleSet], loading: process.Running
+    ) -> None:
         self.node = node
         self.settings = settings
         self.rules = rules
+        self._loading = loading
+        try:
+            with node.together():
+                for pod in node.pods:
+                    for family in Family:
+                        node.add_address(pod.lxc, node.gateway[family], family.host_prefix)
+        except BaseException:
+            self.remove()
+            raise
+
+    def await_ready(self) -> None:
+        """Return when the rules are loaded and the gateway's addresses are in use."""
+        self._loading.outputs()
+        self.node.await_settled()
 
     def counters(self) -> Counters:
         """Nothing: it has no programs."""
@@ -75,4 +86,5 @@ class InstalledLegacy:
         return f"legacy (conntrack, FORWARD, {masquerade}, {services} services: {sets})"
 
     def remove(self) -> None:
-        """The rules die with the namespace."""
+        """The rules die with the namespace; who is still loading them ends."""
+        self._loading.close()

@@ -27,21 +27,39 @@ class Entry:
     destination: str
 
 
+_COUNT = "/proc/sys/net/netfilter/nf_conntrack_count"  # of the namespace it is read in
+
+
 class Table:
-    """The conntrack table of a namespace; reading costs a dump, opening a socket ten times that."""
+    """The conntrack table of a namespace.
+
+    A dump walks the machine's whole hash table, each bucket under its lock: 5 ms for the usual
+    262,144. None is made where the namespace's own count says that it holds nothing.
+    """
 
     def __init__(self, ns: NetNS) -> None:
         self._ns = ns
-        self._socket = NFCTSocket(nfgen_family=socket.AF_UNSPEC)  # both families
+        self._socket: NFCTSocket | None = None
 
     def read(self) -> list[Entry]:
         """Every entry of both families."""
+        if self._is_empty():
+            return []
+        if self._socket is None:
+            self._socket = NFCTSocket(nfgen_family=socket.AF_UNSPEC)  # both families
         with self._ns:  # pyroute2 opens the real socket at the first request, where that is made
             return [_entry(message) for message in self._socket.dump()]
 
+    def _is_empty(self) -> bool:
+        try:
+            return int(self._ns.read(_COUNT)) == 0
+        except FileNotFoundError:  # conntrack is not loaded, or has no sysctls: the dump knows
+            return False
+
     def close(self) -> None:
         """Close the socket."""
-        self._socket.close()
+        if self._socket is not None:
+            self._socket.close()
 
 
 def _entry(message: Any) -> Entry:

@@ -33,9 +33,12 @@ table inet {_TABLE} {{
 """
 
 
-def install(namespaces: Sequence[NetNS]) -> None:
-    """Put the counters on the hooks of nodes, at 0; they die with their namespaces."""
-    process.run_together([process.Job(["nft", "-f", "-"], _RULES, ns) for ns in namespaces])
+def install(namespaces: Sequence[NetNS]) -> process.Running:
+    """Put the counters on the hooks of nodes, at 0, once `outputs` of what is returned returns.
+
+    They die with their namespaces.
+    """
+    return process.Running([process.Job(["nft", "-f", "-"], _RULES, ns) for ns in namespaces])
 
 
 def parse_counters(text: str) -> dict[str, int]:
@@ -44,9 +47,13 @@ def parse_counters(text: str) -> dict[str, int]:
     return {item["name"]: int(item["packets"]) for item in items}
 
 
-def read(namespaces: Sequence[NetNS]) -> list[dict[str, int]]:
-    """Hook → packets since `install`, for each."""
+def ask(namespaces: Sequence[NetNS]) -> process.Running:
+    """Begin to read them; `told` has the answer."""
     argv = ["nft", "-j", "list", "counters", "table", "inet", _TABLE]
-    texts = process.run_together([process.Job(argv, None, ns) for ns in namespaces])
-    found = [parse_counters(text) for text in texts]
+    return process.Running([process.Job(argv, None, ns) for ns in namespaces])
+
+
+def told(asking: process.Running) -> list[dict[str, int]]:
+    """Hook → packets since `install`, for each namespace asked."""
+    found = [parse_counters(text) for text in asking.outputs()]
     return [{hook: counters[hook] for hook in HOOKS} for counters in found]

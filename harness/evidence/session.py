@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from harness.datapath import Counters, NodeDatapath
 from harness.evidence import conntrack, links, netfilter, snmp
 from harness.evidence.kernel_log import KernelLog
-from harness.topology import Host, Network
+from harness.netns import NetNS
+from harness.topology import Network
 
 
 @dataclass
@@ -31,7 +32,6 @@ class NodeEvidence:
 
 @dataclass
 class _Reading:
-    hooks: dict[str, int]
     snmp: dict[str, int]
     conntrack: list[conntrack.Entry]
     programs: Counters
@@ -56,21 +56,27 @@ class Evidence:
         try:
             for node in network.nodes:
                 self._conntrack[node.name] = conntrack.Table(node.ns)
-            netfilter.install([node.ns for node in network.nodes])
-            none = dict.fromkeys(netfilter.HOOKS, 0)
-            self._before = {node.name: self._read(node, none) for node in network.nodes}
-            self._links_before = self._read_links()
+            with netfilter.install(self._namespaces) as installing:
+                self._before = self._read_nodes()
+                self._links_before = self._read_links()
+                installing.outputs()
         except BaseException:
             self.close()
             raise
 
-    def _read(self, node: Host, hooks: dict[str, int]) -> _Reading:
-        return _Reading(
-            hooks,
-            snmp.read(node.ns),
-            self._conntrack[node.name].read(),
-            self._datapaths[node.name].installed.counters(),
-        )
+    @property
+    def _namespaces(self) -> list[NetNS]:
+        return [node.ns for node in self._network.nodes]
+
+    def _read_nodes(self) -> dict[str, _Reading]:
+        return {
+            node.name: _Reading(
+                snmp.read(node.ns),
+                self._conntrack[node.name].read(),
+                self._datapaths[node.name].installed.counters(),
+            )
+            for node in self._network.nodes
+        }
 
     def _read_links(self) -> dict[tuple[str, str], int]:
         return {
@@ -83,24 +89,23 @@ class Evidence:
     def finish(self) -> None:
         """Take the second reading; call it when the traffic has ended."""
         self._log.collect()
-        links_after = self._read_links()
+        with netfilter.ask(self._namespaces) as asking:
+            links_after = self._read_links()
+            after = self._read_nodes()
+            hooks = netfilter.told(asking)
         self.links = {key: value - self._links_before[key] for key, value in links_after.items()}
-        nodes = self._network.nodes
-        hooks = netfilter.read([node.ns for node in nodes])
-        for node, counted in zip(nodes, hooks, strict=True):
-            before = self._before[node.name]
-            after = self._read(node, counted)
+        for (name, now), counted in zip(after.items(), hooks, strict=True):
+            before = self._before[name]
             known = list(before.conntrack)
-            new = [entry for entry in after.conntrack if not _take(known, entry)]
-            self.nodes[node.name] = NodeEvidence(
-                {hook: after.hooks[hook] - before.hooks[hook] for hook in after.hooks},
+            self.nodes[name] = NodeEvidence(
+                counted,
                 {
                     key: value - before.snmp.get(key, 0)
-                    for key, value in after.snmp.items()
+                    for key, value in now.snmp.items()
                     if value != before.snmp.get(key, 0)
                 },
-                new,
-                after.programs - before.programs,
+                [entry for entry in now.conntrack if not _take(known, entry)],
+                now.programs - before.programs,
             )
 
     def splats(self) -> list[str]:

@@ -88,13 +88,12 @@ def measure(
     """
     with ExitStack() as closing:
         network = closing.enter_context(Network(topology))
-        nodes = []
-        for node in network.nodes:
-            entry = datapaths.install(datapath, node, settings)
+        nodes = datapaths.install(datapath, network.nodes, settings)
+        for entry in nodes:
             closing.callback(entry.installed.remove)
+        for entry in nodes:
             if entry.degraded:
                 raise KernelError(f"{datapath.name}: {entry.status()}")
-            nodes.append(entry)
         for family in Family:
             yield Figure(datapath.name, family.name, testbed, ROUND_TRIP,
                          _round_trip(network, family))  # fmt: skip

@@ -59,8 +59,7 @@ class Testbed:
         self._captures: list[Capture] = []
         self.network = Network(topology)
         try:
-            for node in self.network.nodes:
-                self.datapaths.append(datapaths.install(datapath, node, settings, features))
+            self.datapaths = datapaths.install(datapath, self.network.nodes, settings, features)
         except BaseException:
             self.close()
             raise
