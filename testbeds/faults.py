@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from harness.bpf import pool, syscall
-from harness.bpf.module import Patch, Source
+from harness.bpf.source import Patch, Source
 from harness.hooks import EGRESS, INGRESS, attach, detach_all
 from harness.netns import NetNS
 from harness.testbed import Actor

@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from harness.bench import MEASURES, Arm, Comparison, Task, Verdict
-from harness.bpf.module import Patch
+from harness.bpf.source import Patch
 from harness.datapath import DATAPATHS, NodeSettings
 from harness.datapath.bpf import HostRouting
 from harness.netns import NetNS

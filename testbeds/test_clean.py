@@ -109,7 +109,7 @@ class Moment:
 
 MOMENTS = {
     "building": Moment("harness.topology.hosts:Host.add_address", True, False, ""),
-    "compiling": Moment("harness.bpf.pool:Module", True, False, ""),
+    "compiling": Moment("harness.bpf.pool:Compiled", True, False, ""),
     "attaching": Moment("harness.datapath.bpf:attach", True, True, ""),
     "loading rules": Moment(
         "harness.process:Running", True, False, "", datapath="legacy"
@@ -313,7 +313,7 @@ def test_nothing_is_left_of_a_run_that(name, tmp_path, stopped, unchanged):
 
 BROKEN = """
 import dataclasses
-from harness.bpf.module import Patch
+from harness.bpf.source import Patch
 from harness.datapath import DATAPATHS
 from harness.topology import Family
 

@@ -9,7 +9,7 @@ import uuid
 
 import pytest
 
-from harness.bpf.module import Patch
+from harness.bpf.source import Patch
 from harness.cli import INTERRUPTED, main
 from harness.cli.proof import prove
 from harness.datapath import DATAPATHS, HostRouting, NodeSettings

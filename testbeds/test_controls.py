@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from harness import datapath as datapaths
-from harness.bpf.module import Patch
+from harness.bpf.source import Patch
 from harness.capture import WHOLE
 from harness.datapath.bpf import InstalledBpf
 from harness.evidence import KernelLog

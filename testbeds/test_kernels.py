@@ -243,7 +243,7 @@ def test_a_shell_in_a_guest(fetcher, tmp_path):
 #: Measures each datapath's IPv4 round trip, and once more `bpf` with 200 instructions planted.
 COUNTING = """
 import dataclasses, json
-from harness.bpf.module import Patch
+from harness.bpf.source import Patch
 from harness.datapath import DATAPATHS, NodeSettings
 from harness.kernels.exact import check_counting, measure
 from testbeds import find

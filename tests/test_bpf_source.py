@@ -8,7 +8,8 @@ import pytest
 
 from harness.bpf import bcc_import, headers
 from harness.bpf.contract import BPF_DIR, enums, parse_enums
-from harness.bpf.module import Patch, Source, _explain_refusal, source_files
+from harness.bpf.module import _explain_refusal
+from harness.bpf.source import Patch, Source, source_files
 from harness.datapath import DATAPATHS
 from harness.datapath.bpf import PARTS
 from harness.errors import BuildError, MissingToolError

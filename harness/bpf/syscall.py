@@ -17,7 +17,8 @@ _NR_BPF = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "s390x": 351, "ppc64le
 _libc = ctypes.CDLL(None, use_errno=True)
 
 # enum bpf_cmd and enum bpf_prog_type, uapi/linux/bpf.h.
-_PROG_LOAD, _PROG_TEST_RUN, _OBJ_GET_INFO_BY_FD, _RAW_TRACEPOINT_OPEN = 5, 10, 15, 17
+_MAP_CREATE, _PROG_LOAD, _PROG_TEST_RUN = 0, 5, 10
+_OBJ_GET_INFO_BY_FD, _RAW_TRACEPOINT_OPEN = 15, 17
 PROG_TYPE_SCHED_CLS = 3
 PROG_TYPE_RAW_TRACEPOINT = 17
 
@@ -128,11 +129,27 @@ def test_run(fd: int, packet: bytes, repeat: int = 1, ifindex: int = 0) -> TestR
 test_run.__test__ = False  # type: ignore[attr-defined]
 
 
-def program_tag(fd: int) -> str:
-    """A program's tag, from struct bpf_prog_info."""
+def _object_info(fd: int) -> bytes:
+    """Struct bpf_prog_info or bpf_map_info of a descriptor, its first 256 bytes."""
     info = ctypes.create_string_buffer(256)
     _bpf(_OBJ_GET_INFO_BY_FD, struct.pack("=IIQ", fd, len(info), ctypes.addressof(info)))
-    return info.raw[8:16].hex()
+    return info.raw
+
+
+def program_tag(fd: int) -> str:
+    """A program's tag, from struct bpf_prog_info."""
+    return _object_info(fd)[8:16].hex()
+
+
+def map_create_like(fd: int) -> int:
+    """Create an empty map of another's type, sizes, flags and name; returns its descriptor.
+
+    Raises:
+        OSError: The kernel refused.
+    """
+    kind, _, key, value, entries, flags, name = struct.unpack_from("=IIIIII16s", _object_info(fd))
+    attr = struct.pack("=IIIIIII16s", kind, key, value, entries, flags, 0, 0, name)
+    return _bpf(_MAP_CREATE, attr)[0]
 
 
 def raw_tracepoint_open(tracepoint: str, fd: int) -> int:

@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from harness.bpf import pool, syscall
 from harness.bpf.contract import enums
-from harness.bpf.module import Module, Patch, Source
+from harness.bpf.module import Module
+from harness.bpf.source import Patch, Source
 from harness.datapath.base import Counters
 from harness.datapath.settings import NodeSettings
 from harness.hooks import EGRESS, INGRESS, Attachment, attach, attachments, detach_all
@@ -127,9 +128,7 @@ class InstalledBpf:
         node = self.node
         if node.has_nic:
             leaf.nic_ifindex = node.ifindex(NIC)
-            leaf.nic_mtu = node.ns.netlink.link("get", index=leaf.nic_ifindex)[0].get_attr(
-                "IFLA_MTU"
-            )
+            leaf.nic_mtu = node.mtu(NIC)
         leaf.gateway4, leaf.node4 = (_network_order(a.ipv4) for a in (node.gateway, node.addresses))
         for field, addresses in (("gateway6", node.gateway), ("node6", node.addresses)):
             packed = socket.inet_pton(socket.AF_INET6, addresses.ipv6)
@@ -146,9 +145,8 @@ class InstalledBpf:
         ctypes.memmove(ctypes.byref(source.ip6), packed, 16)
         source.lxc_mac[:] = mac_bytes(pod.lxc_mac)
         sources[sources.Key(ifindex)] = source
-        mtu = self.node.ns.netlink.link("get", index=ifindex)[0].get_attr("IFLA_MTU")
         endpoint = {
-            "ifindex": ifindex, "mtu": mtu, "mac": mac_bytes(pod.mac),
+            "ifindex": ifindex, "mtu": self.node.mtu(pod.lxc), "mac": mac_bytes(pod.mac),
             "lxc_mac": mac_bytes(pod.lxc_mac),
         }  # fmt: skip
         return {pod.addresses[family]: endpoint for family in Family}

@@ -14,7 +14,7 @@ import os
 from types import TracebackType
 
 from harness.bpf import pool, syscall
-from harness.bpf.module import Source
+from harness.bpf.source import Source
 
 _SOURCE = Source(("backlog.c",))
 

@@ -196,14 +196,7 @@ class Network:
                 node.add_neighbour(pod.lxc, pod.addresses[family], pod.mac)
 
     def _veth(self, left: Host, left_if: str, right: Host, right_if: str, mtu: int) -> None:
-        """One message makes both ends, placed, named and addressed."""
-        left.links[left_if] = next(self._ifindexes)
-        left.ns.netlink.link(
-            "add", kind="veth", ifname=left_if, address=left.macs[left_if], mtu=mtu,
-            index=left.links[left_if],
-            peer={"ifname": right_if, "net_ns_fd": right.ns.fileno(),
-                  "address": right.macs[right_if], "mtu": mtu},
-        )  # fmt: skip
+        left.add_veth(left_if, next(self._ifindexes), right, right_if, mtu)
         for host, ifname in ((left, left_if), (right, right_if)):
             if not self.topology.offloads:
                 host.offloads_off(ifname)

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import socket
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -12,7 +14,7 @@ from typing import Any
 from pyroute2.ethtool.ioctl import IoctlEthtool
 
 from harness.errors import KernelError
-from harness.netlink_batch import Batch, operational_states
+from harness.netlink_batch import Batch, Fields, operational_states
 from harness.netns import NetNS
 from harness.topology import addressing as plan
 from harness.topology.addressing import Addresses, Family
@@ -23,6 +25,7 @@ _SETTLE_SECONDS = 60.0  # a moment; an emulated machine that does other work tak
 _PERMANENT = 0x80  # NUD_PERMANENT, uapi/linux/neighbour.h
 _TENTATIVE = 0x40  # IFA_F_TENTATIVE, uapi/linux/if_addr.h
 _MLD_TIMER_RUNNING = 0x01  # MAF_TIMER_RUNNING, include/net/if_inet6.h
+_SIOCGIFMTU = 0x8921  # uapi/linux/sockios.h
 _ANY_SCOPE = 255  # RT_SCOPE_NOWHERE, uapi/linux/rtnetlink.h
 _OFFLOADS = ("tx-checksum-ip-generic", "tx-tcp-segmentation", "tx-tcp6-segmentation",
              "tx-generic-segmentation", "tx-scatter-gather")  # fmt: skip
@@ -57,6 +60,13 @@ class Host:
                 self.links[ifname] = socket.if_nametoindex(ifname)
         return self.links[ifname]
 
+    def mtu(self, ifname: str) -> int:
+        """The MTU of an interface as it is now, bytes."""
+        request = struct.pack("16si12x", ifname.encode(), 0)  # struct ifreq, netdevice(7)
+        with closing(self.ns.socket(socket.AF_INET, socket.SOCK_DGRAM)) as channel:
+            answer = fcntl.ioctl(channel, _SIOCGIFMTU, request)
+        return int(struct.unpack("16si12x", answer)[1])
+
     @contextmanager
     def together(self) -> Iterator[None]:
         """Send the changes that are asked for meanwhile at once, when the context ends."""
@@ -76,6 +86,24 @@ class Host:
     def up(self, ifname: str) -> None:
         """Set an interface up."""
         self._ask("link", "set", index=self.ifindex(ifname), state="up")
+
+    def add_veth(self, ifname: str, ifindex: int, peer: Host, peer_if: str, mtu: int) -> None:
+        """Make a veth pair, one end here and the other at a peer, with the MACs of both.
+
+        Args:
+            ifname: The end here.
+            ifindex: Its index.
+            peer: Where the other end goes; the kernel numbers it.
+            peer_if: What it is called there.
+            mtu: Of both ends, bytes.
+        """
+        self.links[ifname] = ifindex
+        self._ask(
+            "link", "add", kind="veth", ifname=ifname, address=self.macs[ifname], mtu=mtu,
+            index=ifindex,
+            peer=Fields(ifname=peer_if, net_ns_fd=peer.ns.fileno(), address=peer.macs[peer_if],
+                        mtu=mtu),
+        )  # fmt: skip
 
     def down(self, ifname: str) -> None:
         """Set an interface down."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from harness.bpf.module import Patch
+from harness.bpf.source import Patch
 from testbeds.mutants import tests as t
 from testbeds.mutants.mutant import Catch, Mutant, patch
 

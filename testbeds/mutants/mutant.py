@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from harness.bpf.module import Patch
+from harness.bpf.source import Patch
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from statistics import median
 import pytest
 
 from harness.bench import MEASURES, BuiltArm, limit
-from harness.bpf.module import Patch
 from harness.bpf.run_time import program_run_time
+from harness.bpf.source import Patch
 from harness.datapath import DATAPATHS, HostRouting, NodeSettings
 from harness.errors import TrafficError
 from harness.hooks import detach_all

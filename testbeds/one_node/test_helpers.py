@@ -13,7 +13,7 @@ from scapy.layers.inet import ICMP, IP
 from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import Ether
 
-from harness.bpf.module import Patch
+from harness.bpf.source import Patch
 from harness.datapath import DATAPATHS
 from harness.datapath.features import release
 from harness.hooks import EGRESS, INGRESS

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A source as BCC compiled it: bytecode and the shapes of its maps. Floor 1.
+
+A compile takes a second, and any number of modules can be made from one: see `module.py`.
+"""
+
+from __future__ import annotations
+
+import copy
+import ctypes
+import os
+import re
+import struct
+import tempfile
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from harness.bpf import syscall
+from harness.bpf.bcc_import import bcc
+from harness.bpf.contract import BPF_DIR
+from harness.bpf.headers import kernel_source
+from harness.bpf.source import Source
+from harness.errors import BuildError
+
+#: Two compilations at once crash the process (LLVM's state in libbcc is global).
+_compiling = threading.Lock()
+_ERROR_LINE = re.compile(
+    r"^(?P<file>[^\s:]+\.[ch]):(?P<line>\d+):\d+: (?:fatal )?error: (.*)$", re.M
+)
+_INSTRUCTION = struct.Struct("=BBhi")
+_LOAD_WIDE, _PSEUDO_MAP_FD = 0x18, 1  # BPF_LD | BPF_IMM | BPF_DW and its source, uapi/linux/bpf.h
+
+
+@contextmanager
+def captured_output() -> Iterator[Callable[[], str]]:
+    """Catch what libbcc's compiler and loader write to descriptors 1 and 2."""
+    with tempfile.TemporaryFile() as sink:
+        saved = [os.dup(1), os.dup(2)]
+        directory = os.open(".", os.O_PATH)  # libbcc changes it while it compiles
+        try:
+            os.dup2(sink.fileno(), 1)
+            os.dup2(sink.fileno(), 2)
+
+            def text() -> str:
+                sink.flush()
+                sink.seek(0)
+                return sink.read().decode(errors="replace")
+
+            yield text
+        finally:
+            for number, copy in enumerate(saved, start=1):
+                os.dup2(copy, number)
+                os.close(copy)
+            os.fchdir(directory)
+            os.close(directory)
+
+
+def _compile(source: Source) -> Any:
+    api = bcc()
+    flags = ["-I", str(BPF_DIR), "-Wno-unused-function", *(f"-D{name}" for name in source.defines)]
+    text = source.text()
+    kernel_source()
+    with _compiling, captured_output() as output:
+        try:
+            return api.BPF(text=text.encode(), cflags=flags)
+        except Exception as error:  # noqa: BLE001 - BCC raises bare Exception
+            log = output()
+            reason = str(error)
+    where = _ERROR_LINE.search(log)
+    what = f"{where['file']}:{where['line']}: {where[3]}" if where else reason
+    raise BuildError(f"BPF source does not compile: {what}", log=log)
+
+
+class Compiled:
+    """What BCC made of a source; its own maps serve only as patterns for those of modules.
+
+    Attributes:
+        source: What it was compiled from.
+    """
+
+    def __init__(self, source: Source) -> None:
+        """Compile.
+
+        Raises:
+            BuildError: The compiler refused; the message has file and line, the exception the
+                whole log.
+        """
+        syscall.lift_memlock()
+        self.source = source
+        self.bpf = _compile(source)
+        weakref.finalize(self, self.bpf.cleanup)
+        # BCC declares neither of the two.
+        library, module = bcc().lib, ctypes.c_void_p(self.bpf.module)
+        library.bpf_table_name.restype = ctypes.c_char_p
+        count = library.bpf_num_tables(module)
+        self._maps = [library.bpf_table_name(module, ctypes.c_uint64(n)) for n in range(count)]
+
+    def make_maps(self) -> dict[str, Any]:
+        """BCC's table objects, by name, of new and empty maps.
+
+        Raises:
+            OSError: The kernel refused one.
+        """
+        made: dict[str, Any] = {}
+        try:
+            for name in self._maps:
+                table = copy.copy(self.bpf[name])
+                table.map_fd = syscall.map_create_like(table.map_fd)
+                made[name.decode()] = table
+        except BaseException:
+            close_maps(made)
+            raise
+        return made
+
+    def instructions(self, program: str, maps: Mapping[str, Any]) -> bytes:
+        """A program's bytecode, bound to maps that `make_maps` made.
+
+        Raises:
+            BuildError: The source defines no such program.
+        """
+        library, module, symbol = bcc().lib, self.bpf.module, program.encode()
+        start = library.bpf_function_start(module, symbol)
+        if not start:
+            raise BuildError(f"the source defines no program {program}", "is it static?")
+        code = bytearray(ctypes.string_at(start, library.bpf_function_size(module, symbol)))
+        fds = {self.bpf[name].map_fd: maps[name.decode()].map_fd for name in self._maps}
+        for at in range(0, len(code), _INSTRUCTION.size):
+            opcode, registers, offset, value = _INSTRUCTION.unpack_from(code, at)
+            if opcode == _LOAD_WIDE and registers >> 4 == _PSEUDO_MAP_FD:
+                _INSTRUCTION.pack_into(code, at, opcode, registers, offset, fds[value])
+        return bytes(code)
+
+
+def close_maps(maps: dict[str, Any]) -> None:
+    """Close what `Compiled.make_maps` made; a map lives on where a loaded program uses it."""
+    while maps:
+        os.close(maps.popitem()[1].map_fd)
