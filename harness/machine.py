@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 import sys
 
 from pyroute2.netlink.exceptions import NetlinkError
@@ -21,6 +22,8 @@ from harness.topology import Network, Topology
 
 # capability.h: what building, attaching and capturing takes.
 _CAPABILITIES = {"NET_ADMIN": 12, "NET_RAW": 13, "SYS_ADMIN": 21}
+#: A testbed of the usual size with captures, tools and programs holds some hundred at once.
+_OPEN_FILES = 256
 
 
 def check_privileges() -> None:
@@ -42,6 +45,21 @@ def check_privileges() -> None:
         )
 
 
+def lift_open_files() -> None:
+    """Every namespace is held by a descriptor: let this process have as many as it may.
+
+    Raises:
+        PrivilegeError: It may have too few for a testbed.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if hard != resource.RLIM_INFINITY and hard < _OPEN_FILES:
+        raise PrivilegeError(
+            f"only {hard} files may be open at once, a testbed takes up to {_OPEN_FILES}",
+            f"raise the hard limit: `ulimit -Hn {_OPEN_FILES}` or more",
+        )
+
+
 def check_machine() -> None:
     """Everything a testbed needs.
 
@@ -49,6 +67,7 @@ def check_machine() -> None:
         HarnessError: The first thing that is missing, and what to do.
     """
     check_privileges()
+    lift_open_files()
     NetNS("a first try").close()
     for tool in TOOLS:
         find_tool(tool)

@@ -192,6 +192,10 @@ LACKS = {
         11, ("UAPI headers are missing", "apt-get install linux-libc-dev"),
         hiding((tmp, "/usr/include/linux")),
     ),
+    "few open files": lambda _: Lack(
+        10, ("only 40 files may be open", "ulimit -Hn"),
+        ("sh", "-c", 'ulimit -n 40 && exec "$@"', "sh"),
+    ),
     "no clsact": lambda _: Lack(
         12, ("no clsact qdisc", "CONFIG_NET_SCH_INGRESS"), patch=NO_CLSACT
     ),
@@ -262,7 +266,7 @@ def test_without_a_lack_both_succeed(patches):
     """The control: what the tests above run is not broken by itself."""
     cli, run = both(Lack(0, ()), patches)
     assert cli.code == 0, cli.text
-    assert cli.out.rstrip().endswith("proven")
+    assert cli.out.rstrip().endswith("proven: BPF, past the node's stack")
     assert run.code == 0, run.text
 
 
@@ -350,6 +354,17 @@ def test_a_test_that_names_what_does_not_exist(tmp_path, test):
     assert "is unknown: use " in run.text
     assert "Traceback" not in run.text
     assert "INTERNALERROR" not in run.text
+
+
+@pytest.mark.parametrize("taken", [False, True], ids=["room", "taken"])
+def test_pcaps_are_kept_where_records_go_or_it_is_said_why_not(tmp_path, taken):
+    if taken:
+        (tmp_path / "pcaps").write_text("", encoding="ascii")
+    run = end(start(pytest_of(*ONE_TEST, "--keep-pcaps", "--results", str(tmp_path))))
+    assert run.code == 0, run.text
+    assert (f"kept in {tmp_path}/pcaps" in run.text) == (not taken)
+    assert ("could not be kept, the first for: " in run.text) == taken
+    assert len(list(tmp_path.glob("pcaps/**/*.pcap"))) == (0 if taken else 3 * 8)
 
 
 def test_every_tool_is_looked_for_in_sbin_too():

@@ -20,6 +20,7 @@ from testbeds.host_state import await_, difference, marked, namespaces_of, settl
 
 pytestmark = pytest.mark.usefixtures("machine")
 
+LEGACY_PROVEN = "proven: Legacy, through the node's stack"
 BYPASS = [name for name, datapath in DATAPATHS.items() if datapath.host_routing]
 
 
@@ -33,15 +34,16 @@ def test_status_is_bpf_and_proven(name, capsys):
     code, lines = status(capsys, "--datapath", name, "--verify")
     assert code == 0
     assert lines[0] == "Host Routing: BPF"
-    assert lines[-1] == "proven"
-    assert sum(line.startswith("  attached   lxc") for line in lines) == 4
+    assert lines[-1] == "proven: BPF, past the node's stack"
+    for device in ("lxc", "enp0s8"):  # of both families: two nodes' two hooks, and three nodes' lxc
+        assert sum(line.startswith(f"  attached   {device}") for line in lines) == 8
 
 
 def test_status_of_legacy_is_proven_too(capsys):
     code, lines = status(capsys, "--datapath", "legacy", "--verify")
     assert code == 0
     assert lines[0] == "Host Routing: Legacy (asked for)"
-    assert lines[-1] == "proven"
+    assert lines[-1] == LEGACY_PROVEN
 
 
 #: Arguments that leave one requirement unmet → what the first line says.
@@ -71,7 +73,7 @@ def test_status_is_legacy_for_each_single_unmet_requirement(arguments, capsys):
 def test_a_degraded_node_is_proven_to_run_legacy(capsys):
     code, lines = status(capsys, "--no-host-routing", "--verify")
     assert code == 0
-    assert lines[-1] == "proven"
+    assert lines[-1] == LEGACY_PROVEN
     assert "  attached   nothing" in lines
 
 
@@ -85,6 +87,7 @@ def test_status_for_machines_says_the_same(capsys):
         "redirect_neigh"
     ]
     assert document["proof"]["proven"]
+    assert document["proof"]["claim"] == "Legacy"
     assert document["proof"]["passages"][0]["netfilter"]["forward"] == 2
 
 
@@ -99,12 +102,22 @@ def test_bpf_that_lets_the_stack_do_the_work_is_not_proven(monkeypatch, capsys):
     proof = prove(mutant, NodeSettings(), running_kernel(), claimed=True)
     assert not proof.proven
     assert any("netfilter saw packets" in doubt for doubt in proof.doubts)
-    assert any("the programs delivered 0 of 2 packets" in doubt for doubt in proof.doubts)
+    assert any("the programs delivered 0 packets, not 2" in doubt for doubt in proof.doubts)
     monkeypatch.setitem(DATAPATHS, "bpf", mutant)
     code, lines = status(capsys, "--verify")
     assert code == NOT_PROVEN
     assert lines[0] == "Host Routing: BPF"
-    assert lines[-1].startswith("not proven (ipv4: ")
+    assert lines[-1].startswith("not proven (one_node master ipv4: ")
+
+
+def test_bpf_that_leaves_what_goes_off_the_node_to_the_stack_is_not_proven():
+    patch = Patch("forward.c", "	if (!node)\n", "	if (node)\n")
+    whole = DATAPATHS["bpf"]
+    assert isinstance(whole, HostRouting)
+    mutant = dataclasses.replace(whole, patches=(patch,))
+    proof = prove(mutant, NodeSettings(), running_kernel(), claimed=True)
+    assert "two_node node1 ipv6: the programs sent off the node 0 packets, not 1" in proof.doubts
+    assert not [doubt for doubt in proof.doubts if doubt.startswith("one_node")]
 
 
 def test_a_legacy_control_that_is_silent_proves_nothing(monkeypatch, capsys):

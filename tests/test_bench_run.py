@@ -78,7 +78,11 @@ def test_the_line_names_what_was_compared_and_all_that_was_found():
     )
     assert "bpf 4.90 us, limit 3.50 us; ratio 0.700 [0.700, 0.700], faster" in line
     assert "again" not in line
-    assert str(comparison("the link went down")).endswith("; partial: the link went down")
+    partial = str(comparison("the link went down"))
+    assert partial.endswith("; partial: the link went down")
+    assert "ratio 0." in partial
+    assert "faster" not in partial
+    assert "faster" in str(comparison())
 
 
 def test_who_beats_whom_does_not_depend_on_the_baseline():

@@ -69,6 +69,15 @@ def test_an_unknown_option_value_ends_the_run_before_it_begins(option, words):
     assert len(run.text.splitlines()) == 1
 
 
+def test_what_measures_takes_no_datapath():
+    arguments = ("-q", "-m", "bench", "--datapath", "bpf", "testbeds/one_node")
+    run = end(start(pytest_of(*arguments)))
+    assert run.code == 13
+    assert "hostroute: --datapath is for conformance" in run.text
+    assert "use --arms legacy,bpf" in run.text
+    assert "Traceback" not in run.text
+
+
 FOREIGN = """
 def test_hr07_legs(): pass
 def test_hr94_mistyped(): assert 1 == 2

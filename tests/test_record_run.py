@@ -138,7 +138,9 @@ def test_what_is_observed_must_fit_into_a_record(run):
 def test_no_record(run, tmp_path, module, options):
     ended = run(module, *options)
     assert ended.code == 0, ended.text
-    assert "record:" not in ended.text
+    assert "run-" not in ended.text
+    nothing = "none: no test of this run asserts an entry of the catalogue" in ended.out
+    assert nothing == ("test_of_nothing" in module)
     assert not (tmp_path / "results").exists()
 
 
@@ -199,7 +201,8 @@ def test_results_that_cannot_be_written_are_refused_before_the_run(run, tmp_path
     ended = run("def test_hr07_x(): pass", "--results", "taken/below")
     assert ended.code == RecordError.exit_code
     assert ended.text == (
-        f"Exit: hostroute: records cannot be written to {tmp_path}/taken/below: use --results DIR\n"
+        f"Exit: hostroute: records cannot be written to {tmp_path}/taken/below (Not a directory): "
+        "name a directory that can be written: --results DIR\n"
     )
 
 

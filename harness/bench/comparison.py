@@ -87,7 +87,8 @@ class Comparison:
         several = len(self.judgements) > 1
         for label, judgement in self.judgements.items():
             head = f"{label} against {self.baseline}: " if several else ""
-            parts.append(f"{head}{judgement}")
+            # Of what broke off nothing is concluded.
+            parts.append(f"{head}{judgement if self.partial is None else judgement.figures}")
         if self.partial is not None:
             parts.append(f"partial: {self.partial}")
         return "; ".join(parts)

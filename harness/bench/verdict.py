@@ -121,9 +121,14 @@ class Judgement:
         """Whether more builds would change nothing."""
         return self.verdict is not Verdict.NO_DIFFERENCE or self.negligible
 
+    @property
+    def figures(self) -> str:
+        """The ratio and its interval, without what is concluded from them."""
+        return f"ratio {self.ratio:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
     def __str__(self) -> str:
         return (
-            f"ratio {self.ratio:.3f} [{self.low:.3f}, {self.high:.3f}], {self.verdict}"
+            f"{self.figures}, {self.verdict}"
             f" (noise floor ±{self.noise:.1%}, p {self.p_value:.2g}, {self.builds} builds)"
             + "".join(f"; warning: {warning}" for warning in self.warnings)
         )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from itertools import accumulate, islice
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from harness.topology import Network
 HEADERS = 256
 #: Holds whole frames of the usual MTU, as checksums need them; the ring has room for 900.
 WHOLE = 2048
+_FULL = 1 << 16  # less room than this, in bytes, and a write of tcpdump's may have failed
 
 
 class Capture:
@@ -71,7 +73,9 @@ class Capture:
             found = read_pcap(dump.path, dump.interface, dump.direction) if count else iter(())
             proven = list(islice(found, count))
             if len(proven) != count:
-                raise CaptureError(f"{dump.path} holds {len(proven)} of {count} frames")
+                raise CaptureError(
+                    f"{dump.path} holds {len(proven)} of {count} frames", _where_the_rest_is(dump)
+                )
             # A file's order is the truth, its times are not quite: they may be the sender's.
             latest = list(accumulate((frame.time for frame in proven), max))
             timed += zip(latest, proven, strict=True)
@@ -88,6 +92,14 @@ class Capture:
         reap_ending()
         _ending.extend(self._dumps)
         self._dumps.clear()
+
+
+def _where_the_rest_is(dump: Tcpdump) -> str:
+    """What to do about a file that is shorter than what tcpdump says it wrote."""
+    free = shutil.disk_usage(dump.path.parent).free
+    if free < _FULL:
+        return f"{dump.path.parent} has no room left ({free} B): set TMPDIR to where there is some"
+    return "tcpdump says that it wrote them: look at the disk"
 
 
 _ending: list[Tcpdump] = []

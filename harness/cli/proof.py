@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether host routing does what it claims, seen on a testbed that is built for it. Floor 8.
 
-One ping a family crosses `one_node` with the datapath asked for, and once more with `legacy`:
+One ping a family crosses each testbed with the datapath asked for, and once more with `legacy`:
 that the stack's counters stay at zero means something only where they would have moved.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +20,12 @@ from harness.testbed import Testbed
 from harness.topology import Family
 from testbeds import find
 
-TESTBED = "one_node"
-_ROUND_TRIP = 2  # packets: a request and a reply
+#: Testbed → verdicts of the programs, with how many packets of a ping each of its nodes gives it.
+_PACKETS: dict[str, dict[tuple[str, ...], int]] = {
+    "one_node": {("local",): 2},
+    "two_node": {("local",): 1, ("forward", "neigh"): 1},
+}
+_DONE = {("local",): "delivered", ("forward", "neigh"): "sent off the node"}
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,8 @@ class Passage:
     """What one ping through a node left behind.
 
     Attributes:
+        testbed: The testbed it crossed.
+        node: The node's name.
         family: Its address family.
         answered: Whether the reply came.
         runs: The whole name of what the node runs.
@@ -35,6 +42,8 @@ class Passage:
         evidence: What the node's counters did.
     """
 
+    testbed: str
+    node: str
     family: Family
     answered: bool
     runs: str
@@ -59,6 +68,8 @@ class Passage:
         """For machines."""
         programs = self.evidence.programs
         return {
+            "testbed": self.testbed,
+            "node": self.node,
             "family": self.family.name,
             "answered": self.answered,
             "runs": self.runs,
@@ -76,8 +87,8 @@ class Proof:
     """Passages of the datapath and of the legacy control, and what speaks against the claim.
 
     Attributes:
-        passages: One a family, with the datapath.
-        control: One a family, with `legacy`.
+        passages: One for each testbed, family and node, with the datapath.
+        control: The same with `legacy`.
         doubts: What was not as claimed; none: it is proven.
     """
 
@@ -92,17 +103,20 @@ class Proof:
 
 
 def _pass(
-    datapath: Datapath, family: Family, directory: Path, settings: NodeSettings, features: Features
-) -> Passage:
-    testbed = Testbed(find(TESTBED), datapath, family, directory, settings, features)
+    name: str, datapath: Datapath, family: Family, directory: Path, settings: NodeSettings,
+    features: Features,
+) -> Iterator[Passage]:  # fmt: skip
+    """One for each node of a testbed."""
+    testbed = Testbed(find(name), datapath, family, directory, settings, features)
     try:
         with testbed.evidence() as evidence:
             exchange = testbed.pod1.ping(testbed.pod2)
-        node = testbed.datapaths[0]
-        return Passage(
-            family, not exchange.lost, node.installed.describe(),
-            tuple(sorted(node.installed.attachments(), key=str)), evidence.nodes[node.node.name],
-        )  # fmt: skip
+        for entry in testbed.datapaths:
+            yield Passage(
+                name, entry.node.name, family, not exchange.lost, entry.installed.describe(),
+                tuple(sorted(entry.installed.attachments(), key=str)),
+                evidence.nodes[entry.node.name],
+            )  # fmt: skip
     finally:
         testbed.close()
 
@@ -112,7 +126,6 @@ def _doubts_of_bypass(passage: Passage) -> list[str]:
     doubts = []
     evidence = passage.evidence
     entered = [f"{hook} {count}" for hook, count in evidence.hooks.items() if count]
-    hits = sum(n for (_, verdict), n in evidence.programs.hits.items() if verdict == "local")
     if not passage.attached:
         doubts.append("no program is attached")
     doubts += [
@@ -120,8 +133,10 @@ def _doubts_of_bypass(passage: Passage) -> list[str]:
         for a in passage.attached
         if f"{a.program}={a.tag}" not in passage.runs
     ]
-    if hits != _ROUND_TRIP:
-        doubts.append(f"the programs delivered {hits} of {_ROUND_TRIP} packets")
+    for verdicts, packets in _PACKETS[passage.testbed].items():
+        hits = sum(n for (_, verdict), n in evidence.programs.hits.items() if verdict in verdicts)
+        if hits != packets:
+            doubts.append(f"the programs {_DONE[verdicts]} {hits} packets, not {packets}")
     if entered:
         doubts.append(f"netfilter saw packets ({', '.join(entered)})")
     if evidence.conntrack:
@@ -154,7 +169,12 @@ def prove(datapath: Datapath, settings: NodeSettings, features: Features, claime
     directory = scratch.make("status")
     try:
         passages, control = (
-            tuple(_pass(arm, family, directory, settings, features) for family in Family)
+            tuple(
+                passage
+                for name in _PACKETS
+                for family in Family
+                for passage in _pass(name, arm, family, directory, settings, features)
+            )
             for arm in (datapath, DATAPATHS["legacy"])
         )
     finally:
@@ -167,5 +187,6 @@ def prove(datapath: Datapath, settings: NodeSettings, features: Features, claime
     ):
         for passage in rows:
             found = ([] if passage.answered else ["the ping was not answered"]) + judge(passage)
-            doubts += [f"{passage.family.name}: {label}{doubt}" for doubt in found]
+            where = f"{passage.testbed} {passage.node} {passage.family.name}"
+            doubts += [f"{where}: {label}{doubt}" for doubt in found]
     return Proof(passages, control, tuple(doubts))

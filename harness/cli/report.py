@@ -54,6 +54,8 @@ def _run(arguments: argparse.Namespace) -> int:
         raise RecordError("a page is not for a terminal", "name a file: -o report.html")
     report = _report(found)
     text = FORMATS[kind](report)
+    if kind == "csv" and text.count("\n") == 1:
+        print("hostroute: CSV holds what was measured, which here is nothing", file=sys.stderr)
     if arguments.output == _STDOUT:
         sys.stdout.write(text)
     else:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator
 from statistics import median
@@ -68,7 +69,7 @@ def _environment(record: Document) -> Iterator[str]:
     if record["partial"]:
         yield f"PARTIAL    {record['partial']}"
     yield f"started    {record['started']}, ended {record['ended']}"
-    yield f"command    {' '.join(record['command'])}"
+    yield f"command    {shlex.join(record['command'])}"
     yield f"machine    {environment_line(record)}"
     yield f"kernel     {machine['kernel_version']}"
     yield f"CPUs       {' '.join(map(str, machine['cpus_allowed']))} allowed, governor" \

@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 from harness import datapath as datapaths
 from harness.cli.command import Command, add_settings, features, settings
-from harness.cli.proof import TESTBED, Proof, prove
+from harness.cli.proof import Proof, prove
 from harness.datapath import Decision, decide
 from harness.errors import LEGACY, NOT_PROVEN, UnknownNameError
 from harness.machine import check_machine, check_privileges, describe_machine
@@ -23,7 +23,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--require", metavar="bpf", help=f"exit {LEGACY} when it is Legacy")
     parser.add_argument(
         "--verify", action="store_true",
-        help=f"ping through a throw-away {TESTBED}, say what is attached and what the counters"
+        help="ping through throw-away testbeds, say what is attached and what the counters"
         f" prove; exit {NOT_PROVEN} when BPF is claimed and not proven",
     )  # fmt: skip
 
@@ -40,13 +40,15 @@ def _requirement_lines(decision: Decision | None) -> list[str]:
     ]
 
 
-def _proof_lines(proof: Proof) -> list[str]:
+def _proof_lines(proof: Proof, bpf: bool) -> list[str]:
     lines = []
     for label, passages in (("", proof.passages), (" through the legacy control", proof.control)):
         for passage in passages:
-            lines += ["", f"one {passage.family.name} ping on {TESTBED}{label}"]
+            where = f"{passage.testbed}, {passage.node}"
+            lines += ["", f"one {passage.family.name} ping on {where}{label}"]
             lines += [f"  {line}" for line in passage.lines()]
-    verdict = "proven" if proof.proven else f"not proven ({'; '.join(proof.doubts)})"
+    claim = "BPF, past the node's stack" if bpf else "Legacy, through the node's stack"
+    verdict = f"proven: {claim}" if proof.proven else f"not proven ({'; '.join(proof.doubts)})"
     return [*lines, "", verdict]
 
 
@@ -60,6 +62,7 @@ def _as_json(datapath: str, decision: Decision | None, proof: Proof | None) -> s
     }
     if proof is not None:
         document["proof"] = {
+            "claim": document["host_routing"],
             "proven": proof.proven,
             "doubts": list(proof.doubts),
             "passages": [passage.as_json() for passage in proof.passages],
@@ -87,12 +90,16 @@ def _run(arguments: argparse.Namespace) -> int:
         print("\n".join([f"  {datapath.name} on {describe_machine()}",
                          *_requirement_lines(decision)]))  # fmt: skip
         if proof is not None:
-            print("\n".join(_proof_lines(proof)))
+            print("\n".join(_proof_lines(proof, bpf)))
     if bpf and proof is not None and not proof.proven:
         return NOT_PROVEN
     return LEGACY if arguments.require and not bpf else 0
 
 
 COMMAND = Command(
-    "status", "host routing: BPF or Legacy, each requirement, and the proof", _arguments, _run
+    "status",
+    "what a node of these testbeds gets on this kernel: BPF or Legacy, each requirement, the proof;"
+    " it asks nothing of a CNI that runs here",
+    _arguments,
+    _run,
 )

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from harness.bench import LIMIT, MEASURES, Comparison, Growth, Run, limit
-from harness.errors import HarnessError
+from harness.errors import HarnessError, UnknownNameError
 from harness.plugin.bench_entries import quieten
 from harness.plugin.bench_options import budget, chosen_arms, seed
 from harness.plugin.bench_progress import Show
@@ -128,6 +128,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Note what the selected tests will ask for."""
     wanting = session.config.stash[SESSION]
+    measuring = [item for item in session.items if {"comparison", "growth"} & _parameters(item)]
+    if measuring and session.config.getoption("--datapath"):
+        error = UnknownNameError(
+            "--datapath is for conformance; what measures compares arms",
+            f"use --arms {session.config.getoption('--arms')}, or leave out what measures",
+        )
+        pytest.exit(f"hostroute: {error}", returncode=error.exit_code)
     for item in session.items:
         parameters = getattr(getattr(item, "callspec", None), "params", {})
         if "comparison" in parameters:
@@ -136,6 +143,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         if "growth" in parameters:
             curve, key = parameters["growth"]
             wanting.want_curve(curve, key, parameters["family"])
+
+
+def _parameters(item: pytest.Item) -> set[str]:
+    """Names of the parameters that the test was generated with."""
+    return set(getattr(getattr(item, "callspec", None), "params", {}))
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import re
+import resource
 import shutil
 from collections.abc import Generator
 from pathlib import Path
@@ -15,9 +17,11 @@ import pytest
 from harness.errors import BuildError, HarnessError
 from harness.legs import LegTable
 from harness.plugin.fixtures import TESTBEDS_KEY
+from harness.plugin.options import results_directory
 from harness.testbed import Testbed
 
-PCAPS = Path("results") / "pcaps"
+_KEPT = pytest.StashKey[set[Path]]()
+_NOT_KEPT = pytest.StashKey[list[str]]()
 
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
@@ -28,17 +32,24 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str]
     return ["the legs seen are not the legs expected", *seen.explain(expected)]
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin."""
+    config.stash[_KEPT] = set()
+    config.stash[_NOT_KEPT] = []
+
+
 def _keep(testbed: Testbed, item: pytest.Item) -> list[Path]:
-    """Copy a testbed's captures to results/pcaps, and say where they are."""
+    """Copy a testbed's captures to pcaps/ where records go, and say where they are."""
+    root = results_directory(item.config) / "pcaps"
     name = re.sub(r"[^\w.\[\]/-]", "_", item.nodeid.replace(".py::", "/"))
     kept = []
     for seen in testbed.captures:
-        target = (
-            item.config.rootpath / PCAPS / name / seen.directory.parent.name / seen.directory.name
-        )
+        target = root / name / seen.directory.parent.name / seen.directory.name
         shutil.rmtree(target, ignore_errors=True)  # an earlier run's files would mislead
         target.mkdir(parents=True)
         kept += [Path(shutil.copy(pcap, target)) for pcap in sorted(seen.directory.glob("*.pcap"))]
+    if kept:
+        item.config.stash[_KEPT].add(root)
     return kept
 
 
@@ -68,6 +79,12 @@ def _how_to_enter(testbed: Testbed) -> str:
 
 def _say_in_one_line(item: pytest.Item, report: pytest.TestReport, error: BaseException) -> None:
     """An error that a user can act on needs no traceback; a build's log follows it."""
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        error = HarnessError(
+            f"too many open files (limit {limit})",
+            "each host of a testbed takes one: `ulimit -n`",
+        )
     if isinstance(error, HarnessError):
         log = f"\n{error.log[-4000:]}" if isinstance(error, BuildError) else ""
         report.longrepr = f"{item.location[0]}: {error}{log}"
@@ -84,6 +101,7 @@ def _add_testbed(item: pytest.Item, report: pytest.TestReport, testbed: Testbed)
             pcaps = _keep(testbed, item)
         except OSError as error:
             report.sections.append(("pcap files", f"could not be kept: {error}"))
+            item.config.stash[_NOT_KEPT].append(str(error))
     if report.failed:
         report.sections += list(_sections(testbed, pcaps))
         if item.config.getoption("--pause"):
@@ -124,6 +142,23 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
                 _terminal.ensure_newline()
                 for line in str(value).splitlines():
                     _terminal.write_line(f"      {line}")
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Where pcaps were kept, or why some were not."""
+    refused = config.stash[_NOT_KEPT]
+    if not config.stash[_KEPT] and not refused:
+        return
+    terminalreporter.section("host routing: pcap files")
+    for root in config.stash[_KEPT]:
+        terminalreporter.write_line(f"kept in {root}")
+    if refused:
+        terminalreporter.write_line(
+            f"those of {len(refused)} testbeds could not be kept, the first for: {refused[0]};"
+            " name a directory that can be written: --results DIR"
+        )
 
 
 _terminal: Any = None

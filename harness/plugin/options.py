@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )  # fmt: skip
     group.addoption(
         "--keep-pcaps", action="store_true",
-        help="keep every test's captures under results/pcaps, not only a failed test's",
+        help="keep every test's captures, not only a failed test's, in pcaps/ where records go",
     )  # fmt: skip
     group.addoption(
         "--pause", action="store_true",
@@ -38,7 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )  # fmt: skip
     group.addoption(
         "--results", metavar="DIR",
-        help="where records go, below the root directory (default results)",
+        help="where records and pcaps go, below the root directory (default results)",
     )  # fmt: skip
 
 
@@ -68,9 +68,15 @@ def _check_results(config: pytest.Config) -> None:
     if not config.getoption("--record") and config.getoption("--results") is None:
         return
     path = results_directory(config)
-    existing = next(each for each in (path, *path.parents) if each.exists())
-    if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
-        raise RecordError(f"records cannot be written to {path}", "use --results DIR")
+    try:
+        existing = next(each for each in (path, *path.parents) if each.exists())
+        with tempfile.TemporaryDirectory(dir=existing):
+            pass
+    except OSError as error:
+        raise RecordError(
+            f"records cannot be written to {path} ({error.strerror})",
+            "name a directory that can be written: --results DIR",
+        ) from None
 
 
 def pytest_configure(config: pytest.Config) -> None:

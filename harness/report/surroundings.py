@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 
 from harness.report.model import Report, Run
@@ -34,7 +35,7 @@ def surroundings(report: Report) -> dict[str, object]:
 def _facts(run: Run) -> list[tuple[str, str]]:
     """The machine's facts as lines, and the run's own."""
     lines = [
-        ("command", " ".join(run.command)),
+        ("command", shlex.join(run.command)),
         ("commit", _commit(run)),
         ("seed", run.seed),
     ]
