@@ -209,12 +209,16 @@ def state(mark: str) -> State:
     }
 
 
+#: Whoever else loads programs on this machine may hold one a moment later; what comes counts.
+_COMING = ("programs", "bpf links")
+
+
 def difference(before: State, after: State) -> dict[str, str]:
     """Kind → what went and what came."""
     return {
         kind: f"gone: {sorted(held - after[kind])}, new: {sorted(after[kind] - held)}"
         for kind, held in before.items()
-        if held != after[kind]
+        if (after[kind] - held if kind in _COMING else held != after[kind])
     }
 
 
@@ -225,6 +229,17 @@ def await_(holds: Callable[[], object], deadline: float = _DEADLINE) -> bool:
         if time.monotonic() > end:
             return False
     return True
+
+
+def await_same(before: State, mark: str) -> dict[str, str]:
+    """The difference to an earlier state once there is none, or what is left of it at the end."""
+    looks = [difference(before, state(mark))]
+
+    def same() -> bool:
+        looks.append(difference(before, state(mark)))
+        return not looks[-1]
+
+    return {} if not looks[-1] or await_(same) else looks[-1]
 
 
 def settled(mark: str) -> State:
@@ -240,6 +255,6 @@ def settled(mark: str) -> State:
 
 
 __all__ = [
-    "State", "await_", "difference", "marked", "namespaces_of", "program_exists", "programs_of",
-    "settled", "state",
+    "State", "await_", "await_same", "difference", "marked", "namespaces_of", "program_exists",
+    "programs_of", "settled", "state",
 ]  # fmt: skip

@@ -21,7 +21,7 @@ from harness.netns import NetNS
 from testbeds.child import MARK, end, pytest_of, start
 from testbeds.host_state import (
     await_,
-    difference,
+    await_same,
     marked,
     namespaces_of,
     program_exists,
@@ -210,8 +210,7 @@ def unchanged():
     mark = uuid.uuid4().hex
     before = settled(mark)
     yield
-    await_(lambda: not difference(before, state(mark)))
-    assert difference(before, state(mark)) == {}
+    assert await_same(before, mark) == {}
 
 
 def tools(run):

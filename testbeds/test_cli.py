@@ -16,7 +16,7 @@ from harness.datapath import DATAPATHS, HostRouting, NodeSettings
 from harness.datapath.probes import HELPERS, running_kernel
 from harness.errors import LEGACY, NOT_PROVEN
 from testbeds.child import CLI, DEADLINE, MARK, start
-from testbeds.host_state import await_, difference, marked, namespaces_of, settled, state
+from testbeds.host_state import await_same, marked, namespaces_of, settled
 
 pytestmark = pytest.mark.usefixtures("machine")
 
@@ -151,8 +151,7 @@ def test_shell_leaves_nothing_behind_not_even_what_was_started_in_it():
     before = settled(mark)
     code, _, err = shell("sleep 1000 >/dev/null 2>&1 &\n", "one_node", mark=mark)
     assert code == 0, err
-    await_(lambda: not difference(before, state(mark)))
-    assert difference(before, state(mark)) == {}
+    assert await_same(before, mark) == {}
 
 
 def inside(mark, script=""):
@@ -176,8 +175,7 @@ def test_a_shell_whose_terminal_is_closed_leaves_nothing_behind(number):
     child.send_signal(number)
     _, err = child.communicate(timeout=DEADLINE)
     assert child.returncode == INTERRUPTED, err
-    await_(lambda: not difference(before, state(mark)))
-    assert difference(before, state(mark)) == {}
+    assert await_same(before, mark) == {}
 
 
 def test_a_killed_shell_leaves_nothing_behind():
@@ -190,8 +188,7 @@ def test_a_killed_shell_leaves_nothing_behind():
     assert len(namespaces_of(child.pid)) == 3
     child.kill()
     child.communicate(timeout=DEADLINE)
-    await_(lambda: not difference(before, state(mark)))
-    assert difference(before, state(mark)) == {}
+    assert await_same(before, mark) == {}
 
 
 def test_an_unknown_host():

@@ -65,6 +65,17 @@ class Frame:
         offset = {0x0800: 22, 0x86DD: 21}.get(self.ethertype)
         return self.raw[offset] if offset else 0
 
+    def but_for_ttl(self) -> bytes:
+        """All behind the MACs and EtherType, with TTL and IPv4 header checksum 0.
+
+        What a router passes on unchanged.
+        """
+        packet = bytearray(self.raw[14:])
+        changed = {0x0800: (8, 10, 11), 0x86DD: (7,)}.get(self.ethertype, ())
+        for offset in changed:
+            packet[offset] = 0
+        return bytes(packet)
+
     def checksum_faults(self, partial: bool = True) -> list[str]:
         """Which checksums are wrong: empty means all are right.
 

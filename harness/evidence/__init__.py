@@ -3,6 +3,7 @@
 
 from harness.evidence.backlog import BacklogCounter
 from harness.evidence.kernel_log import KernelLog
+from harness.evidence.netfilter import HOOKS
 from harness.evidence.session import Evidence, NodeEvidence
 
-__all__ = ["BacklogCounter", "Evidence", "KernelLog", "NodeEvidence"]
+__all__ = ["HOOKS", "BacklogCounter", "Evidence", "KernelLog", "NodeEvidence"]

@@ -57,6 +57,7 @@ class Testbed:
         self.datapaths: list[NodeDatapath] = []
         self._open: list[Seen] = []
         self._captures: list[Capture] = []
+        self._evidence_open = False
         self.network = Network(topology)
         try:
             self.datapaths = datapaths.install(datapath, self.network.nodes, settings, features)
@@ -108,10 +109,20 @@ class Testbed:
 
     @contextmanager
     def evidence(self) -> Iterator[Evidence]:
-        """Read every node's counters before and after the block."""
-        with closing(Evidence(self.network, self.datapaths)) as evidence:
-            yield evidence
-            evidence.finish()
+        """Read every node's counters before and after the block.
+
+        Raises:
+            RuntimeError: Another block is open: the counters begin anew with each.
+        """
+        if self._evidence_open:
+            raise RuntimeError("evidence is being taken already: leave that `with` block first")
+        self._evidence_open = True
+        try:
+            with closing(Evidence(self.network, self.datapaths)) as evidence:
+                yield evidence
+                evidence.finish()
+        finally:
+            self._evidence_open = False
 
     def status(self) -> list[str]:
         """One line a node: what runs there, and why."""

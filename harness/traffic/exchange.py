@@ -54,6 +54,8 @@ class Exchange:
         flow: The flow, with the numbers sent.
         arrived: Numbers of requests that the server's own socket read (datagrams only).
         replies: Numbers of the replies, in the order the client read them.
+        damaged: Numbers of packets that were read with another payload than was sent; they count
+            neither as arrived nor as replies.
         errors: ICMP errors the client received.
         refused: errno names with which the client's own kernel refused to send.
     """
@@ -61,6 +63,7 @@ class Exchange:
     flow: Flow
     arrived: list[int] = field(default_factory=list)
     replies: list[int] = field(default_factory=list)
+    damaged: list[int] = field(default_factory=list)
     errors: list[IcmpError] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
 
@@ -71,6 +74,8 @@ class Exchange:
 
     def __str__(self) -> str:
         text = f"{self.flow}, {len(self.replies)} replies"
+        if self.damaged:
+            text += f", another payload than was sent in {self.damaged}"
         if self.errors:
             text += ", ICMP errors " + ", ".join(
                 f"{e.type}/{e.code} from {e.source}" for e in self.errors
@@ -88,8 +93,12 @@ def _checksum(data: bytes) -> int:
     return ~total & 0xFFFF
 
 
-def _echo(family: Family, identity: int, number: int, size: int) -> bytes:
-    payload = bytes(i & 0xFF for i in range(size))
+def _body(size: int) -> bytes:
+    """What a packet carries: a pattern, by which it is known again."""
+    return bytes(i & 0xFF for i in range(size))
+
+
+def _echo(family: Family, identity: int, number: int, payload: bytes) -> bytes:
     head = struct.pack("!BBHHH", ICMP_ECHO[family], 0, 0, identity, number & 0xFFFF)
     if family is Family.ipv6:  # the kernel sums it: RFC 3542, 3.1
         return head + payload
@@ -140,8 +149,8 @@ def _is_error(family: Family, kind: int) -> bool:
 class _PingReader:
     """Sorts what a raw ICMP socket reads into replies and errors of one flow."""
 
-    def __init__(self, sock: socket.socket, exchange: Exchange) -> None:
-        self.sock, self.exchange = sock, exchange
+    def __init__(self, sock: socket.socket, exchange: Exchange, payload: bytes) -> None:
+        self.sock, self.exchange, self.payload = sock, exchange, payload
 
     def drain(self) -> None:
         family, flow = self.exchange.flow.family, self.exchange.flow
@@ -155,7 +164,8 @@ class _PingReader:
             if kind == ICMP_ECHO_REPLY[family]:
                 identity, number = struct.unpack("!HH", message[4:8])
                 if identity == flow.client_port and sender[0] == flow.server:
-                    self.exchange.replies.append(number)
+                    whole = message[8:] == self.payload
+                    (self.exchange.replies if whole else self.exchange.damaged).append(number)
             elif _is_error(family, kind):
                 number = _quoted_number(family, message[8:], flow)
                 if number is not None:
@@ -205,12 +215,14 @@ def ping(
         _set_options(sock, family, ttl, df, mark)
         scope = _scope(ns, destination)
         sock.bind((source, 0))
-        reader = _PingReader(sock, exchange)
+        payload = _body(size)
+        reader = _PingReader(sock, exchange, payload)
         stack.enter_context(pinned())
         for number in range(1, count + 1):
             flow.sent.append(number)
             try:
-                sock.sendto(_echo(family, flow.client_port, number, size), (destination, 0, *scope))
+                echo = _echo(family, flow.client_port, number, payload)
+                sock.sendto(echo, (destination, 0, *scope))
             except OSError as error:
                 exchange.refused.append(errno.errorcode.get(error.errno or 0, str(error)))
             reader.drain()
@@ -273,31 +285,39 @@ def datagrams(
         ):
             _set_options(sock, family, ttl, df)
             sock.bind((address, port))
+        body = _body(size - 4)
         stack.enter_context(pinned())
         for number in range(1, count + 1):
             flow.sent.append(number)
             try:
-                ask.sendto(struct.pack("!I", number) + bytes(size - 4), (server, flow.server_port))
+                ask.sendto(struct.pack("!I", number) + body, (server, flow.server_port))
             except OSError as error:
                 exchange.refused.append(errno.errorcode.get(error.errno or 0, str(error)))
-            _answer(exchange, ask, answer)
+            _answer(exchange, ask, answer, body)
         if fenced or len(exchange.replies) != count:
             fence.pass_()
-            _answer(exchange, ask, answer)
+            _answer(exchange, ask, answer, body)
             fence.pass_()
-            _answer(exchange, ask, answer)
+            _answer(exchange, ask, answer, body)
     return exchange
 
 
-def _answer(exchange: Exchange, ask: socket.socket, answer: socket.socket) -> None:
-    """Send back whatever reached the server; read whatever reached the client."""
+def _answer(exchange: Exchange, ask: socket.socket, answer: socket.socket, body: bytes) -> None:
+    """Send back whatever reached the server whole; read whatever reached the client."""
+
+    def note(payload: bytes, whole: list[int]) -> bool:
+        undamaged = payload[4:] == body
+        number = struct.unpack("!I", payload[:4].ljust(4, b"\0"))[0]
+        (whole if undamaged else exchange.damaged).append(number)
+        return undamaged
+
     while True:
         try:
             payload, sender = answer.recvfrom(65535)
         except BlockingIOError:
             break
-        exchange.arrived.append(struct.unpack("!I", payload[:4])[0])
-        answer.sendto(payload, sender)
+        if note(payload, exchange.arrived):
+            answer.sendto(payload, sender)
     while True:
         try:
             payload = ask.recv(65535)
@@ -305,4 +325,4 @@ def _answer(exchange: Exchange, ask: socket.socket, answer: socket.socket) -> No
             return
         except ConnectionRefusedError:
             continue
-        exchange.replies.append(struct.unpack("!I", payload[:4])[0])
+        note(payload, exchange.replies)

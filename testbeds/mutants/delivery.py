@@ -20,6 +20,23 @@ _HUNDREDTH = (
     "	if (!bpf_skb_load_bytes(skb, l4 + 6, &number, 2) && bpf_ntohs(number) %% 100 == 0)\n"
     "		%s }\n"
 )
+_TOO_BIG = "	if (pkt->l3_size > pod->mtu)\n		return to_stack(program);\n"
+#: Two bytes of an echo reply's payload become others; its checksum stays right.
+_DAMAGE_REPLIES = (
+    "	{ __be16 old, new = 0x5555; u8 type; u32 l4 = 14 + (pkt->family == 2 ? 20 : 40);\n"
+    "	if ((pkt->protocol == 1 || pkt->protocol == 58) &&\n"
+    "	    !bpf_skb_load_bytes(skb, l4, &type, 1) && (type == 0 || type == 129) &&\n"
+    "	    !bpf_skb_load_bytes(skb, l4 + 32, &old, 2)) {\n"
+    "		bpf_l4_csum_replace(skb, l4 + 2, old, new, 2);\n"
+    "		bpf_skb_store_bytes(skb, l4 + 32, &new, 2, 0); } }\n"
+)
+#: The same of datagrams, either way.
+_DAMAGE_DATAGRAMS = (
+    "	{ __be16 old, new = 0x5555; u32 l4 = 14 + (pkt->family == 2 ? 20 : 40);\n"
+    "	if (pkt->protocol == 17 && !bpf_skb_load_bytes(skb, l4 + 32, &old, 2)) {\n"
+    "		bpf_l4_csum_replace(skb, l4 + 6, old, new, 2);\n"
+    "		bpf_skb_store_bytes(skb, l4 + 32, &new, 2, 0); } }\n"
+)
 #: Echo requests change their numbers in pairs, 1 with 2, 3 with 4; their checksums stay right.
 _EXCHANGE = (
     "	{ __be16 old, new; u8 type; u32 l4 = 14 + (pkt->family == 2 ? 20 : 40);\n"
@@ -92,6 +109,35 @@ MUTANTS: tuple[Mutant, ...] = (
             _HUNDREDTH % "return drop(program, DROP_REWRITE);" + "	" + _PEER,
         ),
         (Catch(t.MANY, t.TABLE, {"count": 1000}), Catch(t.MANY_FAR, t.TABLE, {"count": 1000})),
+    ),
+    Mutant(
+        "one packet of a hundred delivered by the stack",
+        patch("local_delivery.c", _TOO_BIG, _HUNDREDTH % "return to_stack(program);" + _TOO_BIG),
+        (
+            Catch(t.MANY, t.STACK, {"count": 1000}),
+            Catch(t.MANY_FAR, t.STACK, {"count": 1000}),
+        ),
+        "bpf-redirect",
+    ),
+    Mutant(
+        "payload of echo replies changed on delivery",
+        patch("local_delivery.c", "	" + _PEER, _DAMAGE_REPLIES + "	" + _PEER),
+        (
+            Catch(t.B1 + "test_hr02_netfilter_hooks", t.LOST),
+            Catch(
+                "two_node/test_mtu::test_hr31_fragments_arrive_whole",
+                "exchange.lost == 0",
+                families=(4,),
+            ),
+        ),
+    ),
+    Mutant(
+        "payload of datagrams changed on delivery",
+        patch("local_delivery.c", "	" + _PEER, _DAMAGE_DATAGRAMS + "	" + _PEER),
+        (
+            Catch(t.B1 + "test_hr03_conntrack", t.LOST),
+            Catch(t.B2 + "test_hr03_conntrack", t.LOST),
+        ),
     ),
     Mutant(
         "packets delivered out of order",

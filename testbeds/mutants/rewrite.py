@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from harness.bpf.source import Patch
 from testbeds.mutants import tests as t
 from testbeds.mutants.mutant import Catch, Mutant, patch
 
@@ -50,6 +51,39 @@ MUTANTS: tuple[Mutant, ...] = (
             "ip->check = check + (check >= 0xffff) + 1;",
         ),
         (Catch(t.SUMS, t.NO_FAULTS, t.OFFLOADS, (4,)),),
+    ),
+    Mutant(
+        "don't-fragment bit and flow label cleared",
+        (
+            Patch(
+                "rewrite.c",
+                "		ip->ttl -= 1;\n",
+                "		ip->ttl -= 1;\n"
+                "		if (ip->frag_off & bpf_htons(0x4000)) {\n"
+                "			check = ip->check + bpf_htons(0x4000);\n"
+                "			ip->frag_off &= ~bpf_htons(0x4000);\n"
+                "			ip->check = check + (check >= 0xffff);\n"
+                "		}\n",
+            ),
+            Patch(
+                "rewrite.c",
+                "		u8 hop_limit = pkt->ttl - 1;\n",
+                "		u8 hop_limit = pkt->ttl - 1, label[2] = {};\n"
+                "		bpf_skb_store_bytes(skb, L3_OFFSET + 2, label, 2, 0);\n",
+            ),
+        ),
+        (Catch(t.KEPT, "arrived == left"), Catch(t.KEPT_FAR, "arrived == left")),
+    ),
+    Mutant(
+        "traffic class cleared on forwarding",
+        patch(
+            "forward.c",
+            "	count_fib(result);\n",
+            "	count_fib(result);\n"
+            "	if (pkt->family == ADDRESS_FAMILY_INET6) { u8 first = 0x60;\n"
+            "	bpf_skb_store_bytes(skb, L3_OFFSET, &first, 1, 0); }\n",
+        ),
+        (Catch(t.KEPT_FAR, "arrived == left", families=(6,)),),
     ),
     Mutant(
         "MACs not rewritten on delivery",

@@ -8,6 +8,7 @@ from testbeds.mutants import tests as t
 from testbeds.mutants.mutant import Catch, Mutant, patch
 
 _PEER = "return redirected(program, VERDICT_LOCAL, redirect_peer(pod->ifindex, 0));"
+_TTL_NEXT = "	if (fib.ifindex == node->nic_ifindex && pkt->l3_size > node->nic_mtu)\n"
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
@@ -36,6 +37,31 @@ MUTANTS: tuple[Mutant, ...] = (
             Catch(t.B2 + "test_hr04_forward_policy_drop", t.LOST, {"node": "master"}),
             Catch(t.B2 + "test_hr05_netdev_drop_on_the_nic", t.LOST, {"hook": "egress"}),
         ),
+    ),
+    Mutant(
+        "one packet of a hundred forwarded by the stack",
+        patch(
+            "forward.c",
+            _TTL_NEXT,
+            "	{ __be16 number; u32 l4 = 14 + (pkt->family == 2 ? 20 : 40);\n"
+            "	if (!bpf_skb_load_bytes(skb, l4 + 6, &number, 2) && bpf_ntohs(number) % 100 == 0)\n"
+            "		return to_stack(program); }\n" + _TTL_NEXT,
+        ),
+        (Catch(t.MANY_FAR, t.STACK, {"count": 1000}),),
+    ),
+    Mutant(
+        "bpf-skip-fib leaves forwarding to the stack",
+        patch(
+            "forward.c",
+            "	if (!node->nic_ifindex ||",
+            "	if (node->nic_ifindex ||",
+        ),
+        (
+            Catch(t.B2 + "test_hr01_programs_attached_and_hit", "forwarded + resolved =="),
+            Catch(t.B2 + "test_hr02_netfilter_hooks", "dict.fromkeys(NODES, hooks)"),
+            Catch(t.MANY_FAR, t.STACK, {"count": 1}),
+        ),
+        "bpf-skip-fib",
     ),
     Mutant(
         "delivery from the wire left to the stack",

@@ -4,6 +4,7 @@
 import pytest
 
 from harness.capture import WHOLE
+from testbeds.crafted import echoes
 
 
 def test_hr13_ttl_same_node(one_node, datapath, family, observed):
@@ -13,6 +14,18 @@ def test_hr13_ttl_same_node(one_node, datapath, family, observed):
         observed("TTL at pod2", frame.ttl)
     assert [frame.ttl for frame in seen.at("pod2:eth0", "request", "in")] == [63]
     assert [frame.ttl for frame in seen.at("pod1:eth0", "reply", "in")] == [63]
+
+
+def test_hr13_nothing_but_the_ttl_changes_same_node(one_node, datapath, family):
+    # Two packets: the first of a next hop goes through the neighbour layer, the second not.
+    frames, flow = echoes(one_node.pod1, one_node.pod2, family, (1, 2))
+    with one_node.capture(WHOLE) as seen:
+        one_node.pod1.inject("eth0", frames, flow)
+    for kind, sender, receiver in (("request", "pod1", "pod2"), ("reply", "pod2", "pod1")):
+        left = [frame.but_for_ttl() for frame in seen.at(f"{sender}:eth0", kind, "out")]
+        arrived = [frame.but_for_ttl() for frame in seen.at(f"{receiver}:eth0", kind, "in")]
+        assert len(left) == 2
+        assert arrived == left
 
 
 def test_hr14_macs_at_the_pod(one_node, datapath, family):

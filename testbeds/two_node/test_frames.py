@@ -9,6 +9,7 @@ from scapy.layers.l2 import Ether
 from harness.capture import WHOLE
 from harness.traffic import Flow
 from harness.traffic.flow import ICMP_PROTOCOL
+from testbeds.crafted import echoes
 
 
 def test_hr13_ttl_two_nodes(two_node, datapath, family, observed):
@@ -19,6 +20,18 @@ def test_hr13_ttl_two_nodes(two_node, datapath, family, observed):
     assert [frame.ttl for frame in seen.at("master:enp0s8", "request", "out")] == [63]
     assert [frame.ttl for frame in seen.at("pod2:eth0", "request", "in")] == [62]
     assert [frame.ttl for frame in seen.at("pod1:eth0", "reply", "in")] == [62]
+
+
+def test_hr13_nothing_but_the_ttl_changes_two_nodes(two_node, datapath, family):
+    # Two packets: the first of a next hop goes through the neighbour layer, the second not.
+    frames, flow = echoes(two_node.pod1, two_node.pod2, family, (1, 2))
+    with two_node.capture(WHOLE) as seen:
+        two_node.pod1.inject("eth0", frames, flow)
+    for kind, sender, receiver in (("request", "pod1", "pod2"), ("reply", "pod2", "pod1")):
+        left = [frame.but_for_ttl() for frame in seen.at(f"{sender}:eth0", kind, "out")]
+        arrived = [frame.but_for_ttl() for frame in seen.at(f"{receiver}:eth0", kind, "in")]
+        assert len(left) == 2
+        assert arrived == left
 
 
 def test_hr14_macs_at_the_pod(two_node, datapath, family):
