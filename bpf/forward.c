@@ -94,7 +94,7 @@ static __always_inline int forward(struct __sk_buff *skb, const struct packet *p
 
 	/* Kernels without "bpf: fib_lookup: require NUD_VALID" give success and no MAC. */
 	if (result == FIB_SUCCESS && mac_known(fib.dmac) &&
-	    !neighbour_due(nexthop_of(&fib))) {
+	    !neighbour_due(nexthop_of(&fib) ^ (fib.ifindex << 16))) {
 		if (write_macs(skb, fib.dmac, fib.smac))
 			return drop(program, DROP_REWRITE);
 		return redirected(program, VERDICT_FORWARD, bpf_redirect(fib.ifindex, 0));

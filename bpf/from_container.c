@@ -36,19 +36,21 @@ static __always_inline int from_container6(struct __sk_buff *skb, const struct s
 {
 	struct packet pkt = {};
 	struct endpoint *target;
+	bool own, discovery;
 	int action;
-	bool own;
 
 	if (!read_packet6(skb, &pkt))
 		return drop(PROGRAM_FROM_CONTAINER, DROP_MALFORMED);
 	own = same_address6(&pkt.src6, &pod->ip6);
-	/* On its own link a pod may use link-local addresses, or none yet (DAD). */
-	if (!own && !(link_scope6(&pkt.dst6) &&
+	discovery = is_neighbour_discovery(skb, &pkt);
+	/* On its own link a pod may use link-local addresses, or none yet (DAD); it asks with them
+	 * whether the gateway's address, of whatever scope, is still where it was. */
+	if (!own && !((link_scope6(&pkt.dst6) || discovery) &&
 		      (link_scope6(&pkt.src6) || unspecified6(&pkt.src6))))
 		return drop(PROGRAM_FROM_CONTAINER, DROP_SOURCE);
-	if (is_neighbour_discovery(skb, &pkt))
+	if (discovery)
 		return answer_solicitation(skb, pod);
-	if (link_scope6(&pkt.dst6) || for_the_stack(skb))
+	if (link_scope6(&pkt.dst6) || has_options6(&pkt) || for_the_stack(skb))
 		return to_stack(PROGRAM_FROM_CONTAINER);
 	/* service.c, then egress policy of policy.c */
 	target = endpoints6.lookup(&pkt.dst6);

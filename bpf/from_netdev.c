@@ -7,7 +7,7 @@
 static __always_inline int from_netdev4(struct __sk_buff *skb)
 {
 	struct packet pkt = {};
-	struct endpoint *target;
+	struct endpoint *target, *sender;
 	int action;
 
 	if (!read_packet4(skb, &pkt))
@@ -17,6 +17,9 @@ static __always_inline int from_netdev4(struct __sk_buff *skb)
 	if (!target || target->flags || has_options4(skb) || for_the_stack(skb) ||
 	    link_scope4(pkt.src4))
 		return to_stack(PROGRAM_FROM_NETDEV);
+	sender = endpoints4.lookup(&pkt.src4);
+	if (sender && sender->flags)	/* who poses as the node, the stack refuses */
+		return to_stack(PROGRAM_FROM_NETDEV);
 	action = deliver_local(skb, &pkt, target, PROGRAM_FROM_NETDEV);
 	return action == TTL_EXPIRED ? time_exceeded(skb, &pkt, PROGRAM_FROM_NETDEV) : action;
 }
@@ -24,15 +27,18 @@ static __always_inline int from_netdev4(struct __sk_buff *skb)
 static __always_inline int from_netdev6(struct __sk_buff *skb)
 {
 	struct packet pkt = {};
-	struct endpoint *target;
+	struct endpoint *target, *sender;
 	int action;
 
 	if (!read_packet6(skb, &pkt))
 		return drop(PROGRAM_FROM_NETDEV, DROP_MALFORMED);
 	/* service.c, then masquerade.c */
 	target = endpoints6.lookup(&pkt.dst6);
-	if (!target || target->flags || for_the_stack(skb) ||
+	if (!target || target->flags || has_options6(&pkt) || for_the_stack(skb) ||
 	    link_scope6(&pkt.src6) || unspecified6(&pkt.src6))
+		return to_stack(PROGRAM_FROM_NETDEV);
+	sender = endpoints6.lookup(&pkt.src6);
+	if (sender && sender->flags)
 		return to_stack(PROGRAM_FROM_NETDEV);
 	action = deliver_local(skb, &pkt, target, PROGRAM_FROM_NETDEV);
 	return action == TTL_EXPIRED ? time_exceeded(skb, &pkt, PROGRAM_FROM_NETDEV) : action;

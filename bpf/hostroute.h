@@ -26,7 +26,7 @@ enum verdict {
 };
 
 enum drop_reason {
-	DROP_MALFORMED = 0,	/* headers shorter than their type needs */
+	DROP_MALFORMED = 0,	/* shorter than its headers need or say, or their sum is wrong */
 	DROP_NO_ENDPOINT = 1,	/* the lxc belongs to no known pod */
 	DROP_SOURCE = 2,	/* source address is not the pod's */
 	DROP_FIB = 3,		/* bpf_fib_lookup refused; see map fib_results */

@@ -99,7 +99,9 @@ static __always_inline int open_room(struct __sk_buff *skb, u32 quote, u32 room)
 	u8 destination[ETH_ALEN], source[ETH_ALEN];
 	struct cursor cur;
 
-	if (skb->len > L3_OFFSET + quote && bpf_skb_change_tail(skb, L3_OFFSET + quote, 0))
+	/* It also takes the marks of GSO off, with which the error would be cut in segments. */
+	if ((skb->gso_size || skb->len > L3_OFFSET + quote) &&
+	    bpf_skb_change_tail(skb, L3_OFFSET + quote, 0))
 		return -1;
 	if (bpf_skb_adjust_room(skb, room, BPF_ADJ_ROOM_MAC, 0))
 		return -1;

@@ -6,6 +6,7 @@
 #include "hostroute.h"
 
 #define L3_OFFSET	ETH_HLEN
+#define GSO_BY_FRAGS	0xffff	/* include/linux/skbuff.h: SCTP's */
 
 struct cursor {
 	struct ethhdr *eth;
@@ -65,31 +66,37 @@ struct packet {
 };
 
 /* Ports, for rules and multipath; and the size a GSO segment has on the wire. */
-static __always_inline void parse_l4(struct packet *pkt, struct __sk_buff *skb, u32 l3_length)
+static __always_inline void parse_l4(struct packet *pkt, struct __sk_buff *skb,
+				     const struct cursor *cur, u32 l3_length)
 {
 	u32 l4_offset = L3_OFFSET + l3_length, l4_length = sizeof(struct udphdr);
-	struct tcphdr tcp;
+	u32 gso_size = skb->gso_size;
+	const u16 *ports = cur->l3 + l3_length;
+	u16 copied[2];
 
-	if (pkt->protocol == IPPROTO_TCP) {
-		if (bpf_skb_load_bytes(skb, l4_offset, &tcp, sizeof(tcp)) == 0) {
+	if (pkt->protocol == IPPROTO_TCP || pkt->protocol == IPPROTO_UDP) {
+		if ((void *)(ports + 2) <= cur->end) {
 			pkt->has_ports = true;
-			pkt->sport = tcp.source;
-			pkt->dport = tcp.dest;
-			l4_length = tcp.doff * 4;
-		}
-	} else if (pkt->protocol == IPPROTO_UDP) {
-		struct udphdr udp;
-
-		if (bpf_skb_load_bytes(skb, l4_offset, &udp, sizeof(udp)) == 0) {
+			pkt->sport = ports[0];
+			pkt->dport = ports[1];
+		} else if (!bpf_skb_load_bytes(skb, l4_offset, copied, sizeof(copied))) {
 			pkt->has_ports = true;
-			pkt->sport = udp.source;
-			pkt->dport = udp.dest;
+			pkt->sport = copied[0];
+			pkt->dport = copied[1];
 		}
 	}
-	if (skb->gso_size)
-		pkt->l3_size = l3_length + l4_length + skb->gso_size;
-	else
+	if (!gso_size) {
 		pkt->l3_size = skb->len - L3_OFFSET;
+	} else if (gso_size == GSO_BY_FRAGS) {
+		pkt->l3_size = 0;	/* each segment has a size of its own, which fits */
+	} else {
+		struct tcphdr tcp;
+
+		if (pkt->protocol == IPPROTO_TCP &&
+		    !bpf_skb_load_bytes(skb, l4_offset, &tcp, sizeof(tcp)))
+			l4_length = tcp.doff * 4;
+		pkt->l3_size = l3_length + l4_length + gso_size;
+	}
 }
 
 static __always_inline bool same_address6(const union address6 *a, const union address6 *b)
@@ -116,12 +123,15 @@ static __always_inline bool link_scope6(const union address6 *a)
 	return a->bytes[0] == 0xff || (a->bytes[0] == 0xfe && (a->bytes[1] & 0xc0) == 0x80);
 }
 
-/* Multicast, limited broadcast and 169.254.0.0/16 (RFC 3927) likewise. */
+/*
+ * Multicast, limited broadcast and 169.254.0.0/16 (RFC 3927) likewise; 0.0.0.0 and 127.0.0.0/8 do
+ * not even leave their host (RFC 1122, 3.2.1.3). The rest of 0.0.0.0/8 is as any to Linux.
+ */
 static __always_inline bool link_scope4(u32 address)
 {
 	u8 first = address & 0xff, second = (address >> 8) & 0xff;
 
-	return first >= 224 || (first == 169 && second == 254);
+	return first >= 224 || first == 127 || !address || (first == 169 && second == 254);
 }
 
 #endif

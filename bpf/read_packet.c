@@ -1,6 +1,24 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /* From bytes to struct packet; false: too short for its type. */
 
+/* As ip_rcv() asks: the header's sum is right, and all it speaks of is there. */
+static __always_inline bool whole4(struct __sk_buff *skb, const struct iphdr *ip)
+{
+	const u16 *half = (const u16 *)ip;
+	u32 sum = 0, length = bpf_ntohs(ip->tot_len);
+
+	if (ip->ihl > 5)
+		return true;	/* the stack's to judge: see has_options4() */
+#pragma unroll
+	for (u32 i = 0; i < sizeof(*ip) / sizeof(*half); i++)
+		sum += half[i];
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	/* A GSO packet of more than 64 KiB says that it has no length (BIG TCP). */
+	return sum == 0xffff && ((length >= sizeof(*ip) && length <= skb->len - L3_OFFSET) ||
+				 skb->gso_size);
+}
+
 static __always_inline bool read_packet4(struct __sk_buff *skb, struct packet *pkt)
 {
 	struct cursor cur;
@@ -9,7 +27,7 @@ static __always_inline bool read_packet4(struct __sk_buff *skb, struct packet *p
 	if (!cursor_at(&cur, skb, sizeof(*ip)))
 		return false;
 	ip = cur.l3;
-	if (ip->version != 4 || ip->ihl < 5)
+	if (ip->version != 4 || ip->ihl < 5 || !whole4(skb, ip))
 		return false;
 	pkt->family = ADDRESS_FAMILY_INET;
 	pkt->ttl = ip->ttl;
@@ -21,7 +39,7 @@ static __always_inline bool read_packet4(struct __sk_buff *skb, struct packet *p
 	pkt->later_fragment = ip->frag_off & bpf_htons(IP4_FRAGMENT_OFFSET);
 	pkt->fragment = ip->frag_off & bpf_htons(IP4_FRAGMENT_OFFSET | IP4_MORE_FRAGMENTS);
 	if (!pkt->fragment)
-		parse_l4(pkt, skb, sizeof(*ip));
+		parse_l4(pkt, skb, &cur, sizeof(*ip));
 	return true;
 }
 
@@ -31,6 +49,12 @@ static __always_inline bool has_options4(struct __sk_buff *skb)
 	struct cursor cur;
 
 	return cursor_at(&cur, skb, sizeof(struct iphdr)) && ((struct iphdr *)cur.l3)->ihl > 5;
+}
+
+/* Hop-by-hop options likewise: a router alert, or one that whoever does not know it must refuse. */
+static __always_inline bool has_options6(const struct packet *pkt)
+{
+	return pkt->protocol == IPPROTO_HOPOPTS;
 }
 
 static __always_inline bool read_packet6(struct __sk_buff *skb, struct packet *pkt)
@@ -43,6 +67,8 @@ static __always_inline bool read_packet6(struct __sk_buff *skb, struct packet *p
 	ip = cur.l3;
 	if (ip->version != 6)
 		return false;
+	if (bpf_ntohs(ip->payload_len) > skb->len - L3_OFFSET - sizeof(*ip))
+		return false;
 	pkt->family = ADDRESS_FAMILY_INET6;
 	pkt->ttl = ip->hop_limit;
 	pkt->protocol = ip->nexthdr;
@@ -53,6 +79,6 @@ static __always_inline bool read_packet6(struct __sk_buff *skb, struct packet *p
 	pkt->flowinfo = *(__be32 *)ip & bpf_htonl(0x0fffffff);
 	__builtin_memcpy(&pkt->src6, &ip->saddr, sizeof(pkt->src6));
 	__builtin_memcpy(&pkt->dst6, &ip->daddr, sizeof(pkt->dst6));
-	parse_l4(pkt, skb, sizeof(*ip));
+	parse_l4(pkt, skb, &cur, sizeof(*ip));
 	return true;
 }

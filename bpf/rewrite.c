@@ -3,8 +3,9 @@
 
 static __always_inline int decrement_ttl(struct __sk_buff *skb, const struct packet *pkt)
 {
+	struct cursor cur;
+
 	if (pkt->family == ADDRESS_FAMILY_INET) {
-		struct cursor cur;
 		struct iphdr *ip;
 		u32 check;
 
@@ -16,13 +17,15 @@ static __always_inline int decrement_ttl(struct __sk_buff *skb, const struct pac
 		ip->check = check + (check >= 0xffff);
 		ip->ttl -= 1;
 	} else {
-		u8 hop_limit = pkt->ttl - 1;
+		struct ipv6hdr *ip;
 
-		/* IPv6 has no header checksum to balance the change, so a NIC's sum over
-		 * the whole packet (CHECKSUM_COMPLETE) must be told of it. */
-		if (bpf_skb_store_bytes(skb, L3_OFFSET + __builtin_offsetof(struct ipv6hdr, hop_limit),
-					&hop_limit, 1, BPF_F_RECOMPUTE_CSUM))
+		if (!cursor_at(&cur, skb, sizeof(*ip)))
 			return -1;
+		ip = cur.l3;
+		ip->hop_limit -= 1;
+		/* IPv6 has no header checksum to balance the change, so a NIC's sum over
+		 * the whole packet (CHECKSUM_COMPLETE) must be told of it: one less. */
+		bpf_csum_update(skb, ~(u32)bpf_htons(1));
 	}
 	return 0;
 }

@@ -13,9 +13,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, NamedTuple
 
 from harness import pid_namespace
@@ -102,11 +102,13 @@ class Job(NamedTuple):
         argv: The program's name and its arguments.
         stdin: What it is given; None: nothing.
         inside: What is entered while it is started, as a `NetNS`.
+        environment: Variables it is given besides ours.
     """
 
     argv: list[str]
     stdin: str | None = None
     inside: AbstractContextManager[object] = nullcontext()
+    environment: Mapping[str, str] = MappingProxyType({})
 
 
 def run(argv: list[str], stdin: str | None = None, timeout: float = 30.0) -> str:
@@ -145,7 +147,10 @@ class Running:
             for job in jobs:
                 pipe = subprocess.PIPE
                 with _given(job.stdin) as stdin, job.inside:
-                    child = spawn_tool(job.argv, stdin=stdin, stdout=pipe, stderr=pipe)
+                    child = spawn_tool(
+                        job.argv, stdin=stdin, stdout=pipe, stderr=pipe,
+                        env={**os.environ, **job.environment},
+                    )  # fmt: skip
                 self._jobs.append((job, child))
         except BaseException:  # one that cannot begin takes those along that have
             self.close()

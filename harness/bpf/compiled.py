@@ -25,8 +25,9 @@ from harness.bpf.headers import kernel_source
 from harness.bpf.source import Source
 from harness.errors import BuildError
 
-#: Two compilations at once crash the process (LLVM's state in libbcc is global).
-_compiling = threading.Lock()
+#: Two compilations at once crash the process (LLVM's state in libbcc is global), and what is caught
+#: of descriptors 1 and 2 is the process's.
+_at_work = threading.Lock()
 _ERROR_LINE = re.compile(
     r"^(?P<file>[^\s:]+\.[ch]):(?P<line>\d+):\d+: (?:fatal )?error: (.*)$", re.M
 )
@@ -37,7 +38,7 @@ _LOAD_WIDE, _PSEUDO_MAP_FD = 0x18, 1  # BPF_LD | BPF_IMM | BPF_DW and its source
 @contextmanager
 def captured_output() -> Iterator[Callable[[], str]]:
     """Catch what libbcc's compiler and loader write to descriptors 1 and 2."""
-    with tempfile.TemporaryFile() as sink:
+    with _at_work, tempfile.TemporaryFile() as sink:
         saved = [os.dup(1), os.dup(2)]
         directory = os.open(".", os.O_PATH)  # libbcc changes it while it compiles
         try:
@@ -63,7 +64,7 @@ def _compile(source: Source) -> Any:
     flags = ["-I", str(BPF_DIR), "-Wno-unused-function", *(f"-D{name}" for name in source.defines)]
     text = source.text()
     kernel_source()
-    with _compiling, captured_output() as output:
+    with captured_output() as output:
         try:
             return api.BPF(text=text.encode(), cflags=flags)
         except Exception as error:  # noqa: BLE001 - BCC raises bare Exception
@@ -129,7 +130,8 @@ class Compiled:
         fds = {self.bpf[name].map_fd: maps[name.decode()].map_fd for name in self._maps}
         for at in range(0, len(code), _INSTRUCTION.size):
             opcode, registers, offset, value = _INSTRUCTION.unpack_from(code, at)
-            if opcode == _LOAD_WIDE and registers >> 4 == _PSEUDO_MAP_FD:
+            _, source = syscall.registers(registers)
+            if opcode == _LOAD_WIDE and source == _PSEUDO_MAP_FD:
                 _INSTRUCTION.pack_into(code, at, opcode, registers, offset, fds[value])
         return bytes(code)
 

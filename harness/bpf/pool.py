@@ -40,10 +40,11 @@ def take(source: Source, programs: Mapping[str, int]) -> Module:
 
 def give_back(module: Module) -> None:
     """Keep a module for the next who asks for its source, unless that was forgotten meanwhile."""
-    if module.source in _compiled:
-        _idle.setdefault(module.source, []).append(module)
-    else:
+    idle = _idle.setdefault(module.source, []) if module.source in _compiled else None
+    if idle is None:
         module.close()
+    elif module not in idle:  # else two would get it
+        idle.append(module)
 
 
 def unload_idle() -> None:

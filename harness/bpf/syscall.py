@@ -10,6 +10,7 @@ import os
 import platform
 import resource
 import struct
+import sys
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -44,9 +45,16 @@ def _bpf(command: int, attr: bytes) -> tuple[int, bytes]:
     return int(result), block.raw
 
 
+def registers(byte: int) -> tuple[int, int]:
+    """Destination and source register of an instruction's second byte, a bit field."""
+    low, high = byte & 0xF, byte >> 4
+    return (low, high) if sys.byteorder == "little" else (high, low)
+
+
 def instruction(opcode: int, dst: int = 0, src: int = 0, off: int = 0, imm: int = 0) -> bytes:
     """One BPF instruction, 8 bytes."""
-    return struct.pack("=BBhi", opcode, (src << 4) | dst, off, imm)
+    low, high = (dst, src) if sys.byteorder == "little" else (src, dst)
+    return struct.pack("=BBhi", opcode, (high << 4) | low, off, imm)
 
 
 @lru_cache(maxsize=1)

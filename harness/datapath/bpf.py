@@ -210,6 +210,8 @@ class InstalledBpf:
         A namespace that ends sends MLD farewells, some time later: were the programs still attached
         then, they would count them into the next testbed's maps.
         """
-        for ifindex in self._devices:
-            detach_all(self.node.ns, ifindex)
-        pool.give_back(self.module)
+        try:
+            while self._devices:
+                detach_all(self.node.ns, self._devices.pop())
+        finally:
+            pool.give_back(self.module)

@@ -15,6 +15,10 @@ from harness.topology import Family, Node
 
 _RESTORE = {Family.ipv4: "iptables-restore", Family.ipv6: "ip6tables-restore"}
 
+# Where iptables is its legacy variant, it takes turns with itself by a file of the machine's, /run/
+# xtables.lock, which it makes; what is locked here no two namespaces share.
+_NO_LOCK = {"XTABLES_LOCKFILE": "/dev/null"}
+
 
 @dataclass(frozen=True)
 class Legacy:
@@ -31,7 +35,9 @@ class Legacy:
             node_rules(family, settings.legacy_services, settings.legacy_masquerade)
             for family in Family
         ]
-        loading = process.Running([Job([_RESTORE[r.family]], r.text, node.ns) for r in rules])
+        loading = process.Running(
+            [Job([_RESTORE[r.family]], r.text, node.ns, _NO_LOCK) for r in rules]
+        )
         return InstalledLegacy(node, settings, rules, loading)
 
 

@@ -8,9 +8,11 @@ from testbeds.mutants import tests as t
 from testbeds.mutants.mutant import Catch, Mutant, patch
 
 _LINK_SCOPE = (
-    "	if (link_scope6(&pkt.dst6) || for_the_stack(skb))\n"
+    "	if (link_scope6(&pkt.dst6) || has_options6(&pkt) || for_the_stack(skb))\n"
     "		return to_stack(PROGRAM_FROM_CONTAINER);"
 )
+_OWN_SOURCE = t.D2 + "test_hr45_host_source_from_the_wire_is_not_delivered"
+_NOTHING_IN = 'f.direction == "in"] == []'
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
@@ -141,6 +143,58 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
     ),
     Mutant(
+        "the node's own source delivered from the wire",
+        patch("from_netdev.c", "	if (sender && sender->flags)	/*", "	if (0)	/*"),
+        (Catch(_OWN_SOURCE, _NOTHING_IN, families=(4,)),),
+    ),
+    Mutant(
+        "loopback sources delivered from the wire",
+        (
+            Patch("parse.h", "first == 127 || ", ""),
+            Patch(
+                "from_netdev.c",
+                "	sender = endpoints6.lookup(&pkt.src6);\n	if (sender && sender->flags)",
+                "	sender = endpoints6.lookup(&pkt.src6);\n	if (0)",
+            ),
+        ),
+        (
+            Catch(
+                _OWN_SOURCE,
+                _NOTHING_IN,
+            ),
+        ),
+    ),
+    Mutant(
+        "IPv4 header checksum not looked at",
+        patch("read_packet.c", "	return sum == 0xffff && (", "	return sum && ("),
+        (Catch(t.D1 + "test_hr18_malformed_header_is_dropped", "seen.frames} ==", families=(4,)),),
+    ),
+    Mutant(
+        "malformed headers passed on",
+        (
+            Patch("read_packet.c", " || !whole4(skb, ip))", ")"),
+            Patch(
+                "read_packet.c",
+                "if (bpf_ntohs(ip->payload_len) >",
+                "if (0 && bpf_ntohs(ip->payload_len) >",
+            ),
+        ),
+        (Catch(t.D1 + "test_hr18_malformed_header_is_dropped", "seen.frames} =="),),
+    ),
+    Mutant(
+        "probes of the gateway from a link-local address taken for spoofed",
+        patch(
+            "from_container.c", "(link_scope6(&pkt.dst6) || discovery)", "link_scope6(&pkt.dst6)"
+        ),
+        (
+            Catch(
+                "one_node/test_gateway::test_hr16_gateway_is_probed_from_a_link_local_address",
+                t.TABLE,
+                families=(6,),
+            ),
+        ),
+    ),
+    Mutant(
         "time exceeded about a later fragment",
         patch("icmp_error.c", " || pkt->later_fragment)", ")"),
         (
@@ -215,14 +269,20 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
     ),
     Mutant(
-        "IPv4 options not left to the stack",
-        patch("read_packet.c", "((struct iphdr *)cur.l3)->ihl > 5;", "false;"),
-        (Catch(t.D1 + "test_hr20_ipv4_options_are_the_stacks", '"master:lxc2"', families=(4,)),),
+        "options not left to the stack",
+        (
+            Patch("read_packet.c", "((struct iphdr *)cur.l3)->ihl > 5;", "false;"),
+            Patch("read_packet.c", "return pkt->protocol == IPPROTO_HOPOPTS;", "return false;"),
+        ),
+        (Catch(t.D1 + "test_hr20_options_are_the_stacks", '"master:lxc2"'),),
     ),
     Mutant(
-        "IPv4 options not left to the stack by bpf_redirect",
-        patch("read_packet.c", "((struct iphdr *)cur.l3)->ihl > 5;", "false;"),
-        (Catch(t.D1 + "test_hr20_ipv4_options_are_the_stacks", "assert stack ==", families=(4,)),),
+        "options not left to the stack by bpf_redirect",
+        (
+            Patch("read_packet.c", "((struct iphdr *)cur.l3)->ihl > 5;", "false;"),
+            Patch("read_packet.c", "return pkt->protocol == IPPROTO_HOPOPTS;", "return false;"),
+        ),
+        (Catch(t.D1 + "test_hr20_options_are_the_stacks", "assert stack =="),),
         "bpf-redirect",
     ),
     Mutant(

@@ -67,9 +67,8 @@ MUTANTS: tuple[Mutant, ...] = (
             ),
             Patch(
                 "rewrite.c",
-                "		u8 hop_limit = pkt->ttl - 1;\n",
-                "		u8 hop_limit = pkt->ttl - 1, label[2] = {};\n"
-                "		bpf_skb_store_bytes(skb, L3_OFFSET + 2, label, 2, 0);\n",
+                "		ip->hop_limit -= 1;\n",
+                "		ip->hop_limit -= 1;\n		ip->flow_lbl[1] = ip->flow_lbl[2] = 0;\n",
             ),
         ),
         (Catch(t.KEPT, "arrived == left"), Catch(t.KEPT_FAR, "arrived == left")),

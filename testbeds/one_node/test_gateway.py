@@ -2,10 +2,11 @@
 """The pods' gateway: an address that no device holds, answered for by the datapath."""
 
 import pytest
-from scapy.layers.inet6 import ICMPv6ND_NS, IPv6
+from scapy.layers.inet6 import ICMPv6ND_NS, ICMPv6NDOptSrcLLAddr, IPv6
 from scapy.layers.l2 import ARP, Ether
 
 from harness.capture import WHOLE
+from harness.topology import Family
 from testbeds.one_node.legs import OWN_NODE, SAME_NODE
 
 _ASKED = {
@@ -52,6 +53,19 @@ def _question(pod, target, family):
     group = "ff02::1:ff00:" + format(int(target.rsplit(":", 1)[1] or "0", 16), "x")
     solicitation = IPv6(src="::", dst=group, hlim=255) / ICMPv6ND_NS(tgt=target)
     return Ether(src=pod.mac, dst="33:33:ff:00:00:01") / solicitation
+
+
+def test_hr16_gateway_is_probed_from_a_link_local_address(build_testbed, datapath):
+    """As a pod asks when its entry is stale and no packet waits, whose source would be used."""
+    testbed = build_testbed("one_node", datapath, Family.ipv6)
+    pod, gateway = testbed.pod1, testbed.master.gateway.ipv6
+    pod.add_address("eth0", "fe80::99", 64)
+    pod.host.await_settled()
+    probe = IPv6(src="fe80::99", dst=gateway, hlim=255) / ICMPv6ND_NS(tgt=gateway)
+    frame = Ether(src=pod.mac, dst=pod.lxc_mac) / probe / ICMPv6NDOptSrcLLAddr(lladdr=pod.mac)
+    with testbed.capture() as seen:
+        pod.inject("eth0", [bytes(frame)])
+    assert seen.legs() == _ASKED[6].replace(" \n ", "\n")
 
 
 def test_hr16_own_address_is_not_answered_for(one_node, datapath, family):

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a router owes its hosts, on one node: errors, its own addresses, link scope, sources."""
 
+from typing import Any
+
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_Router_Alert
 from scapy.layers.inet6 import (
@@ -8,6 +10,8 @@ from scapy.layers.inet6 import (
     ICMPv6TimeExceeded,
     IPv6,
     IPv6ExtHdrDestOpt,
+    IPv6ExtHdrHopByHop,
+    RouterAlert,
 )
 from scapy.layers.l2 import Ether
 
@@ -92,15 +96,37 @@ def test_hr17_time_exceeded_behind_an_extension_header(build_testbed, datapath):
     assert [_error(frame)[1:] for frame in told] == [TIME_EXCEEDED[6]]
 
 
-def test_hr20_ipv4_options_are_the_stacks(build_testbed, datapath, bypass):
-    testbed = build_testbed("one_node", datapath, Family.ipv4)
-    pod, target = testbed.pod1, testbed.pod2
-    alert = IP(src=pod.address, dst=target.address, options=[IPOption_Router_Alert()])
+def test_hr20_options_are_the_stacks(one_node, datapath, family, bypass):
+    testbed, pod, target = one_node, one_node.pod1, one_node.pod2
+    alert = (
+        IP(src=pod.address, dst=target.address, options=[IPOption_Router_Alert()])
+        if family == 4
+        else IPv6(src=pod.address, dst=target.address)
+        / IPv6ExtHdrHopByHop(options=[RouterAlert(value=0)])
+    )
     with testbed.evidence() as evidence, testbed.capture() as seen:
         pod.inject("eth0", [_frame(pod, alert / UDP(sport=4000, dport=4001) / b"alert")])
     assert [f.direction for f in seen.frames if f.interface == "master:lxc2"][:1] == ["out"]
     stack = evidence.nodes["master"].programs.hits.get(("from-container", "stack"), 0)
     assert stack == (1 if datapath.name in bypass else 0)
+
+
+#: What no router passes on: a header whose sum is wrong, or that speaks of more than there is.
+MALFORMED = {4: [{"chksum": 0xBAD}, {"len": 500}, {"len": 19}], 6: [{"plen": 500}]}
+
+
+def test_hr18_malformed_header_is_dropped(one_node, datapath, family, bypass):
+    pod, target = one_node.pod1, one_node.pod2
+    header: Any = IP if family == 4 else IPv6
+    frames = [
+        _frame(pod, header(src=pod.address, dst=target.address, **fault) / UDP() / b"malformed")
+        for fault in MALFORMED[family]
+    ]
+    with one_node.evidence() as evidence, one_node.capture() as seen:
+        pod.inject("eth0", frames)
+    assert {frame.interface for frame in seen.frames} == {"pod1:eth0", "master:lxc1"}
+    drops = evidence.nodes["master"].programs.drops
+    assert drops == ({"malformed": len(frames)} if datapath.name in bypass else {})
 
 
 @pytest.mark.datapaths("bpf", "bpf-redirect", "bpf-skip-fib")

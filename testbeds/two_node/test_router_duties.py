@@ -58,6 +58,24 @@ def test_hr23_link_local_source_from_the_wire_is_not_delivered(build_testbed, da
     assert [f for f in seen.frames if f.interface == "pod2:eth0" and f.direction == "in"] == []
 
 
+#: Sources that no other host may use: the receiving node's own, and those that leave no host.
+#: Of IPv6's the stack refuses the loopback's alone.
+HOSTS_OWN = {4: ["192.168.56.12", "127.0.0.2", "0.0.0.0"], 6: ["::1"]}
+
+
+def test_hr45_host_source_from_the_wire_is_not_delivered(two_node, datapath, family):
+    nics = [two_node.network.host(name).macs["enp0s8"] for name in ("master", "node1")]
+    ether = Ether(src=nics[0], dst=nics[1])
+    frames = [
+        bytes(ether / _packet(family, source, two_node.pod2.address))
+        for source in HOSTS_OWN[family]
+    ]
+    with two_node.capture() as seen:
+        two_node.master.inject("enp0s8", frames)
+    assert [f for f in seen.frames if f.interface == "pod2:eth0" and f.direction == "in"] == []
+    assert len([f for f in seen.frames if f.interface == "node1:enp0s8"]) == len(frames)
+
+
 def test_hr17_no_time_exceeded_about_a_later_fragment(build_testbed, datapath):
     testbed = build_testbed("two_node", datapath, Family.ipv4)
     pod = testbed.pod1
