@@ -157,7 +157,7 @@ def pytest_terminal_summary(
     if refused:
         terminalreporter.write_line(
             f"those of {len(refused)} testbeds could not be kept, the first for: {refused[0]};"
-            " name a directory that can be written: --results DIR"
+            " name a directory that can be written: --results=DIR"
         )
 
 

@@ -38,7 +38,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )  # fmt: skip
     group.addoption(
         "--results", metavar="DIR",
-        help="where records and pcaps go, below the root directory (default results)",
+        help="where records and pcaps go, below the root directory (default results); with the =:"
+        " pytest takes a directory that stands alone for one of tests",
     )  # fmt: skip
 
 
@@ -75,7 +76,7 @@ def _check_results(config: pytest.Config) -> None:
     except OSError as error:
         raise RecordError(
             f"records cannot be written to {path} ({error.strerror})",
-            "name a directory that can be written: --results DIR",
+            "name a directory that can be written: --results=DIR",
         ) from None
 
 
