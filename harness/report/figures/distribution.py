@@ -14,6 +14,8 @@ from harness.report.figures.lines import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, dots,
 from harness.report.figures.palette import looks
 from harness.report.model import Arm, Comparison
 
+_RIGHT = RIGHT + 20
+_LETTER = 6.5  # px, of the axes' size of text
 _SHARES = {0.01: "1 %", 0.1: "10 %", 0.5: "50 %", 0.9: "90 %", 0.99: "99 %", 0.999: "99.9 %"}
 
 
@@ -27,13 +29,14 @@ def distribution(name: str, comparison: Comparison, title: str) -> Markup:
     low = min(arm.quantiles[0][1] for arm in arms)
     high = max(arm.quantiles[-1][1] for arm in arms)
     divisor, unit = units.scaled(comparison.unit, math.sqrt(low * high))
+    low, high = low / 1.03, high * 1.03
     with drawing(HEIGHT) as figure:
-        axes = place(figure, LEFT, TOP, RIGHT + 20, BOTTOM)
-        axes.set(xscale="log", xlim=(low / 1.03, high * 1.03))
+        axes = place(figure, LEFT, TOP, _RIGHT, BOTTOM)
+        axes.set(xscale="log", xlim=(low, high))
         axes.set_yscale("logit")
         axes.set_ylim(0.002, 0.9996)
         ticks(axes.yaxis, _SHARES)
-        ticks(axes.xaxis, log_marks(low / 1.03, high * 1.03, divisor))
+        ticks(axes.xaxis, _clear_of(unit, log_marks(low, high, divisor), low, high))
         axes.grid()
         for arm in arms:
             shares, values = zip(*arm.quantiles, strict=True)
@@ -43,6 +46,17 @@ def distribution(name: str, comparison: Comparison, title: str) -> Markup:
         say(figure, 0, 12, "share of samples", faint=True)
         say(figure, WIDTH, HEIGHT - 9, unit, faint=True, side="right")
         return finish(figure, name, title, _percentiles_said(arms, comparison.unit))
+
+
+def _clear_of(unit: str, marks: dict[float, str], low: float, high: float) -> dict[float, str]:
+    """The marks whose words do not run into the unit, which ends the axis."""
+    width = WIDTH - LEFT - _RIGHT
+    begins = width + _RIGHT - _LETTER * len(unit)
+    return {
+        value: words
+        for value, words in marks.items()
+        if width * math.log(value / low) / math.log(high / low) + _LETTER / 2 * len(words) < begins
+    }
 
 
 def _value_at(arm: Arm, share: float) -> float | None:
