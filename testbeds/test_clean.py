@@ -97,6 +97,7 @@ class Moment:
         children: A word in the command of each child there is by then; empty: there is none.
         datapath: The datapath of the test.
         test: The test's module.
+        options: More of pytest's.
     """
 
     function: str
@@ -105,14 +106,17 @@ class Moment:
     children: str = "tcpdump"
     datapath: str = "bpf"
     test: str = TEST
+    options: tuple[str, ...] = ()
 
 
 MOMENTS = {
     "building": Moment("harness.topology.hosts:Host.add_address", True, False, ""),
     "compiling": Moment("harness.bpf.pool:Compiled", True, False, ""),
     "attaching": Moment("harness.datapath.bpf:attach", True, True, ""),
+    # So many take a second to load: each is at work still.
     "loading rules": Moment(
-        "harness.process:Running", True, False, "", datapath="legacy"
+        "harness.datapath.legacy:InstalledLegacy.await_ready", True, False, "tables-restore",
+        datapath="legacy", options=("--legacy-services", "5000"),
     ),
     "starting captures": Moment("harness.capture.tcpdump:Tcpdump.await_ready"),
     "pinging": Moment("harness.testbed.actor:ping"),
@@ -143,7 +147,7 @@ class Run:
         hears, go_on = os.pipe()
         self.child = start(
             pytest_of("-q", "-p", "harness.plugin", "-p", "stopper", "--datapath", moment.datapath,
-                      str(directory / "test_child.py"), rootdir=directory),
+                      *moment.options, str(directory / "test_child.py"), rootdir=directory),
             {MARK: self.mark, "PYTHONPATH": str(directory), "TMPDIR": str(directory),
              "HOSTROUTE_MOMENT": moment.function, "HOSTROUTE_REACHED": str(says),
              "HOSTROUTE_GO_ON": str(hears), **environment},
@@ -278,8 +282,9 @@ def test_the_next_run_reaps_a_killed_ones_directories(tmp_path, stopped):
     assert not set(tmp_path.glob("hostroute-scratch-*"))
 
 
-def test_nothing_is_left_of_an_interrupted_run(tmp_path, stopped, unchanged):
-    run = stopped("pinging")
+@pytest.mark.parametrize("name", ["loading rules", "starting captures", "pinging"])
+def test_nothing_is_left_of_an_interrupted_run(name, tmp_path, stopped, unchanged):
+    run = stopped(name)
     ended = run.interrupt()
     assert ended.code == pytest.ExitCode.INTERRUPTED
     assert "INTERNALERROR" not in ended.text
