@@ -13,7 +13,6 @@ import re
 import struct
 import tempfile
 import threading
-import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -78,6 +77,8 @@ def _compile(source: Source) -> Any:
 class Compiled:
     """What BCC made of a source; its own maps serve only as patterns for those of modules.
 
+    It holds memory and descriptors until each who holds it has let go: its maker, to begin with.
+
     Attributes:
         source: What it was compiled from.
     """
@@ -92,12 +93,22 @@ class Compiled:
         syscall.lift_memlock()
         self.source = source
         self.bpf = _compile(source)
-        weakref.finalize(self, self.bpf.cleanup)
+        self._holders = 1
         # BCC declares neither of the two.
         library, module = bcc().lib, ctypes.c_void_p(self.bpf.module)
         library.bpf_table_name.restype = ctypes.c_char_p
         count = library.bpf_num_tables(module)
         self._maps = [library.bpf_table_name(module, ctypes.c_uint64(n)) for n in range(count)]
+
+    def hold(self) -> None:
+        """Have it kept until the next `release`."""
+        self._holders += 1
+
+    def release(self) -> None:
+        """Let go of it."""
+        self._holders -= 1
+        if not self._holders:
+            self.bpf.cleanup()
 
     def make_maps(self) -> dict[str, Any]:
         """BCC's table objects, by name, of new and empty maps.

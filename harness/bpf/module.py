@@ -61,6 +61,8 @@ class Module:
             self._maps = compiled.make_maps()
         except OSError as error:
             raise BuildError(f"the kernel refused a map ({error.strerror})") from None
+        compiled.hold()
+        self._closed = False
         try:
             self.reload()
         except BaseException:
@@ -133,3 +135,6 @@ class Module:
             os.close(fd)
         self._fds.clear()
         close_maps(self._maps)
+        if not self._closed:
+            self._closed = True
+            self._compiled.release()

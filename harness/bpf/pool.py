@@ -55,6 +55,6 @@ def unload_idle() -> None:
 def _forget(sources: Iterable[Source]) -> None:
     """Unload the idle modules of some sources, and keep no more of them."""
     for source in sources:
-        del _compiled[source]
         for module in _idle.pop(source, []):
             module.close()
+        _compiled.pop(source).release()

@@ -64,11 +64,12 @@ class Tcpdump:
     def _read_until(self, pattern: re.Pattern[bytes], what: str) -> re.Match[bytes]:
         """Read stderr until it matches; consumes what matched."""
         assert self._process.stderr is not None
+        waiting = select.poll()
+        waiting.register(self._process.stderr, select.POLLIN)
         end = time.monotonic() + _DEADLINE
         while not (match := pattern.search(self._text)):
-            ready, _, _ = select.select(
-                [self._process.stderr], [], [], max(0.0, end - time.monotonic())
-            )
+            # Not select(2): with a thousand pods a descriptor is beyond what it can name.
+            ready = waiting.poll(max(0.0, end - time.monotonic()) * 1000)
             chunk = self._process.stderr.read(4096) if ready else b""
             if not chunk:
                 reason = "ended" if ready else f"did not do so within {_DEADLINE:g} s"

@@ -198,6 +198,12 @@ class Iperf:
                          self._cpus[0], settings=settings, options=self.spec.options())  # fmt: skip
             return parse_result(worker.result(self.spec.grace), self.spec.interval)
 
+    def _is_ready(self, seconds: float) -> bool:
+        """Whether the server has said something by then; a descriptor may be beyond select(2)."""
+        waiting = select.poll()
+        waiting.register(self._ready, select.POLLIN)
+        return bool(waiting.poll(seconds * 1000))
+
     def _await_listening(self) -> None:
         """Wait until the server says that it is about to listen, and then until it does.
 
@@ -205,12 +211,12 @@ class Iperf:
             TrafficError: It ended, or does not listen in time.
         """
         deadline = time.monotonic() + _LISTEN_SECONDS
-        if not select.select([self._ready], [], [], _LISTEN_SECONDS)[0]:
+        if not self._is_ready(_LISTEN_SECONDS):
             raise TrafficError(f"{self._who}: not ready after {_LISTEN_SECONDS:g} s")
         self._hear()
         table = "/proc/net/tcp" if self._family is Family.ipv4 else "/proc/net/tcp6"
         while not listens(self._server.read(table), PORT):
-            if select.select([self._ready], [], [], 0)[0]:
+            if self._is_ready(0):
                 self._hear()
             if time.monotonic() > deadline:
                 raise TrafficError(
