@@ -67,7 +67,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "size of a GSO packet taken for its segments'",
-        patch("parse.h", "	if (skb->gso_size)", "	if (0)"),
+        patch("parse.h", "u32 gso_size = skb->gso_size;", "u32 gso_size = 0;"),
         (Catch(t.MTU + "test_hr33_gso_stream_arrives_intact", '.get("frag-needed", 0) == 0'),),
     ),
     Mutant(
