@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* From bytes to struct packet; false: too short for its type. */
+/* From bytes to struct packet; false: malformed. */
 
 /* As ip_rcv() asks: the header's sum is right, and all it speaks of is there. */
 static __always_inline bool whole4(struct __sk_buff *skb, const struct iphdr *ip)
