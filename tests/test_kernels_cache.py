@@ -2,32 +2,22 @@
 """From packages to the cache: whole or not at all, also when two fetch or one is killed."""
 
 import os
-import re
 import signal
-import struct
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
-from harness.errors import KernelSourceError, MissingToolError
+from harness.errors import KernelSourceError
 from harness.kernels import fetch as module
-from harness.kernels.fetch import Fetcher, choose, flavour, matches, release_of_package, upstream
-from harness.kernels.find import at_path, find, installed
-from harness.kernels.kernel import release_of
-from harness.kernels.mirror import Package
+from harness.kernels.fetch import choose, flavour, matches, release_of_package, upstream
+from harness.kernels.find import find
 from harness.kernels.store import Store
+from tests.kernel_archive import RELEASE, Archive, fetcher, one_package, package, split
 
-RELEASE = f"6.12.9-{flavour()}"
 ROOT = Path(__file__).parents[1]
-
-
-def package(name, version, *needs):
-    return Package(name, version, 1000, needs)
-
 
 PACKAGES = [
     package(f"linux-image-{release}-{flavour()}", version)
@@ -66,80 +56,6 @@ def test_a_prefix_of_whole_numbers_only():
 def test_upstreams_version():
     assert upstream("1:6.12.117-1~bpo12+1") == "6.12.117"
     assert release_of_package("linux-headers-6.12.9-amd64") == ""
-
-
-class Archive:
-    """A mirror that is a directory: packages are built when they are downloaded."""
-
-    def __init__(self, packages, files, delay=0.0):
-        self.refused = []
-        self.list, self.files, self.delay, self.downloads = packages, files, delay, 0
-
-    def packages(self, pattern, _=False):
-        return [entry for entry in self.list if re.fullmatch(pattern, entry.name)]
-
-    def absent(self):
-        return ["bullseye-backports"]
-
-    def download(self, packages, directory):
-        self.downloads += 1
-        time.sleep(self.delay)
-        debs = []
-        for entry in packages:
-            tree = directory / f"build-{entry.name}"
-            for path, data in {"DEBIAN/control": control(entry), **self.files(entry)}.items():
-                (tree / path).parent.mkdir(parents=True, exist_ok=True)
-                (tree / path).write_bytes(data)
-            debs.append(directory / f"{entry.name}.deb")
-            subprocess.run(["dpkg-deb", "--build", "-Znone", "--root-owner-group", tree, debs[-1]],
-                           check=True, capture_output=True)  # fmt: skip
-        return debs
-
-
-def control(entry):
-    return (
-        f"Package: {entry.name}\nVersion: {entry.version}\nArchitecture: all\n"
-        "Maintainer: nobody <nobody@example.org>\nDescription: a test\n"
-    ).encode()
-
-
-def image(release):
-    """The head of a bzImage."""
-    data = bytearray(0x400)
-    data[0x202:0x206] = b"HdrS"
-    struct.pack_into("<H", data, 0x20E, 0x100)
-    return bytes(data[:0x300]) + f"{release} (builder@host) #1 SMP\0".encode() + bytes(64)
-
-
-def one_package(entry):
-    release = release_of_package(entry.name)
-    return {
-        f"boot/vmlinuz-{release}": image(release),
-        f"lib/modules/{release}/modules.order": b"kernel/drivers/net/veth.ko\n",
-        f"lib/modules/{release}/modules.builtin": b"kernel/fs/ext4/ext4.ko\n",
-        f"lib/modules/{release}/kernel/drivers/net/veth.ko": b"no real module",
-        "usr/share/doc/x/copyright": b"text",
-    }
-
-
-def split(entry):
-    release = "7.3.4+deb13-" + flavour()
-    if entry.name.startswith("linux-binary"):
-        return {f"usr/lib/modules/{release}/vmlinuz": image(release)}
-    if entry.name.startswith("linux-modules"):
-        return {f"usr/lib/modules/{release}/kernel/drivers/net/veth.ko": b"no real module",
-                f"usr/lib/modules/{release}/modules.builtin": b""}  # fmt: skip
-    return {"usr/share/doc/x/copyright": b"text"}
-
-
-@pytest.fixture
-def store(tmp_path):
-    return Store(tmp_path / "kernels")
-
-
-def fetcher(store, archive=None, say=lambda _: None):
-    name = f"linux-image-{RELEASE}"
-    return Fetcher(store, archive or Archive([package(name, "6.12.9-1")], one_package), say)
 
 
 def test_a_kernel_is_fetched_once(store):
@@ -343,103 +259,3 @@ def test_a_cached_kernel_is_taken_without_asking_the_mirror(store):
     getting._images = []
     assert find("6", getting).release == RELEASE
     assert find(RELEASE, getting).release == RELEASE
-
-
-@pytest.fixture
-def machine(tmp_path):
-    """An installed kernel below a root of its own."""
-    root = tmp_path / "root"
-    (root / "boot").mkdir(parents=True)
-    (root / "boot" / "vmlinuz-6.1.0-1").write_bytes(image("6.1.0-1"))
-    (root / "boot" / "vmlinuz-5.10.0-3").write_bytes(image("5.10.0-3"))
-    (root / "lib" / "modules" / "6.1.0-1").mkdir(parents=True)
-    return root
-
-
-def test_an_installed_kernel(machine):
-    newest = installed("", machine)
-    assert (newest.release, newest.root) == ("6.1.0-1", machine)
-    assert installed("5.10.0-3", machine).root is None
-    with pytest.raises(
-        KernelSourceError, match=r"no kernel 4.19 is installed: .* 5.10.0-3, 6.1.0-1"
-    ):
-        installed("4.19", machine)
-
-
-def test_an_image_at_a_path(machine, store):
-    path = machine / "boot" / "vmlinuz-6.1.0-1"
-    kernel = find(str(path), fetcher(store))
-    assert (kernel.release, kernel.image, kernel.root) == ("6.1.0-1", path, machine)
-    assert at_path(f"{path}:{machine}").root == machine
-    with pytest.raises(
-        KernelSourceError, match=r"has no lib/modules/6.1.0-1: `make modules_install"
-    ):
-        at_path(f"{path}:{machine / 'boot'}")
-
-
-@pytest.mark.parametrize(
-    ("path", "words"),
-    [("boot", "is a directory: name the image"), ("boot/none", "there is no kernel image"),
-     ("text", "is no kernel image that says its release")],
-)  # fmt: skip
-def test_what_is_no_image(machine, path, words):
-    (machine / "text").write_text("hello")
-    with pytest.raises(KernelSourceError, match=words):
-        at_path(str(machine / path))
-
-
-@pytest.mark.parametrize(
-    ("asked", "words"),
-    [("~nosuchuser/bzImage", "there is no user for ~nosuchuser/bzImage"),
-     ("x" * 300, "is no kernel: use a version"), ("installed:" + "x" * 300, "is installed"),
-     ("/" + "x" * 300, "there is no kernel image")],
-)  # fmt: skip
-def test_names_that_no_file_can_have(store, asked, words):
-    with pytest.raises(KernelSourceError, match=words):
-        find(asked, fetcher(store))
-
-
-def test_an_image_that_is_cut_off_after_its_mark(tmp_path):
-    path = tmp_path / "bzImage"
-    path.write_bytes(image("6.1.0")[:0x206])
-    with pytest.raises(KernelSourceError, match="is no kernel image that says its release"):
-        release_of(path)
-
-
-def test_an_image_beside_us_and_where_its_modules_are(machine, store, monkeypatch):
-    monkeypatch.chdir(machine / "boot")
-    kernel = find(f"vmlinuz-6.1.0-1:{machine}", fetcher(store))
-    assert (kernel.release, kernel.root) == ("6.1.0-1", machine)
-    (machine / "boot" / "lib").symlink_to(machine / "lib")
-    (machine / "boot" / "modules").symlink_to(machine)
-    assert find("vmlinuz-6.1.0-1:modules", fetcher(store)).release == "6.1.0-1"
-
-
-def test_modules_of_vngs_kernels_are_listed(machine, store, monkeypatch):
-    path = machine / "boot" / "vmlinuz-6.1.0-1"
-    ran = []
-
-    def run(argv, *_):
-        ran.append(argv)
-        return f"downloading\n{path}\n"
-
-    finding = sys.modules[find.__module__]
-    monkeypatch.setattr(finding.importlib.util, "find_spec", lambda _: True)
-    monkeypatch.setattr(finding, "run", run)
-    kernel = find("vng:v6.1", fetcher(store))
-    assert (kernel.origin, kernel.root) == ("vng", machine)
-    assert ran[1] == ["depmod", "-b", str(machine), "6.1.0-1"]
-    (kernel.modules / "modules.dep").touch()
-    find("vng:v6.1", fetcher(store))
-    assert len(ran) == 3
-
-
-def test_the_release_of_an_image_without_a_header(tmp_path):
-    path = tmp_path / "Image"
-    path.write_bytes(bytes(100) + b"Linux version 6.6.1-arm (builder) #1 SMP" + bytes(10))
-    assert release_of(path) == "6.6.1-arm"
-
-
-def test_a_tag_that_vng_does_not_know(store):
-    with pytest.raises((KernelSourceError, MissingToolError)):
-        find("vng:newest", fetcher(store))

@@ -8,23 +8,7 @@ import pytest
 from harness.cli import USAGE
 from harness.errors import RecordError
 from tests import records
-from tests.results_desk import ONE, Desk, refused
-
-
-@pytest.fixture
-def desk(tmp_path, capsys):
-    return Desk(tmp_path, capsys)
-
-
-@pytest.fixture
-def put(desk):
-    return desk.put
-
-
-@pytest.fixture
-def results(desk):
-    return desk.results
-
+from tests.results_desk import ONE, refused
 
 # ------------------------------------------------------------------------------------------- list
 
