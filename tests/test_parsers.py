@@ -97,8 +97,11 @@ def test_a_capture_is_complete_when_both_directions_add_up():
 
 def test_a_capture_that_never_adds_up_is_an_error(monkeypatch):
     monkeypatch.setattr(tcpdump, "_DEADLINE", 0)
-    with pytest.raises(CaptureError, match="tcpdump on pod1:eth0 wrote 4 of 5 packets"):
+    with pytest.raises(CaptureError, match="pod1:eth0 wrote 4 of 5 packets: tcpdump is at fault"):
         tcpdump.prove_complete([Dump((1, 5)), Dump((3, 5))])
+    # A frame came when one of the two sockets was open.
+    with pytest.raises(CaptureError, match="wrote 5 of 6 packets: traffic began before"):
+        tcpdump.prove_complete([Dump((2, 6)), Dump((3, 5))])
 
 
 SPLATS = [

@@ -109,3 +109,20 @@ def test_pause_needs_the_terminal():
     assert run.code == pytest.ExitCode.USAGE_ERROR
     assert "--pause needs the terminal: add -s" in run.text
     assert "Traceback" not in run.text
+
+
+def test_tests_are_not_shared_out(tmp_path):
+    """As `pytest -n 2` leaves the options when pytest-xdist is there."""
+    (tmp_path / "shares_out.py").write_text(
+        "import pytest\n"
+        "@pytest.hookimpl(tryfirst=True)\n"
+        "def pytest_configure(config):\n"
+        "    config.option.dist = 'load'\n",
+        encoding="utf-8",
+    )
+    path = {"PYTHONPATH": str(tmp_path)}
+    run = end(start(pytest_of("-q", "-p", "shares_out", "tests/test_errors.py"), path))
+    assert run.code == pytest.ExitCode.USAGE_ERROR
+    assert "tests cannot be shared out by pytest-xdist" in run.text
+    assert "leave out -n and --dist" in run.text
+    assert "Traceback" not in run.text

@@ -5,12 +5,16 @@ import json
 import os
 import re
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from harness.cli import main
 from tests import records
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -50,6 +54,16 @@ def test_a_page_into_a_file(results, tmp_path, capsys):
     assert "legs, same node" in text  # the catalogue's title
     assert stat.S_IMODE(target.stat().st_mode) == 0o644
     assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_user_without_a_home(results):
+    nowhere = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"), "/proc/none")
+    done = subprocess.run(
+        [sys.executable, "-m", "harness.cli", "report", results],
+        env={**os.environ, **nowhere}, cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("<!DOCTYPE html>")
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,11 @@ def prove_complete(pair: Sequence[Tcpdump]) -> list[int]:
         if all(received == sum(written) for _, received in counts):
             return written
         if time.monotonic() > end:
-            received = max(count for _, count in counts)
+            received = [count for _, count in counts]
             raise CaptureError(
-                f"tcpdump on {pair[0].interface} wrote {sum(written)} of {received} packets"
+                f"tcpdump on {pair[0].interface} wrote {sum(written)} of {max(received)} packets",
+                "tcpdump is at fault, or the disk"
+                if len(set(received)) == 1
+                else "traffic began before the capture did, or still goes on: let it begin inside"
+                " `with testbed.capture()`, and end there",
             )

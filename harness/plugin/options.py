@@ -88,5 +88,10 @@ def pytest_configure(config: pytest.Config) -> None:
         _check_results(config)
         if config.getoption("--pause") and config.getoption("capture") != "no":
             raise pytest.UsageError("--pause needs the terminal: add -s")
+        if getattr(config.option, "dist", "no") != "no":
+            raise pytest.UsageError(
+                "tests cannot be shared out by pytest-xdist: what is measured would disturb itself,"
+                " and a run has one kernel log and one record; leave out -n and --dist"
+            )
     except HarnessError as error:
         pytest.exit(f"hostroute: {error}", returncode=error.exit_code)

@@ -7,6 +7,7 @@ Same records, same bytes.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from harness.report.comma import comma_separated
@@ -18,6 +19,8 @@ __all__ = ["FORMATS", "Report", "Run", "clean", "digest"]
 
 
 def _html(report: Report) -> str:
+    # Where it finds no place for its cache it uses another, and need not say so.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     from harness.report.page import html  # matplotlib and Jinja2 take half a second
 
     return html(report)

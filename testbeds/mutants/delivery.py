@@ -20,6 +20,13 @@ _HUNDREDTH = (
     "	if (!bpf_skb_load_bytes(skb, l4 + 6, &number, 2) && bpf_ntohs(number) %% 100 == 0)\n"
     "		%s }\n"
 )
+_REWRITE = "	if (decrement_ttl(skb, pkt) || write_macs(skb, pod->mac, pod->lxc_mac))\n"
+#: A packet enters its lxc once more before it is rewritten; a mark keeps it from doing so for ever.
+_ONCE_MORE = (
+    "	if (skb->mark != 0x5e) {\n"
+    "		skb->mark = 0x5e;\n"
+    "		bpf_clone_redirect(skb, skb->ifindex, BPF_F_INGRESS); }\n"
+)
 _TOO_BIG = "	if (pkt->l3_size > pod->mtu)\n		return to_stack(program);\n"
 #: Two bytes of an echo reply's payload become others; its checksum stays right.
 _DAMAGE_REPLIES = (
@@ -91,6 +98,11 @@ MUTANTS: tuple[Mutant, ...] = (
             "	bpf_clone_redirect(skb, pod->ifindex, 0);\n	" + _PEER,
         ),
         (Catch(t.LEGS, t.TABLE), Catch(t.MANY, t.TABLE, {"count": 1})),
+    ),
+    Mutant(
+        "every packet delivered twice past its lxc",
+        patch("local_delivery.c", _REWRITE, _ONCE_MORE + _REWRITE),
+        (Catch(t.BORDER + "test_hr38_interface_counters", "received == PINGS"),),
     ),
     Mutant(
         "one packet of a hundred delivered twice",

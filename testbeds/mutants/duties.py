@@ -40,6 +40,11 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
     ),
     Mutant(
+        "ICMP error keeps the marks of GSO",
+        patch("icmp_error.c", "(skb->gso_size || ", "("),
+        (Catch(t.D1 + "test_hr17_expiring_gso_packet_is_answered_once", "_error(f.packet)"),),
+    ),
+    Mutant(
         "ICMP error's checksum off by one",
         (
             Patch(

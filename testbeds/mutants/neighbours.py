@@ -58,6 +58,17 @@ MUTANTS: tuple[Mutant, ...] = (
         (Catch(t.NEIGH + "test_hr28_next_hop_moves_silently", "== [NEW_MAC]"),),
     ),
     Mutant(
+        "next hops told apart by their address alone",
+        (
+            Patch("forward.c", "nexthop_of(&fib) ^ (fib.ifindex << 16)", "nexthop_of(&fib)"),
+            Patch(
+                "forward.c", "#define REFRESH_JIFFIES	64", "#define REFRESH_JIFFIES	(1 << 30)"
+            ),
+            Patch("maps.c", "BPF_PERCPU_ARRAY(neighbour_used,", "BPF_ARRAY(neighbour_used,"),
+        ),
+        (Catch(t.NEIGH + "test_hr28_next_hops_that_share_an_address", '"neigh"] == 2'),),
+    ),
+    Mutant(
         "next hop's MAC remembered from the first packet",
         (
             Patch(

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a router owes its hosts, on one node: errors, its own addresses, link scope, sources."""
 
+import socket
 from typing import Any
 
 import pytest
@@ -63,6 +64,26 @@ def test_hr17_traceroute_is_answered(one_node, datapath, family, layer):
     assert [_error(frame) for frame in told] == [
         (one_node.master.gateway[family], *TIME_EXCEEDED[family])
     ]
+
+
+#: Three datagrams as one packet, which only a device that cannot cut it would cut.
+SEGMENT, SEGMENTS = 100, 3
+UDP_SEGMENT = 103  # uapi/linux/udp.h; socket has it since Python 3.14
+HOPS = {4: (socket.IPPROTO_IP, socket.IP_TTL), 6: (socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS)}
+
+
+def test_hr17_expiring_gso_packet_is_answered_once(one_node, datapath, family):
+    pod = one_node.pod1
+    with one_node.capture() as seen, pod.ns.socket(family.af, socket.SOCK_DGRAM) as sender:
+        sender.setsockopt(*HOPS[family], 1)
+        sender.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, SEGMENT)
+        sender.sendto(bytes(SEGMENT * SEGMENTS), (one_node.pod2.address, 4001))
+    told = [f for f in seen.frames if (f.interface, f.direction) == ("pod1:eth0", "in")]
+    assert [_error(f.packet) for f in told] == [
+        (one_node.master.gateway[family], *TIME_EXCEEDED[family])
+    ]
+    whole = 2 * HEADERS[family] + SEGMENT * SEGMENTS
+    assert [f.length - ETHERNET for f in told] == [whole]
 
 
 def _error(frame):

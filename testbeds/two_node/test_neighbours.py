@@ -2,8 +2,13 @@
 """Next hops that are not known, that move, and that never answer."""
 
 import time
+from ipaddress import ip_network
+from typing import Any
 
 import pytest
+from scapy.layers.inet import IP, UDP
+from scapy.layers.inet6 import IPv6
+from scapy.layers.l2 import Ether
 
 from harness.datapath.features import release
 from testbeds.two_node.legs import TWO_NODES
@@ -12,6 +17,7 @@ NEW_MAC = "02:00:01:00:00:77"
 _ASK = {4: "who-has", 6: "solicitation"}
 _TELL = {4: "is-at", 6: "advertisement"}
 _STALE, _FAILED = 0x04, 0x20  # NUD_*, uapi/linux/neighbour.h
+_ONLINK = 4  # RTNH_F_ONLINK, uapi/linux/rtnetlink.h
 
 
 def test_hr27_first_packet_to_a_cold_neighbour(two_node, datapath, family, bypass, observed):
@@ -137,3 +143,30 @@ def test_hr29_failed_neighbour_is_never_sent_to(two_node, datapath, family, obse
     # Up to 6.2, without a backport of "bpf: fib_lookup: require NUD_VALID", a success and no MAC.
     told = [{"no-neigh": 1}] if release() >= (6, 3) else [{"no-neigh": 1}, {"success": 1}]
     assert evidence.nodes["master"].programs.fib in told
+
+
+#: Two networks behind routers of one address, each behind an interface of its own.
+TWINS = {
+    4: ("10.99.0.1", ["203.0.113.0/24", "198.51.100.0/24"]),
+    6: ("fd00:99::1", ["2001:db8:a::/64", "2001:db8:b::/64"]),
+}
+ROUTER_MAC = "02:00:01:00:00:99"
+
+
+@pytest.mark.datapaths("bpf", "bpf-redirect")
+def test_hr28_next_hops_that_share_an_address(two_node, datapath, family):
+    """Each is told to the neighbour layer as in use, as only then its silent move is found."""
+    master, pod = two_node.master, two_node.pod1
+    router, networks = TWINS[family]
+    for device, network in zip(("enp0s8", "lxc1"), networks, strict=True):
+        master.add_neighbour(device, router, ROUTER_MAC)
+        master.add_route(network, gateway=router, dev=device, flags=_ONLINK)
+    layer: Any = IP if family == 4 else IPv6
+    with two_node.evidence() as evidence:
+        for network in networks:
+            packet = layer(src=pod.address, dst=str(next(ip_network(network).hosts())))
+            frame = Ether(src=pod.mac, dst=pod.lxc_mac) / packet / UDP(sport=4000, dport=4001)
+            pod.inject("eth0", [bytes(frame)])
+    programs = evidence.nodes["master"].programs
+    assert programs.fib == {"success": 2}
+    assert programs.hits["from-container", "neigh"] == 2
