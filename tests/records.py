@@ -180,7 +180,9 @@ def comparison(
     }  # fmt: skip
 
 
-def growth(over: str = "services", testbed: str = "one_node", family: str = "ipv4") -> Document:
+def growth(
+    over: str = "services", testbed: str = "one_node", family: str = "ipv4", services: int = 100
+) -> Document:
     """A curve for both arms: legacy grows with the services, bpf does not."""
     counts = (0, 100, 1000, 10_000) if over == "services" else (1, 10, 100, 1000)
     slope = 0.02 if over == "services" else 0.0
@@ -198,6 +200,15 @@ def growth(over: str = "services", testbed: str = "one_node", family: str = "ipv
             label: {"model": "linear" if rise else "constant", "intercept": base, "slope": rise,
                     "low": rise - 0.001, "high": rise + 0.001}
             for label, (base, rise) in typical.items()
+        },
+        "arms": {
+            label: {
+                "datapath": label, "settings": {"legacy_services": services},
+                "topology": {"nodes": 1, "pods_per_node": 2},
+                "nodes": _nodes(label, testbed, 0 if over == "services" else services),
+                "hosts": {"pod1": _host()},
+            }
+            for label in typical
         },
         "partial": None,
     }  # fmt: skip

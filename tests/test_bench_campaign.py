@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Campaigns: arms built once a block for all measures, and who drops out when."""
 
+import os
+import signal
+
 import pytest
 
 from harness.bench import LIMIT, Verdict
+from harness.bench.course import Course
 from harness.errors import HarnessError
 from tests.bench_lab import AGAIN_BPF, Lab, Meter, Unseen
 
@@ -158,6 +162,22 @@ def test_an_interrupted_campaign_keeps_what_it_had(lab):
     assert found.partial == "interrupted"
     assert [len(series.values) for series in found.arms.values()] == [2, 2, 2, 2]
     assert sorted(map(str, lab.built)) == sorted(map(str, lab.closed))
+
+
+def test_a_second_signal_loses_nothing_of_what_an_interrupted_campaign_had(lab, monkeypatch):
+    """It comes while the first of the comparisons is judged, which takes its time."""
+    campaign = lab.campaign(*(Interrupting(lab, what=name) for name in ("one", "two", "three")))
+    judge = Course.finish
+
+    def finish(course, partial):
+        os.kill(os.getpid(), signal.SIGINT)
+        return judge(course, partial)
+
+    monkeypatch.setattr(Course, "finish", finish)
+    with pytest.raises(KeyboardInterrupt):
+        campaign.run()
+    assert [found.partial for found in campaign.comparisons] == ["interrupted"] * 3
+    assert all(series.values for found in campaign.comparisons for series in found.arms.values())
 
 
 def test_an_interrupt_while_the_first_build_is_filed_leaves_what_can_be_told(lab, monkeypatch):

@@ -159,6 +159,9 @@ def test_what_a_record_gets(lab):
     entry = growth.to_json()
     assert (entry["over"], entry["testbed"], entry["unit"]) == ("services", "one_node", "ns")
     assert list(entry["points"]) == ["bpf"]
+    assert list(entry["arms"]) == ["bpf"]
+    assert entry["arms"]["bpf"]["settings"]["legacy_services"] == 0  # the first point's
+    assert entry["arms"]["bpf"]["nodes"] == {"master": "bpf (tags)"}
     assert [point["x"] for point in entry["points"]["bpf"]] == [0, 100, 1000]
     assert entry["fits"]["bpf"]["model"] == "constant"
     assert entry["fits"]["bpf"]["low"] < entry["fits"]["bpf"]["high"]

@@ -48,6 +48,18 @@ def test_what_is_partial_says_so_and_why(run):
     assert f"partial: the link went down: {KEY} two_node ipv4" in lines
 
 
+def test_a_partial_curve_has_no_word_for_its_growth(run):
+    curve = Growth(run.comparisons[0].task, "pods", "one_node", {"bpf": {
+        1: [100.0, 101, 102], 100: [200.0, 201, 202]
+    }}, "interrupted")  # fmt: skip
+    run.growths = [curve]
+    rows = [line for line in summary(run, 200, markup=False) if "[+" in line]
+    assert rows
+    assert all("partial" in row and "linear" not in row for row in rows)
+    curve.partial = None
+    assert any("linear" in line for line in summary(run, 200, markup=False))
+
+
 def test_a_ratio_to_another_arm_than_the_usual_says_to_which(monkeypatch):
     """Legacy runs no program: of these, the first arm that does is the baseline."""
     lab = Lab(monkeypatch, {"legacy": 7000, "bpf-redirect": 5600, "bpf": 4900})

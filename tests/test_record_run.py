@@ -189,6 +189,23 @@ def test_a_run_that_is_broken_off_is_recorded_and_marked(run, tmp_path, how, opt
         assert found["partial"].startswith(reason)
 
 
+def test_a_signal_while_the_record_is_written_does_not_lose_it(run, tmp_path):
+    with (tmp_path / "conftest.py").open("a") as file:
+        file.write(
+            "\n\nimport os, signal\nfrom harness import record\nwrite = record.write\n"
+            "def write_and_be_hit(*arguments):\n"
+            "    os.kill(os.getpid(), signal.SIGINT)\n"
+            "    os.kill(os.getpid(), signal.SIGTERM)\n"
+            "    return write(*arguments)\n"
+            "record.write = write_and_be_hit\n"
+        )
+    ended = run("def test_hr07_x(): pass", "--record")
+    assert ended.code == 0, ended.text
+    (found,) = records_of(tmp_path)
+    assert found["conformance"][0]["outcome"] == "passed"
+    assert f"record: {tmp_path}" in ended.text
+
+
 def test_sigkill_leaves_no_half_record(run, tmp_path):
     measured(tmp_path)
     ended = run(BROKEN_OFF.format("import os; os.kill(os.getpid(), 9)"), "--record")

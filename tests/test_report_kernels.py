@@ -130,6 +130,31 @@ def test_repetitions_widen_the_interval():
     assert trends.exact_trends(found, KERNELS[:2])[0].steps["bpf"][1].mark == ""
 
 
+def test_other_programs_are_not_taken_for_another_kernel():
+    """What was counted at another commit, or with changes, may differ by the programs."""
+    old, new = counted(KERNELS[0]), counted(KERNELS[1], 1.1)
+    said = "Instructions were counted of different checkouts"
+    for git in ({"commit": "a" * 40, "dirty": False}, {**new["git"], "dirty": True}):
+        other = {**new, "git": git}
+        step = trends.exact_trends(runs(old, other), KERNELS[:2])[0].steps["bpf"][1]
+        assert (round(step.ratio, 2), step.mark) == (1.1, "")
+        assert said in page(old, other)
+    assert said not in page(old, new)
+
+
+def test_what_was_measured_in_part_is_neither_better_nor_worse():
+    old, new = (measured(kernel, factors=factors) for kernel, factors in
+                zip(KERNELS, ({}, {"bpf": 1.2}), strict=False))  # fmt: skip
+    for entry in new["comparisons"]:
+        entry["partial"] = "the link went down"
+    (trend,) = trends.timed_trends(runs(old, new), KERNELS[:2])
+    assert {step.mark for steps in trend.steps.values() for step in steps if step} == {""}
+    for entry in new["comparisons"]:
+        entry["partial"] = None
+    (trend,) = trends.timed_trends(runs(old, new), KERNELS[:2])
+    assert trend.steps["bpf to legacy"][1].mark == trends.WORSE
+
+
 def test_a_kernel_without_figures_is_passed_over():
     found = runs(counted(KERNELS[0]), measured(KERNELS[1]), counted(KERNELS[2], 1.02))
     steps = trends.exact_trends(found, KERNELS)[0].steps["bpf"]

@@ -215,6 +215,14 @@ def test_what_broke_off_has_no_verdict_whatever_its_record_concludes():
     assert [row.endswith("| partial |") for row in rows] == [True, False]
 
 
+def test_what_got_no_build_is_not_forgotten_in_the_headline():
+    document = small(families=records.FAMILIES)
+    document["comparisons"][0] |= {"partial": "the time was up", "arms": {}, "verdicts": []}
+    text = page(document)
+    assert "bpf is faster than legacy in 1 of 1 comparison; 1 more partial." in text
+    assert '<p class="headline mixed">bpf is faster' in text
+
+
 def test_ratios_to_another_baseline_are_a_figure_of_their_own():
     document = small(families=records.FAMILIES)
     second = document["comparisons"][1]
@@ -300,7 +308,13 @@ def test_like_machines_raise_no_warning():
 
 def test_other_rules_are_said_at_the_top():
     text = page(small(), small(seed=2, services=1000))
-    assert "The baseline&#39;s rules are not the same in all runs" in text
+    said = "The baseline&#39;s rules are not the same in all runs"
+    assert said in text
+    other = small(seed=2)
+    for entry in other["comparisons"]:  # programs are what one usually wants to compare
+        entry["baseline"] = "bpf"
+        entry["arms"]["bpf"]["nodes"] = {"master": "bpf (other tags)"}
+    assert said not in page(small(), other)
 
 
 def test_many_runs_have_all_tables_and_the_newest_figures():

@@ -2,6 +2,7 @@
 """`hostroute results`: list, show and merge; wrong usage."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -99,6 +100,27 @@ def test_show_says_what_is_partial_and_what_weakens_a_verdict(put, results, tmp_
     _, out, _ = results("list", tmp_path)
     assert document["id"] in out
     assert "faster" not in out
+
+
+def test_show_says_which_curves_are_partial(desk, results):
+    curves = [records.growth("pods"), records.growth("services")]
+    curves[0]["partial"] = "interrupted"
+    curves[1] |= {"partial": "the time was up", "fits": {}}
+    _, out, _ = results("show", desk.keep(records.record(measures=(), growth=curves)))
+    rows = [line.split() for line in out.splitlines() if line.startswith("round trip")]
+    assert [row[8] for row in rows] == ["partial"] * 4
+    assert "partial: round trip UDP 1 B one_node ipv4 over pods: interrupted" in out
+    assert "partial: round trip UDP 1 B one_node ipv4 over services: the time was up" in out
+
+
+def test_a_record_that_was_kept_although_it_is_invalid_is_in_no_ones_way(put, desk, results):
+    good = put("a", seed=1)
+    desk.keep({"format": "hostroute-record"}, "run-b.invalid.json")
+    for words in (("list", desk.directory), ("show", f"{desk.directory}#000001"),
+                  ("merge", desk.directory, "-o", desk.directory / "all.json")):  # fmt: skip
+        code, _, err = results(*words)
+        assert (code, err) == (0, ""), words
+    assert json.loads(Path(good).read_text())["id"] in results("list", desk.directory)[1]
 
 
 def test_no_escape_sequence_of_a_record_reaches_the_terminal(desk, results):

@@ -107,6 +107,10 @@ UNLIKE = {
     "sysctl": (
         {"facts": {"sysctls": {"core.bpf_jit_enable": "0"}}}, "settings", "bpf_jit_enable 1 | 0",
     ),
+    "spectre": (
+        {"facts": {"cmdline": "nopti nospectre_v2 mds=off quiet"}}, "settings",
+        "kernel command line (none) | mds=off nopti nospectre_v2",
+    ),
     "mitigations": (
         {"facts": {"cmdline": "quiet mitigations=off"}}, "settings",
         "kernel command line (none) | mitigations=off",
@@ -134,6 +138,21 @@ def test_what_is_unlike_is_refused_unless_named_and_then_marked(put, results, ac
     assert words in out
     document = json.loads(results(action, *pair, "--across", kind, "--json")[1])
     assert document["across"] == [kind]
+
+
+def test_curves_of_unlike_rules_are_refused(put, results):
+    """Also where nothing but curves was measured."""
+    alone = {"measures": (), "conformance": []}
+    many = [records.growth("pods", services=10_000)]
+    old, new = put("a", **alone, growth=[records.growth("pods")]), put("b", **alone, growth=many)
+    assert "10000 services" in refused(results("gate", old, new), UnlikeError)
+    assert results("gate", old, new, "--across", "rules")[0] == 0
+    same = [records.growth("services", services=10_000)]  # the axis changes them anyway
+    old, new = (
+        put("c", **alone, growth=[records.growth("services")]),
+        put("d", **alone, growth=same),
+    )
+    assert results("gate", old, new)[0] == 0
 
 
 def test_an_unknown_machine_id_is_no_difference(put, results):

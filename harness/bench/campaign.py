@@ -21,6 +21,7 @@ from harness.bench.course import Course
 from harness.bench.series import ArmSeries, Task
 from harness.bench.verdict import Criteria
 from harness.errors import HarnessError, reason
+from harness.signals import held
 
 #: The limit has no verdict: a few builds show where it lies.
 _LIMIT_BUILDS = 4
@@ -129,8 +130,9 @@ class Campaign(Timed):
             why = reason(error)
             raise
         finally:
-            for course in self._open:
-                self._finish(course, why or self._too_few(course))
+            with held():  # judging takes its time, and whoever sent one signal may send another
+                for course in self._open:
+                    self._finish(course, why or self._too_few(course))
         return self.comparisons
 
     def _finish(self, course: Course, partial: str | None) -> None:

@@ -97,9 +97,7 @@ class Curves(Timed):
         why: str | None = "another error ended the run"
         self._start(None)
         try:
-            with ExitStack() as stack:  # so that no pass has to compile
-                for arm in self._arms.values():
-                    stack.enter_context(BuiltArm(self.axis.at(arm, self.points[0])))
+            self._build_first()
             self._start(seconds)
             while self.passes < _PASSES and self._open and self._affordable():
                 if not self._pass():
@@ -125,6 +123,17 @@ class Curves(Timed):
                 with suppress(OSError):
                     self._watcher.drawn(self)
         return self.growths
+
+    def _build_first(self) -> None:
+        """Build every arm once, so that no pass has to compile, and note what they are."""
+        with ExitStack() as stack:
+            for label, arm in self._arms.items():
+                built = stack.enter_context(BuiltArm(self.axis.at(arm, self.points[0])))
+                found = {
+                    **built.arm.to_json(), "nodes": built.describe(), "hosts": built.facts(),
+                }  # fmt: skip
+                for growth in self.growths:
+                    growth.arms[label] = found
 
     def _affordable(self) -> bool:
         return self._left > (self.spent / self.passes if self.passes else 0)

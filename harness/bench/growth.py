@@ -114,6 +114,7 @@ class Growth:
         testbed: Where.
         points: Label → how many → a value for each build, in `unit`.
         partial: Why it did not come to its end; None: it did.
+        arms: Label → what was asked for and what was built at the first point.
     """
 
     task: Task
@@ -121,6 +122,7 @@ class Growth:
     testbed: str
     points: dict[str, dict[int, list[float]]] = field(default_factory=dict)
     partial: str | None = None
+    arms: dict[str, dict[str, object]] = field(default_factory=dict)
 
     @property
     def _rate(self) -> bool:
@@ -182,5 +184,6 @@ class Growth:
                 }
                 for label, fitted in self.fits().items()
             },
+            "arms": {label: arm for label, arm in self.arms.items() if label in self.points},
             "partial": self.partial,
         }

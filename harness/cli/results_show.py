@@ -53,6 +53,9 @@ def show_lines(record: Document) -> Iterator[str]:
         )
     if record["growth"]:
         yield from ("", "growth", aligned(list(_growth(record))))
+        for entry in record["growth"]:
+            if entry["partial"]:
+                yield f"partial: {_curve(entry)} over {entry['over']}: {entry['partial']}"
     if record["exact"]:
         yield from ("", "counted", aligned(list(_exact(record))))
     if record["conformance"]:
@@ -79,8 +82,8 @@ def _environment(record: Document) -> Iterator[str]:
           f" Python {machine['python']}, {_pairs(machine['packages'], ' ')}"  # fmt: skip
     names = dict.fromkeys(
         f"{entry['testbed']} {node}: {name}"
-        for entry in record["comparisons"]
-        for arm in entry["arms"].values()
+        for entry in record["comparisons"] or record["growth"]
+        for arm in entry.get("arms", {}).values()
         for node, name in arm["nodes"].items()
     )
     yield from (f"arm        {name}" for name in names)
@@ -124,12 +127,22 @@ def _doubts(record: Document) -> Iterator[str]:
 def _growth(record: Document) -> Iterator[list[str]]:
     yield ["measure", "testbed", "family", "arm", "growth", "slope, with its interval"]
     for entry in record["growth"]:
-        for label, fit in entry["fits"].items():
+        for label in entry["points"]:
+            fit = entry["fits"].get(label)
+            name = f"{entry['title']} {entry['described']}"
+            row = [name, entry["testbed"], entry["family"], label]
+            word = "partial" if entry["partial"] else fit["model"] if fit else "too few builds"
+            if fit is None:
+                yield [*row, word, "-"]
+                continue
             ends = ["-" if fit[end] is None else f"{fit[end]:.3g}"
                     for end in ("slope", "low", "high")]  # fmt: skip
             slope = "{} [{}, {}] {} for each of the {}".format(*ends, entry["unit"], entry["over"])
-            yield [f"{entry['title']} {entry['described']}", entry["testbed"], entry["family"],
-                   label, fit["model"], slope]  # fmt: skip
+            yield [*row, word, slope]
+
+
+def _curve(entry: Document) -> str:
+    return f"{entry['title']} {entry['described']} {entry['testbed']} {entry['family']}"
 
 
 def _exact(record: Document) -> Iterator[list[str]]:

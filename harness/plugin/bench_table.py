@@ -146,7 +146,7 @@ def _growth(found: Growth, fitted: Fit | None) -> tuple[str, str]:
     if fitted is None:
         return "partial" if found.partial else "too few builds", ""
     slope = f"{fitted.slope:+.2g} [{fitted.low:+.2g}, {fitted.high:+.2g}] {found.unit}"
-    return fitted.model, slope
+    return "partial" if found.partial else fitted.model, slope
 
 
 def _remarks(run: Run) -> list[str]:

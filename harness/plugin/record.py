@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from harness import record
 from harness.errors import HarnessError
 from harness.plugin.options import results_directory
 from harness.record import Document
+from harness.signals import held
 from testbeds import TESTBEDS
 
 #: What a test may say it observed.
@@ -50,7 +52,8 @@ class _Recorder:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Look at the checkout before the first test, where there is going to be a record."""
-        measures = any(item.get_closest_marker("bench") for item in session.items)
+        marks = ("bench", "compares", "grows")
+        measures = any(item.get_closest_marker(mark) for item in session.items for mark in marks)
         if measures or self.config.getoption("--record"):
             self.document()
 
@@ -79,6 +82,11 @@ class _Recorder:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the record: the fixtures are gone by now, and have added what they had."""
+        # The run ends with this: a signal now has nothing left to end.
+        with suppress(KeyboardInterrupt), held():
+            self._write(session)
+
+    def _write(self, session: pytest.Session) -> None:
         asked, cut = self.config.getoption("--record"), self._cut(session)
         measured = self.begun is not None and any(self.begun[part] for part in _MEASURED)
         if self.config.getoption("collectonly"):

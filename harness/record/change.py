@@ -19,6 +19,7 @@ from harness.record import parts
 from harness.record.schema import Document
 
 FASTER, SLOWER, NO_DIFFERENCE = "faster", "slower", "no difference found"
+PARTIAL = "partial"
 #: The least change between two runs that counts, as a share.
 LEAST = 0.02
 #: By how much an exact figure differs from itself, as a share.
@@ -44,7 +45,8 @@ class Change:
         p_value: Of the rank test between the builds of both, two-sided.
         noise: What the whole interval had to exceed, as a share: the least change that counts, or
             the larger noise floor of both runs.
-        verdict: Whether the arm became faster, slower, or no difference was found.
+        verdict: Whether the arm became faster, slower, or no difference was found; partial where
+            one of the comparisons is.
         builds: Of the first record and of the second.
         exact: Whether it counts instructions.
     """
@@ -137,10 +139,13 @@ def _judged(
     margin = math.log1p(noise)
     sure = p_value <= _ALPHA and (low > margin or high < -margin)
     typical = median(before), median(after)
+    verdict = _verdict(low > 0, old["better"]) if sure else NO_DIFFERENCE
+    if old["partial"] or new["partial"]:
+        verdict = PARTIAL
     yield Change(
         name_of(old), arm, against, "" if against else old["unit"], old["better"], *typical,
         typical[1] / typical[0], _exp(low), _exp(high), p_value, noise,
-        _verdict(low > 0, old["better"]) if sure else NO_DIFFERENCE, (len(before), len(after)),
+        verdict, (len(before), len(after)),
     )  # fmt: skip
 
 

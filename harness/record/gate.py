@@ -7,7 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from harness.record import parts
-from harness.record.change import FASTER, LEAST, SLOWER, Change, changes, has_ratio, name_of
+from harness.record.change import (
+    FASTER,
+    LEAST,
+    PARTIAL,
+    SLOWER,
+    Change,
+    changes,
+    has_ratio,
+    name_of,
+)
 from harness.record.schema import Document
 
 
@@ -21,9 +30,10 @@ class Judgement:
         conformance: What passed in the base and does not now, a line each.
         growth: What grows now and did not in the base, a line each.
         missing: What the base has and the new record has not, a line each.
-        untold: What cannot be judged by this base, a line each: too few builds, or zeros.
+        untold: What cannot be judged by this base, a line each: too few builds, zeros, what was
+            measured in part, what noise hides.
         compared: How many figures were compared.
-        asserted: How many assertions that passed in the base were looked up.
+        asserted: How many assertions with tests that passed in the base were looked up.
         fitted: How many arms' growth is known in both.
     """
 
@@ -65,18 +75,23 @@ def judge(base: Document, new: Document, absolute: bool = False, least: float = 
         for change in changes(base, new, least)
         if change.arm != _LIMIT and (absolute or change.against or change.exact)
     ]
-    short = [*_without_ratio(base, new), *_too_few(judged)]
+    short = [
+        *_without_ratio(base, new),
+        *_too_few(judged),
+        *_in_part(judged),
+        *_blind(judged, least),
+    ]
     short += [] if absolute else [(False, line) for line in _alone(base)]
     passed = {
         key: entries
         for key, entries in parts.assertions(base).items()
-        if {"passed"} <= {entry["outcome"] for entry in entries} <= {"passed", "skipped"}
+        if any(entry["outcome"] == "passed" for entry in entries)
     }
     return Judgement(
         [change for change in judged if change.verdict == SLOWER],
         [change for change in judged if change.verdict == FASTER],
         list(_no_longer_passed(passed, parts.assertions(new))),
-        list(grows(base, new)),
+        list(grows(base, new, least)),
         [*missing(base, new), *(line for new_is_short, line in short if new_is_short)],
         [line for new_is_short, line in short if not new_is_short],
         sum(each.telling for each in judged),
@@ -92,6 +107,19 @@ def _too_few(judged: list[Change]) -> Iterator[tuple[bool, str]]:
             builds = "{} builds in the base, {} in the new record".format(*change.builds)
             line = f"{change.what}: {change.arm}: {builds}, too few to tell"
             yield change.builds[0] >= _ENOUGH, line
+
+
+def _in_part(judged: list[Change]) -> Iterator[tuple[bool, str]]:
+    """What was measured in part: there is no verdict of it. If new alone was, it is missing."""
+    for what in dict.fromkeys(change.what for change in judged if change.verdict == PARTIAL):
+        yield False, f"{what}: measured in part"
+
+
+def _blind(judged: list[Change], least: float) -> Iterator[tuple[bool, str]]:
+    """Figures that were judged, but of which the noise hides all but the coarsest change."""
+    for change in judged:
+        if not change.exact and change.telling and change.noise > _BLIND * max(least, LEAST):
+            yield False, f"{change.what}: {change.arm}: noise of {change.noise:.0%} hides any less"
 
 
 def _without_ratio(base: Document, new: Document) -> Iterator[tuple[bool, str]]:
@@ -120,6 +148,8 @@ def _alone(base: Document) -> Iterator[str]:
 
 
 _ENOUGH = 4  # builds that could tell a difference from as many: 2 / 70 of all orders are extreme
+_FAILED = ("failed", "error")
+_BLIND = 5  # times the least change that counts: with a noise floor beyond it little can be told
 _LIMIT = "limit"  # two namespaces and nothing between: no datapath to be judged
 
 
@@ -129,12 +159,14 @@ def _no_longer_passed(
 ) -> Iterator[str]:
     for key, entries in passed.items():
         before = {entry["test"] for entry in entries if entry["outcome"] == "passed"}
+        held = not any(entry["outcome"] in _FAILED for entry in entries)
         found = now.get(key, [])
-        # A test of another name counts too: what is asserted has not changed by its renaming.
+        # Where all had passed, a test of another name counts too: what is asserted has not changed
+        # by its renaming.
         worse = [
             entry
             for entry in found
-            if entry["outcome"] in ("failed", "error")
+            if (entry["outcome"] in _FAILED and (held or entry["test"] in before))
             or (entry["outcome"] == "skipped" and entry["test"] in before)
         ]
         for entry in worse:
@@ -144,7 +176,8 @@ def _no_longer_passed(
             continue
         passes = sum(entry["outcome"] == "passed" for entry in found)
         if not passes:
-            yield f"{key}: passed before, {'skipped' if found else 'not run'} now"
+            skipped = any(entry["outcome"] == "skipped" for entry in found)
+            yield f"{key}: passed before, {'skipped' if skipped else 'not run'} now"
         elif passes < len(before):
             yield f"{key}: {len(before)} tests passed before, {passes} now"
 
@@ -154,8 +187,12 @@ def fitted_in_both(base: Document, new: Document) -> int:
     return len(parts.fits(base).keys() & parts.fits(new).keys())
 
 
-def grows(base: Document, new: Document) -> Iterator[str]:
-    """Arms whose cost was constant and is not any more, in whichever direction is worse."""
+def grows(base: Document, new: Document, least: float = LEAST) -> Iterator[str]:
+    """Arms whose cost was constant and is not any more, in whichever direction is worse.
+
+    As with other changes the whole interval has to exceed the least that counts: what the nearer
+    end of the slope's comes to over the points, as a share of the value at the first.
+    """
     fits = parts.fits(new)
     better = {entry["measure"]: entry["better"] for entry in new["growth"]}
     for key, fit in parts.fits(base).items():
@@ -163,8 +200,18 @@ def grows(base: Document, new: Document) -> Iterator[str]:
         if now is None or (fit["model"], now["model"]) != ("constant", "linear"):
             continue
         slope = now["slope"] or 0.0
+        if _rise(now, key.at[-1] - key.at[0]) <= least:
+            continue
         if (slope > 0) == (better[key.measure] == "lower"):
             yield f"{key}: constant before, now {slope:+.3g} for each of the {key.over}"
+
+
+def _rise(fit: Document, reach: float) -> float:
+    """By what share the value changes at least, over so many; an end not known: by nothing."""
+    ends = [fit["low"], fit["high"]]
+    if None in ends or min(ends) <= 0 <= max(ends) or not fit["intercept"]:
+        return 0.0
+    return float(min(map(abs, ends)) * reach / abs(fit["intercept"]))
 
 
 def missing(base: Document, new: Document) -> Iterator[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import UnlikeError
-from harness.record.parts import comparisons
+from harness.record.parts import comparisons, curves
 from harness.record.schema import Document
 
 #: What may be unlike → the facts of the machine that say so.
@@ -22,8 +22,14 @@ KINDS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 #: Words of the kernel's command line that move numbers; others name disks and consoles.
 _CMDLINE = re.compile(
-    r"(?:mitigations|spectre_v2|retbleed|nosmt|isolcpus|nohz_full|rcu_nocbs|idle|preempt"
-    r"|processor\.max_cstate|intel_idle\.max_cstate|intel_pstate|amd_pstate)(?:=\S+)?"
+    r"(?:mitigations|nospectre_v[12]|spectre_(?:v2|v2_user|bhi)|retbleed|nopti|k?pti|l1tf|mds|srbds"
+    r"|tsx|tsx_async_abort|mmio_stale_data|gather_data_sampling|reg_file_data_sampling"
+    r"|spec_store_bypass_disable|nospec_store_bypass_disable|ssbd|spec_rstack_overflow"
+    r"|indirect_target_selection|vmscape|tsa"
+    r"|nosmt|maxcpus|nr_cpus|isolcpus|nohz|nohz_full|rcu_nocbs|irqaffinity|threadirqs|skew_tick"
+    r"|idle|nohlt|preempt|clocksource|tsc|processor\.max_cstate|intel_idle\.max_cstate|cpuidle\.off"
+    r"|intel_pstate|amd_pstate|transparent_hugepage|init_on_(?:alloc|free)|slub_debug|page_poison"
+    r")(?:=\S+)?"
 )
 _SHOWN = 4  # differences of a kind that are spelt out
 
@@ -53,7 +59,11 @@ def differences(old: Document, new: Document) -> list[Difference]:
 
     What the programs are is what one usually wants to compare.
     """
-    found = [*_of_machines(old["machine"], new["machine"]), *_of_comparisons(old, new)]
+    found = [
+        *_of_machines(old["machine"], new["machine"]),
+        *_of_comparisons(old, new),
+        *_of_curves(old, new),
+    ]
     return list(dict.fromkeys(found))
 
 
@@ -128,6 +138,15 @@ def _of_comparisons(old: Document, new: Document) -> Iterator[Difference]:
             continue
         for label, arm in entry["arms"].items():
             other = others[key]["arms"].get(label)
+            if other is not None:
+                yield from _of_arms(arm, other)
+
+
+def _of_curves(old: Document, new: Document) -> Iterator[Difference]:
+    others = curves(new)
+    for key, entry in curves(old).items():
+        for label, arm in entry.get("arms", {}).items():
+            other = others.get(key, {}).get("arms", {}).get(label)
             if other is not None:
                 yield from _of_arms(arm, other)
 

@@ -83,6 +83,12 @@ def comparisons(record: Document) -> dict[MeasureKey, Document]:
     return found
 
 
+def curves(record: Document) -> dict[tuple[str, ...], Document]:
+    """By measure, testbed, family and what is counted."""
+    names = ("measure", "testbed", "family", "over")
+    return {tuple(entry[name] for name in names): entry for entry in record["growth"]}
+
+
 def fits(record: Document) -> dict[GrowthKey, Document]:
     """Every arm's fitted growth; nothing of a curve that did not come to its end."""
     return {

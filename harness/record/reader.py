@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness.errors import RecordError
-from harness.record.schema import COLLECTION, FORMAT, VERSION, Document, flaw
+from harness.record.schema import COLLECTION, FORMAT, INVALID, VERSION, Document, flaw
 
 _MANY_DIGITS = 300  # below that, no integer is beyond a float's range
 _OLD_FORMAT = "hostroute-bench"  # version 1 was called so
@@ -32,7 +32,7 @@ def readable(path: Path) -> Iterator[None]:
 
 
 def find(directory: Path) -> list[Path]:
-    """The record files below a directory, the oldest first.
+    """The record files below a directory, the oldest first; not what `write` found invalid.
 
     Raises:
         RecordError: It is no directory, or cannot be read.
@@ -41,7 +41,11 @@ def find(directory: Path) -> list[Path]:
         if not directory.is_dir():
             raise RecordError(f"{directory} is no directory", "name one that holds records")
         os.scandir(directory).close()  # rglob takes one that it may not read for an empty one
-        found = [path for path in directory.rglob("run-*.json") if path.is_file()]
+        found = [
+            path
+            for path in directory.rglob("run-*.json")
+            if path.is_file() and not path.name.endswith(INVALID)
+        ]
     return sorted(found, key=lambda path: (path.name, path))
 
 

@@ -19,6 +19,8 @@ Document = dict[str, Any]
 FORMAT = "hostroute-record"
 COLLECTION = "hostroute-records"
 VERSION = 2
+#: How the file of a record ends that breaks the schema, and is kept all the same.
+INVALID = ".invalid.json"
 _SCHEMAS = {FORMAT: "record-2.schema.json", COLLECTION: "records-2.schema.json"}
 
 

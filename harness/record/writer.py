@@ -16,7 +16,7 @@ from typing import Any
 from harness import __version__
 from harness.errors import RecordError
 from harness.record.environment import git_state, machine_facts
-from harness.record.schema import COLLECTION, FORMAT, VERSION, Document, flaw
+from harness.record.schema import COLLECTION, FORMAT, INVALID, VERSION, Document, flaw
 
 _TRIES = 16  # names tried before giving up: two of one second share one in 16 million
 #: What open(2) says of O_TMPFILE where the file system, or the kernel, has no such thing.
@@ -68,7 +68,7 @@ def write(directory: Path, document: Mapping[str, Any]) -> Path:
         stem = f"run-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.uname().release}-{os.urandom(3).hex()}"
         whole["id"] = stem
         text, problem = _serialised(whole)
-        name = f"{stem}.invalid.json" if problem else f"{stem}.json"
+        name = f"{stem}{INVALID}" if problem else f"{stem}.json"
         try:
             path = _publish(directory, name, text)
         except FileExistsError:

@@ -228,6 +228,11 @@ class Run:
     exact: tuple[Exact, ...] = ()
 
     @property
+    def source(self) -> str:
+        """The checkout: its commit; with changes, a run's checkout is like no other's."""
+        return f"{self.commit} {self.id}" if self.dirty else self.commit
+
+    @property
     def kernel(self) -> str:
         """The kernel's release."""
         return str(self.machine.get("kernel") or "unknown kernel")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import median
 
-from harness.record.change import EXACT_NOISE, FASTER, NO_DIFFERENCE, Change, changes
+from harness.record.change import EXACT_NOISE, FASTER, NO_DIFFERENCE, PARTIAL, Change, changes
 from harness.report import units
 from harness.report.model import LIMIT, Run
 
@@ -83,7 +83,12 @@ class Trend:
 
 
 def exact_trends(runs: Iterable[Run], kernels: Sequence[str]) -> list[Trend]:
-    """Instructions on every kernel; a band is where another run of the same would lie."""
+    """Instructions on every kernel; a band is where another run of the same would lie.
+
+    A step counts only where both its sides were counted at one commit: else the programs may be
+    what changed.
+    """
+    commits: dict[str, set[str]] = defaultdict(set)
     found: dict[tuple[str, str, str], dict[str, dict[str, list[float]]]] = defaultdict(
         lambda: defaultdict(lambda: defaultdict(list))
     )
@@ -91,12 +96,14 @@ def exact_trends(runs: Iterable[Run], kernels: Sequence[str]) -> list[Trend]:
         for entry in run.exact:
             key = (entry.figure, f"{entry.testbed}, {entry.family}", entry.unit)
             found[key][entry.datapath][run.kernel].append(entry.value)
+            commits[run.kernel].add(run.source)
+    sources = [commits[kernel] for kernel in kernels]
     trends = []
     for key, arms in found.items():
         trend = Trend(*key)
         for arm, values in arms.items():
             trend.bands[arm] = [_spread(values.get(kernel, [])) for kernel in kernels]
-            trend.steps[arm] = _exact_steps(trend.bands[arm])
+            trend.steps[arm] = _exact_steps(trend.bands[arm], sources)
         trends.append(trend)
     return trends
 
@@ -109,7 +116,7 @@ def _spread(values: Sequence[float]) -> Band | None:
     return Band(min(values) / reach, median(values), max(values) * reach)
 
 
-def _exact_steps(bands: Sequence[Band | None]) -> list[Step | None]:
+def _exact_steps(bands: Sequence[Band | None], sources: Sequence[set[str]]) -> list[Step | None]:
     steps: list[Step | None] = []
     before = -1
     for at, band in enumerate(bands):
@@ -117,6 +124,8 @@ def _exact_steps(bands: Sequence[Band | None]) -> list[Step | None]:
         if band and old and old.low > 0:
             low, high = band.low / old.high, band.high / old.low
             mark = BETTER if high < 1 else WORSE if low > 1 else ""
+            if len(sources[before] | sources[at]) > 1:
+                mark = ""
             step = Step(before, band.typical / old.typical, low, high, mark)
         steps.append(step)
         before = at if band else before
@@ -148,5 +157,5 @@ def timed_trends(runs: Sequence[Run], kernels: Sequence[str]) -> list[Trend]:
 
 
 def _step(before: int, change: Change) -> Step:
-    mark = {NO_DIFFERENCE: "", FASTER: BETTER}.get(change.verdict, WORSE)
+    mark = {NO_DIFFERENCE: "", PARTIAL: "", FASTER: BETTER}.get(change.verdict, WORSE)
     return Step(before, change.ratio, change.low, change.high, mark)

@@ -87,13 +87,23 @@ def glance(report: Report) -> tuple[list[str], list[Glance]]:
 
 
 def _won(pair: tuple[str, str], comparisons: Iterable[Comparison]) -> str:
-    words = [v.verdict for c in comparisons for v in c.verdicts if (v.arm, v.against) == pair]
+    words = _verdicts(pair, comparisons)
     if not words:
         return "not measured"
     slower = f", slower in {words.count(SLOWER)}" if SLOWER in words else ""
     partial = f", {words.count(PARTIAL)} partial" if PARTIAL in words else ""
     ended = len(words) - words.count(PARTIAL)
     return f"faster in {words.count(FASTER)} of {ended}{slower}{partial}"
+
+
+def _verdicts(pair: tuple[str, str], comparisons: Iterable[Comparison]) -> list[str]:
+    """The verdicts on an arm; what broke off before there was any is partial too."""
+    words = []
+    for entry in comparisons:
+        found = [v.verdict for v in entry.verdicts if (v.arm, v.against) == pair]
+        lost = entry.partial and entry.baseline == pair[1] and not found
+        words += [PARTIAL] if lost else found
+    return words
 
 
 def _gain(means: Sequence[Mean]) -> str:
@@ -112,9 +122,7 @@ def _measured(
     on: str, pair: tuple[str, str], comparisons: Sequence[Comparison], gain: str
 ) -> Headline:
     arm, against = pair
-    verdicts = Counter(
-        v.verdict for c in comparisons for v in c.verdicts if (v.arm, v.against) == pair
-    )
+    verdicts = Counter(_verdicts(pair, comparisons))
     total = verdicts.total() - verdicts[PARTIAL]
     rest = [f"slower in {verdicts[SLOWER]}"] if verdicts[SLOWER] else []
     if verdicts[NO_DIFFERENCE]:
@@ -193,15 +201,23 @@ def _unlike(runs: Sequence[Run]) -> list[str]:
     versions = dict.fromkeys(run.harness for run in runs)
     if len(versions) > 1:
         found.append(f"They were made by different versions of hostroute: {', '.join(versions)}")
-    if len({_rules(run) for run in runs if run.comparisons}) > 1:
+    counted = {run.source: run.commit[:12] or "unknown" for run in runs if run.exact}
+    if len(counted) > 1:
+        found.append(
+            "Instructions were counted of different checkouts"
+            f" ({_some(list(dict.fromkeys(counted.values())))}): no step between them is marked"
+        )
+    if len({_rules(run) for run in runs if _rules(run)}) > 1:
         found.append("The baseline's rules are not the same in all runs: see the arms' whole names")
     return found
 
 
 def _rules(run: Run) -> frozenset[str]:
-    """What ran on the baseline's nodes."""
+    """What ran on the nodes of legacy baselines: the name holds their count and digest."""
     arms = (c.arms.get(c.baseline) for c in run.comparisons)
-    return frozenset(name for arm in arms if arm for name in arm.nodes.values())
+    return frozenset(
+        name for arm in arms if arm and arm.datapath == "legacy" for name in arm.nodes.values()
+    )
 
 
 def _some(names: Sequence[str]) -> str:
