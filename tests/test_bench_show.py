@@ -143,6 +143,21 @@ def test_without_a_terminal_progress_is_a_line_for_each_comparison(monkeypatch):
     assert all("faster (noise floor" in line for line in lines)
 
 
+def test_without_a_terminal_there_is_a_sign_of_life_now_and_then(monkeypatch):
+    """A guest, and many a CI, takes one that is silent for minutes for hung."""
+    now = [0.0]
+    config = SimpleNamespace(pluginmanager=SimpleNamespace(get_plugin=lambda _: None))
+    terminal = Terminal(False)
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    show = Show(config, terminal)
+    axis = SimpleNamespace(over="pods")
+    curves = SimpleNamespace(testbed="two_node", passes=1, axis=axis, spent=1.0, seconds=None)
+    for at in (10, 29, 31, 40, 62):
+        now[0] = float(at)
+        show.point(curves, 1000)
+    assert terminal.text.splitlines() == ["two_node pass 2: 1000 pods"] * 2
+
+
 def test_on_a_terminal_progress_is_a_bar_with_the_latest_verdict(monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     text = watched(monkeypatch, True)

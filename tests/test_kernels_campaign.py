@@ -7,6 +7,7 @@ from contextlib import nullcontext
 import pytest
 
 from harness.cli import kernels_guests as cli
+from harness.datapath.probes import Probe
 from harness.errors import (
     FAILED_ON_KERNEL,
     GuestError,
@@ -21,6 +22,7 @@ from harness.kernels.kernel import Kernel
 from harness.kernels.result import Result, describe
 from harness.kernels.store import Store
 from harness.kernels.watch import Ended
+from harness.record import ACCELERATOR_VARIABLE
 from tests.junit import JUNIT, outcome
 
 GOOD = Ended(0, "", (), {"run": 5.0, "start": 2.0})
@@ -129,6 +131,26 @@ def test_the_exit_code_of_tests_that_failed(boots, tmp_path):
     made = boots(k5_10=GOOD, k7=Ended(1, "", (), {}))
     go(made, tmp_path)
     assert cli.exit_code(made.results) == FAILED_ON_KERNEL
+
+
+def test_a_guest_is_told_how_it_runs_for_its_records(boots, tmp_path):
+    """Of times under emulation a report says that they mean nothing elsewhere."""
+    made = boots(k6=GOOD)
+    go(made, tmp_path)
+    (told,) = made.environments
+    assert told[ACCELERATOR_VARIABLE] == "emulation"
+
+
+def test_features_are_read_whatever_else_a_guest_says(tmp_path):
+    result = Result("k6", kernel("k6", tmp_path), directory=tmp_path)
+    answer = {"supported": True, "detail": "as probed"}
+    (tmp_path / "output.txt").write_text(
+        f"python3: warning: a locale\n{json.dumps({'clsact': answer})}\nand more\n"
+    )
+    assert cli._answers(result) == {"clsact": Probe(**answer)}
+    (tmp_path / "output.txt").write_text("nothing\n")
+    assert cli._answers(result) == {}
+    assert cli._answers(Result("k6")) == {}
 
 
 def test_one_kernel_by_two_names_runs_once(boots, tmp_path, monkeypatch):

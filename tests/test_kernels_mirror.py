@@ -222,6 +222,27 @@ def test_fresh_lists_are_not_fetched_again(signed, tmp_path):
     assert private.packages("linux-image-.*")
 
 
+def test_a_mirror_is_waited_for_once_whether_it_answers_or_not(signed, tmp_path, monkeypatch):
+    updates = []
+    apt = Mirror._apt
+
+    def counted(mirror, *argv):
+        updates.extend(["update"] if "update" in argv else [])
+        return apt(mirror, *argv)
+
+    monkeypatch.setattr(Mirror, "_apt", counted)
+    private = Mirror(tmp_path / "apt")
+    for _ in range(3):
+        assert private.packages("linux-image-.*", refresh=True)
+    assert len(updates) == 1
+    shutil.rmtree(signed / "dists")
+    other = Mirror(tmp_path / "other")
+    for _ in range(3):
+        with pytest.raises(KernelSourceError, match="the mirror gives no list"):
+            other.packages("linux-image-.*", refresh=True)
+    assert len(updates) == 2
+
+
 def test_lists_that_could_not_all_be_fetched_are_not_fresh(signed, tmp_path, monkeypatch):
     only_sid = module.sources()
     late = only_sid.replace(f"file:{signed}", "http://127.0.0.1:1")

@@ -25,6 +25,12 @@ def test_a_junit_file_is_read(tmp_path):
     ]
 
 
+def test_a_control_is_no_test_of_the_assertion_that_must_fail_on_it(tmp_path):
+    path = tmp_path / "junit.xml"
+    path.write_text(JUNIT.replace("test_hr07_ping[bpf-ipv4]", "test_caught[x-test_hr07_ping-ipv4]"))
+    assert [found.identity for found in outcomes.read(path)] == ["", "HR-07", "HR-16", ""]
+
+
 @pytest.mark.parametrize("text", [None, "<testsuites><testcase name=", ""])
 def test_a_junit_file_that_is_missing_or_cut_off_has_nothing(tmp_path, text):
     path = tmp_path / "junit.xml"

@@ -17,6 +17,7 @@ from testbeds.child import end, pytest_of, start
 def test_a_tests_name_says_what_it_asserts():
     assert catalogue_id("test_hr07_legs_same_node[bpf-ipv4]") == "HR-07"
     assert catalogue_id("test_legs") is None
+    assert catalogue_id("test_mutant_is_caught[x-test_hr07_ping-ipv4]") is None
 
 
 def test_the_catalogue_is_whole():

@@ -223,6 +223,28 @@ def test_results_that_cannot_be_written_are_refused_before_the_run(run, tmp_path
     )
 
 
+def test_what_measures_is_refused_before_it_does_where_no_record_can_be_kept(run, tmp_path):
+    (tmp_path / "results").write_text("")
+    ended = run(
+        "import pytest\n@pytest.mark.bench\ndef test_it():\n    print('measured')\n",
+        "-s",
+        "-m",
+        "bench",
+    )
+    assert ended.code == RecordError.exit_code
+    assert "records cannot be written to" in ended.text
+    assert "measured" not in ended.out
+    assert "Traceback" not in ended.text
+
+
+def test_a_directory_called_control_makes_no_controls(run, tmp_path):
+    ended = run("def test_hr07_x(): assert 0", "--record", directory="control")
+    assert ended.code == 1
+    (found,) = records_of(tmp_path)
+    assert [entry["outcome"] for entry in found["conformance"]] == ["failed"]
+    assert "1 FAILED" in ended.text
+
+
 def test_results_that_can_no_longer_be_written_are_kept_elsewhere(run, tmp_path):
     measured(tmp_path)
     refuge = tmp_path / "refuge"

@@ -18,6 +18,7 @@ from harness.kernels.guest import MEMORY
 Action = Callable[[argparse.Namespace], int]
 #: Actions that hand what follows -- to a program in the guest.
 _PASS_ON = (guests.run,)
+_LIMIT = "when to give a guest up that is at work (default: 1800 with KVM, 5400 under emulation)"
 
 
 def _list(arguments: argparse.Namespace) -> int:
@@ -131,7 +132,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     path.add_argument("--modules", action="store_true", help="of what has its lib/modules instead")
     pruning = action("prune", _prune, "remove cached kernels; without one named, all, and images")
     pruning.add_argument("kernels", nargs="*", metavar="KERNEL", help="a version or a release")
-    _add_guests(action("run", guests.run, "run pytest on each kernel, with what follows --"))
+    running = action("run", guests.run, "run pytest on each kernel, with what follows --")
+    running.add_argument("--limit", type=_positive, metavar="SECONDS", help=_LIMIT)
+    _add_guests(running)
     probing = action("features", guests.probe, "what each kernel has; without one, the running one")
     probing.add_argument("--json", action="store_true", help="for machines")
     _add_guests(probing, "the running one, as it is")

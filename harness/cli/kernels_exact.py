@@ -99,8 +99,10 @@ def _measure(names: list[str], testbed: str, settings: NodeSettings, directory: 
 
 
 def _figures(result: Result) -> list[Figure]:
+    if result.directory is None:
+        return []
     try:
-        path = (result.directory or Path()) / "figures.json"
+        path = result.directory / "figures.json"
         return [Figure(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
     except (OSError, ValueError, TypeError):
         return []

@@ -11,6 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from harness.kernels import (
     selection,
 )
 from harness.kernels.tools import cache_root
+from harness.kernels.watch import LIMITS
 from harness.machine import check_privileges
 from testbeds import find
 from testbeds.catalogue import CATALOGUE
@@ -86,13 +88,19 @@ def run(arguments: argparse.Namespace) -> int:
         say(f"{jobs} at once, not {arguments.jobs}: for want of cores or memory")
     selection.check(words, Path.cwd(), images().bytecode)
 
+    results = Path.cwd() / "results"  # whatever pytest's root directory is, and its ini file says
+
     def job(share: Path) -> Job:
-        argv = [*selection.command(words), f"--junitxml={share / 'junit.xml'}"]
-        return Job(argv, Path.cwd(), results=Path.cwd() / "results")
+        own = [f"--junitxml={share / 'junit.xml'}", f"--results={results}"]
+        return Job([*selection.command(words), *own], Path.cwd(), results=results)
 
     campaign = find_all(arguments)
+    machine = Machine(campaign.accelerator(), arguments.memory)
+    limits = LIMITS[machine.accelerator.name]
+    if arguments.limit:
+        limits = replace(limits, whole=arguments.limit)
     try:
-        campaign.run(job, Machine(campaign.accelerator(), arguments.memory), jobs)
+        campaign.run(job, machine, jobs, limits)
     finally:  # after Ctrl-C there is something to show as well
         _print_matrix(campaign.results)
     return exit_code(campaign.results)
@@ -165,6 +173,9 @@ def probe(arguments: argparse.Namespace) -> int:
     machine = Machine(campaign.accelerator(), arguments.memory)
     campaign.run(lambda _: Job(argv, harness_root()), machine, jobs)
     columns = {result.name: _answers(result) for result in campaign.results}
+    for result in campaign.results:
+        if not (result.trouble or columns[result.name]):
+            result.error = GuestError("the guest did not tell its features", "see its output.txt")
     if arguments.json:
         print(json.dumps({
             kernel: {name: vars(answer) for name, answer in answers.items()}
@@ -178,9 +189,13 @@ def probe(arguments: argparse.Namespace) -> int:
 
 def _answers(result: Result) -> dict[str, Probe]:
     """What a guest's probes found; nothing where it did not get to it."""
+    if result.directory is None:
+        return {}
     try:
-        text = (result.directory or Path()) / "output.txt"
-        table: dict[str, Any] = json.loads(text.read_text(encoding="utf-8"))
+        lines = (result.directory / "output.txt").read_text(encoding="utf-8").splitlines()
+        # Others have something to say too, on stderr, which is there as well.
+        told = next((line for line in lines if line.startswith("{")), "")
+        table: dict[str, Any] = json.loads(told)
     except (OSError, ValueError):
         return {}
     return {name: Probe(**answer) for name, answer in table.items()}

@@ -19,6 +19,7 @@ from harness.kernels.tools import qemu
 from harness.process import spawn
 
 _SILENCE = 5.0  # seconds; with KVM a kernel says something every tenth of one, for two in all
+_TRIAL = 60.0  # seconds in all: one that repeats the same fault is never silent
 _POLL = 0.05
 _KVM = "/dev/kvm"
 _deciding = threading.Lock()
@@ -82,7 +83,8 @@ def _boot(image: Path, console: Path) -> Accelerator:
         "-append", "earlyprintk=serial console=ttyS0 panic=-1",
     ]  # fmt: skip
     child = spawn(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    last, size = time.monotonic(), 0
+    began = last = time.monotonic()
+    size = 0
     while child.poll() is None:
         if _size(console) != size:
             last, size = time.monotonic(), _size(console)
@@ -90,6 +92,10 @@ def _boot(image: Path, console: Path) -> Accelerator:
             child.kill()
             child.communicate()
             return emulation(f"KVM is there, but a guest hangs in it: silent for {_SILENCE:g} s")
+        if time.monotonic() - began > _TRIAL:
+            child.kill()
+            child.communicate()
+            return emulation(f"KVM is there, but a guest does not end in it within {_TRIAL:g} s")
         time.sleep(_POLL)
     _, stderr = child.communicate()
     text = console.read_text(encoding="utf-8", errors="replace") if _size(console) else ""

@@ -23,7 +23,7 @@ from harness.kernels.guest import Job, Machine, harness_root, prepare
 from harness.kernels.image import Images, build
 from harness.kernels.result import Result, describe, write_summary
 from harness.kernels.watch import LIMITS, Ended, Limits, Watcher
-from harness.record import BATCH
+from harness.record import ACCELERATOR_VARIABLE, BATCH
 
 Say = Callable[[str], None]
 
@@ -147,7 +147,8 @@ class Campaign:
             closing.callback(scratch.remove, directory)
             image = directory / "checkout.ext4"
             trees = [checkout]
-            if not harness_root().is_relative_to(checkout):
+            of_host = any(harness_root().is_relative_to(tree) for tree in files.python_trees())
+            if not (of_host or harness_root().is_relative_to(checkout)):
                 trees.append(harness_root())
             moved: dict[Path, Path] = {}
             for tree in trees:
@@ -185,6 +186,8 @@ class Campaign:
         try:
             with self._fetcher.store.using(kernel.release):
                 asked = job(result.directory)
+                how = {ACCELERATOR_VARIABLE: machine.accelerator.name}
+                asked = replace(asked, environment={**asked.environment, **how})
                 prepared = prepare(kernel, machine, asked, images, own, result.directory)
                 self._say(f"{result.name}: boots ({kernel.release}, {machine.accelerator.name})")
                 result.ended = self._watcher.run(prepared, limits, asked.interactive)

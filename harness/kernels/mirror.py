@@ -83,6 +83,7 @@ class Mirror:
         self._complaints: list[str] = []
         self._not_fetched: list[str] = []
         self._tried = False
+        self._failed: KernelSourceError | None = None
 
     def packages(self, pattern: str, refresh: bool = False) -> list[Package]:
         """Every version of every package whose name matches.
@@ -152,7 +153,9 @@ class Mirror:
 
     def _update(self, refresh: bool) -> None:
         """Write the private root, and fetch its lists unless they are fresh."""
-        if self._tried and not refresh:  # a mirror that does not answer is waited for once
+        if self._failed is not None:  # a mirror that does not answer is waited for once
+            raise self._failed
+        if self._tried:
             return
         self._write()
         stamp = self.directory / "fetched"
@@ -178,10 +181,11 @@ class Mirror:
         self._complaints = _complaints(said)
         if len(self.absent()) == sum(len(suites) for suites in catalogue().suites.values()):
             what = self._complaints[0] if self._complaints else "no list was fetched"
-            raise KernelSourceError(
+            self._failed = KernelSourceError(
                 f"the mirror gives no list of kernel packages: {what}",
                 "does `apt-get update` work on this machine?",
             )
+            raise self._failed
         self._tried = True
         if not self._not_fetched:
             stamp.write_text(sources, encoding="utf-8")

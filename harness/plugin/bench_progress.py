@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import IO, cast
@@ -14,6 +15,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Column
 
 from harness.bench import Campaign, Comparison, Curves, Task
+
+_EVERY = 30.0  # seconds between two lines that say where the measuring is
 
 
 class _Output:
@@ -38,6 +41,7 @@ class Show:
         self._progress: Progress | None = None
         self._bar = TaskID(0)
         self._said = ""
+        self._told = time.monotonic()
 
     @contextmanager
     def _shown(self) -> Iterator[None]:
@@ -75,6 +79,7 @@ class Show:
 
     def _move(self, head: str, what: str, spent: float, seconds: float | None, now: str) -> None:
         if not self._reporter.isatty:
+            self._tell(f"{head}: {what}")
             return
         total = seconds if seconds is not None and math.isfinite(seconds) else None
         with self._shown():
@@ -85,6 +90,15 @@ class Show:
                 completed=min(spent, total or spent), total=total,
             )  # fmt: skip
             self._progress.refresh()
+
+    def _tell(self, line: str) -> None:
+        """A line now and then, for whoever waits for a sign of life."""
+        if time.monotonic() - self._told < _EVERY:
+            return
+        self._told = time.monotonic()
+        with self._shown():
+            self._reporter.ensure_newline()
+            self._reporter.write_line(line)
 
     def _begun(self) -> Progress:
         self._reporter.ensure_newline()

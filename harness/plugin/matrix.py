@@ -21,7 +21,7 @@ class _Matrix:
     def add(self, report: pytest.TestReport) -> None:
         properties = dict(report.user_properties)
         identity = properties.get("hr")
-        if identity is None or "control" in report.keywords:
+        if identity is None or "control" in properties:
             return
         outcome = report.outcome if report.when == "call" else "error"
         if report.when == "setup" and report.skipped:

@@ -64,10 +64,12 @@ def results_directory(config: pytest.Config) -> Path:
     return config.rootpath / (config.getoption("--results") or "results")
 
 
-def _check_results(config: pytest.Config) -> None:
-    """Refuse a directory that cannot be written, before minutes are spent on what goes there."""
-    if not config.getoption("--record") and config.getoption("--results") is None:
-        return
+def check_results(config: pytest.Config) -> None:
+    """Refuse a directory that cannot be written, before minutes are spent on what goes there.
+
+    Raises:
+        RecordError: It cannot.
+    """
     path = results_directory(config)
     try:
         existing = next(each for each in (path, *path.parents) if each.exists())
@@ -85,7 +87,8 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         chosen_datapaths(config)
         settings(config)
-        _check_results(config)
+        if config.getoption("--record") or config.getoption("--results") is not None:
+            check_results(config)
         if config.getoption("--pause") and config.getoption("capture") != "no":
             raise pytest.UsageError("--pause needs the terminal: add -s")
         if getattr(config.option, "dist", "no") != "no":

@@ -25,8 +25,8 @@ _MARKERS = (
 
 
 def catalogue_id(name: str) -> str | None:
-    """`HR-07` of `test_hr07_legs_same_node`."""
-    match = _ID.search(name)
+    """`HR-07` of `test_hr07_legs_same_node`; what its parameters are called does not count."""
+    match = _ID.search(name.partition("[")[0])
     return f"HR-{match[1]}" if match else None
 
 
@@ -62,6 +62,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.user_properties.append(("hr", identity))
             if item.get_closest_marker("control") is None:
                 item.add_marker(pytest.mark.conformance)
+            else:  # keywords would not tell: a directory's name is one of them
+                item.user_properties.append(("control", True))
         parameters = getattr(item, "callspec", None)
         datapath = parameters.params.get("datapath") if parameters else None
         if datapath is not None:

@@ -67,7 +67,7 @@ def test_slow_instrument_finds_a_planted_slowdown(machine, loaded_programs, monk
 
 @pytest.mark.parametrize("testbed", TESTBEDS)
 def test_slow_instrument_repeats(machine, loaded_programs, testbed, say):
-    """The same comparison twice: the intervals overlap, for every measure."""
+    """The same comparison twice: the intervals overlap, but for the noise, for every measure."""
     tasks = [task(key, family) for key in MEASURES for family in Family]
     arms = {name: arm(name, testbed) for name in ("legacy", "bpf")}
     runs = [
@@ -80,7 +80,9 @@ def test_slow_instrument_repeats(machine, loaded_programs, testbed, say):
         assert other.partial is None, other
         for label, first in one.judgements.items():
             second = other.judgements[label]
-            if first.low > second.high or second.low > first.high:
+            # Between two runs the machine drifts: by its noise, as runs are compared elsewhere.
+            room = 1 + max(first.noise, second.noise)
+            if first.low > second.high * room or second.low > first.high * room:
                 apart.append(f"{one}; again: {second}")
-    say(f"twice the same on {testbed}: {len(apart)} of {len(tasks)} intervals do not overlap")
+    say(f"twice the same on {testbed}: {len(apart)} of {len(tasks)} intervals lie apart")
     assert apart == []
