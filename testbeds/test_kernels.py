@@ -88,22 +88,24 @@ def test_hr08_y(): pass
 
 
 def test_a_test_that_fails_on_another_kernel(tmp_path):
-    """The control of the one above; another project, from a directory below its root."""
-    project, below = tmp_path / "project", tmp_path / "project" / "below"
-    below.mkdir(parents=True)
+    """The control of the one above; and another project, whose records go elsewhere as a rule."""
+    project = tmp_path / "project"
+    project.mkdir()
     (project / "conftest.py").write_text('pytest_plugins = ["harness.plugin"]\n')
-    (project / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
-    (below / "test_it.py").write_text(TWO_TESTS)
+    (project / "pyproject.toml").write_text(
+        '[tool.pytest.ini_options]\naddopts = "--results=elsewhere"\n'
+    )
+    (project / "test_it.py").write_text(TWO_TESTS)
     ended = subprocess.run(
         [*CLI, "kernels", "run", KERNEL, "--", "-W", "error", "--strict-markers"],
-        cwd=below, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=2 * BOOT,
+        cwd=project, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=2 * BOOT,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert ended.returncode == FAILED_ON_KERNEL, ended.stderr
     assert "1 FAILED" in ended.stdout
     assert "HR-08" in ended.stdout
     assert "test_it.py::test_hr07_x: assert 1 == 2" in ended.stdout
-    (directory,) = (below / "results" / "kernels").glob("*/*")  # itself below what is shared
+    (directory,) = (project / "results" / "kernels").glob("*/*")  # itself below what is shared
     (path,) = (directory / "results").iterdir()
     outcomes = [entry["outcome"] for entry in json.loads(path.read_text())["conformance"]]
     assert outcomes == ["failed", "passed"]
