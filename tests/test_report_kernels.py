@@ -134,8 +134,10 @@ def test_other_programs_are_not_taken_for_another_kernel():
     """What was counted at another commit, or with changes, may differ by the programs."""
     old, new = counted(KERNELS[0]), counted(KERNELS[1], 1.1)
     said = "Instructions were counted of different checkouts"
-    for git in ({"commit": "a" * 40, "dirty": False}, {**new["git"], "dirty": True}):
-        other = {**new, "git": git}
+    dirty = {**new["git"], "dirty": True}
+    assert said not in page({**old, "git": dirty}, {**new, "git": dirty})  # of one batch
+    for git, batch in (({"commit": "a" * 40, "dirty": False}, "x"), (dirty, "x"), (dirty, None)):
+        other = {**new, "git": git, "batch": batch}
         step = trends.exact_trends(runs(old, other), KERNELS[:2])[0].steps["bpf"][1]
         assert (round(step.ratio, 2), step.mark) == (1.1, "")
         assert said in page(old, other)

@@ -229,8 +229,8 @@ class Run:
 
     @property
     def source(self) -> str:
-        """The checkout: its commit; with changes, a run's checkout is like no other's."""
-        return f"{self.commit} {self.id}" if self.dirty else self.commit
+        """The checkout: its commit; with changes, that of one `hostroute kernels` or of one run."""
+        return f"{self.commit} {self.batch or self.id}" if self.dirty else self.commit
 
     @property
     def kernel(self) -> str:
