@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -268,7 +269,8 @@ def test_what_a_killed_run_leaves_would_be_noticed(stopped):
         assert all(program_exists(identity) for identity in run.programs)
     finally:
         for pid in marked(run.mark):
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # what is bound may just have noticed
+                os.kill(pid, signal.SIGKILL)
     assert await_(lambda: not run.remains())
 
 
