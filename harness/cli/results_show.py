@@ -55,7 +55,7 @@ def show_lines(record: Document) -> Iterator[str]:
         yield from ("", "growth", aligned(list(_growth(record))))
         for entry in record["growth"]:
             if entry["partial"]:
-                yield f"partial: {_curve(entry)} over {entry['over']}: {entry['partial']}"
+                yield f"partial: {_name(entry)} over {entry['over']}: {entry['partial']}"
     if record["exact"]:
         yield from ("", "counted", aligned(list(_exact(record))))
     if record["conformance"]:
@@ -116,7 +116,7 @@ def _verdicts(record: Document) -> Iterator[list[str]]:
 def _doubts(record: Document) -> Iterator[str]:
     """What weakens the verdicts."""
     for entry in record["comparisons"]:
-        name = f"{entry['title']} {entry['described']} {entry['testbed']} {entry['family']}"
+        name = _name(entry)
         if entry["partial"]:
             yield f"partial: {name}: {entry['partial']}"
         for verdict in entry["verdicts"]:
@@ -141,7 +141,8 @@ def _growth(record: Document) -> Iterator[list[str]]:
             yield [*row, word, slope]
 
 
-def _curve(entry: Document) -> str:
+def _name(entry: Document) -> str:
+    """Of a comparison or a curve: what, where, over what."""
     return f"{entry['title']} {entry['described']} {entry['testbed']} {entry['family']}"
 
 

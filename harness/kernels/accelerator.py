@@ -88,14 +88,12 @@ def _boot(image: Path, console: Path) -> Accelerator:
     while child.poll() is None:
         if _size(console) != size:
             last, size = time.monotonic(), _size(console)
-        if time.monotonic() - last > _SILENCE:
+        silent = time.monotonic() - last > _SILENCE
+        if silent or time.monotonic() - began > _TRIAL:
             child.kill()
             child.communicate()
-            return emulation(f"KVM is there, but a guest hangs in it: silent for {_SILENCE:g} s")
-        if time.monotonic() - began > _TRIAL:
-            child.kill()
-            child.communicate()
-            return emulation(f"KVM is there, but a guest does not end in it within {_TRIAL:g} s")
+            why = f"silent for {_SILENCE:g} s" if silent else f"no end within {_TRIAL:g} s"
+            return emulation(f"KVM is there, but a guest hangs in it: {why}")
         time.sleep(_POLL)
     _, stderr = child.communicate()
     text = console.read_text(encoding="utf-8", errors="replace") if _size(console) else ""

@@ -19,6 +19,7 @@ from harness.record import parts
 from harness.record.schema import Document
 
 FASTER, SLOWER, NO_DIFFERENCE = "faster", "slower", "no difference found"
+#: In a verdict's stead where a comparison did not come to its end, whatever its record concludes.
 PARTIAL = "partial"
 #: The least change between two runs that counts, as a share.
 LEAST = 0.02

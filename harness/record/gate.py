@@ -191,7 +191,7 @@ def grows(base: Document, new: Document, least: float = LEAST) -> Iterator[str]:
     """Arms whose cost was constant and is not any more, in whichever direction is worse.
 
     As with other changes the whole interval has to exceed the least that counts: what the nearer
-    end of the slope's comes to over the points, as a share of the value at the first.
+    end of the slope's comes to over the points, as a share of the value at 0.
     """
     fits = parts.fits(new)
     better = {entry["measure"]: entry["better"] for entry in new["growth"]}

@@ -13,8 +13,8 @@ from statistics import median
 from typing import Any
 
 from harness.record import Document
+from harness.record.change import PARTIAL
 from harness.report.model import (
-    PARTIAL,
     Arm,
     Check,
     Comparison,

@@ -13,12 +13,13 @@ from statistics import mode
 
 from markupsafe import Markup
 
+from harness.record.change import NO_DIFFERENCE, PARTIAL
 from harness.report import units
 from harness.report.figures.distribution import distribution
 from harness.report.figures.forest import Row, forest
 from harness.report.figures.growth import growth
 from harness.report.figures.palette import looks
-from harness.report.model import LIMIT, NO_DIFFERENCE, PARTIAL, Comparison, Fit, Growth, Run
+from harness.report.model import LIMIT, Comparison, Fit, Growth, Run
 from harness.report.verdict_table import Means, VerdictGroup, by_measure, groups, pivoted
 
 

@@ -11,9 +11,6 @@ from harness.record import Document
 
 Facts = Mapping[str, object]
 
-FASTER, SLOWER, NO_DIFFERENCE = "faster", "slower", "no difference found"
-#: In a verdict's stead where the comparison did not come to its end, whatever its record concludes.
-PARTIAL = "partial"
 LIMIT = "limit"  # the arm without a datapath
 
 

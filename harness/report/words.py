@@ -7,15 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from harness.record.change import FASTER, NO_DIFFERENCE, PARTIAL, SLOWER
 from harness.record.likeness import differences
 from harness.report import matrix, units
 from harness.report.kernels import kernels_of
 from harness.report.model import (
-    FASTER,
     LIMIT,
-    NO_DIFFERENCE,
-    PARTIAL,
-    SLOWER,
     Comparison,
     Mean,
     Report,

@@ -16,6 +16,11 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
     ),
     Mutant(
+        "lookups that succeed counted as without a neighbour",
+        patch("forward.c", "count_fib(result);", "count_fib(result == 0 ? FIB_NO_NEIGH : result);"),
+        (Catch(t.NEIGH + "test_hr28_next_hops_that_share_an_address", 'fib == {"success": 2}'),),
+    ),
+    Mutant(
         "what leaves the NIC counted twice",
         patch(
             "to_netdev.c",

@@ -45,6 +45,14 @@ MUTANTS: tuple[Mutant, ...] = (
         (Catch(t.D1 + "test_hr17_expiring_gso_packet_is_answered_once", "_error(f.packet)"),),
     ),
     Mutant(
+        "ICMP error quotes too little",
+        (
+            Patch("icmp_error.c", "quote = QUOTE_MAX4;", "quote = QUOTE_MAX4;\n	quote -= 8;"),
+            Patch("icmp_error.c", "quote = QUOTE_MAX6;", "quote = QUOTE_MAX6;\n	quote -= 8;"),
+        ),
+        (Catch(t.D1 + "test_hr17_expiring_gso_packet_is_answered_once", "== [whole]"),),
+    ),
+    Mutant(
         "ICMP error's checksum off by one",
         (
             Patch(
