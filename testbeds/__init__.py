@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from harness.errors import UnknownNameError
+from harness.plumbing.errors import UnknownNameError
 from harness.topology import Topology
 from testbeds import one_node, two_node
 

@@ -8,10 +8,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from harness.attach import EGRESS, INGRESS, attach, detach_all
 from harness.bpf import pool, syscall
 from harness.bpf.source import Patch, Source
-from harness.hooks import EGRESS, INGRESS, attach, detach_all
-from harness.netns import NetNS
+from harness.plumbing.netns import NetNS
 from harness.testbed import Actor
 
 FIRST = 1  # the priority of a program that runs before the datapath's

@@ -13,7 +13,7 @@ from harness.bench import MEASURES, Arm, Comparison, Task, Verdict
 from harness.bpf.source import Patch
 from harness.datapath import DATAPATHS, NodeSettings
 from harness.datapath.bpf import HostRouting
-from harness.netns import NetNS
+from harness.plumbing.netns import NetNS
 from harness.topology import Family, Network
 from harness.traffic.fence import pinned
 from harness.traffic.inline import InlineFlow

@@ -13,10 +13,10 @@ import pytest
 
 from harness import datapath as datapaths
 from harness.bpf.source import Patch
-from harness.capture import WHOLE
 from harness.datapath.bpf import InstalledBpf
-from harness.evidence import KernelLog
 from harness.topology import Family
+from harness.watch.capture import WHOLE
+from harness.watch.evidence import KernelLog
 from testbeds import TESTBEDS, faults
 from testbeds.mutants import MUTANTS
 
@@ -221,7 +221,7 @@ def test_capture_that_lost_packets_is_refused(request, monkeypatch, build_testbe
     """A ring of 8 frames and a tcpdump that is stopped meanwhile: the kernel drops, and says so."""
     import signal
 
-    from harness.errors import CaptureError
+    from harness.plumbing.errors import CaptureError
 
     testbed = build_testbed("one_node", datapaths.find("bpf"), Family.ipv4)
 

@@ -4,7 +4,7 @@
 import pytest
 
 from harness.kernels.store import Store
-from tests.results_desk import Desk
+from tests.support.results_desk import Desk
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Comparisons of datapaths: arms, interleaved rounds, verdicts, growth, the run. Floor 7."""
+"""Comparisons of datapaths: arms, interleaved rounds, verdicts, growth, the run."""
 
 import os
 
@@ -13,12 +13,12 @@ from harness.bench.arms import AGAIN, LIMIT, Arm, BuiltArm, limit
 from harness.bench.budget import Budget
 from harness.bench.campaign import Campaign, Watcher
 from harness.bench.comparison import Comparison
-from harness.bench.curves import Curves
 from harness.bench.growth import AXES, Growth, fit
+from harness.bench.growth_runner import Curves
 from harness.bench.measures import MEASURES, Measure
 from harness.bench.rounds import Plan, take_turns
-from harness.bench.run import Run
 from harness.bench.series import Task
+from harness.bench.session import Run
 from harness.bench.summary import Gain, summarise
 from harness.bench.verdict import Criteria, Judgement, Verdict, judge, paired_ratios
 

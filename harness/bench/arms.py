@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An arm: one datapath on one testbed, or the limit, which names itself whole. Floor 7."""
+"""An arm: one datapath on one testbed, or the limit, which names itself whole."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field
 from types import TracebackType
 
 from harness import datapath as datapaths
-from harness.bench.environment import network_facts
+from harness.bench.provenance import network_facts
 from harness.datapath import Datapath, NodeDatapath, NodeSettings
 from harness.datapath.bpf import InstalledBpf
-from harness.errors import KernelError
-from harness.netns import NetNS
+from harness.plumbing.errors import KernelError
+from harness.plumbing.netns import NetNS
 from harness.topology import Family, Host, Network, Topology
 
 #: Label of the arm without a datapath.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The run's time for measuring, shared out among those who measure. Floor 7."""
+"""The run's time for measuring, shared out among those who measure."""
 
 from __future__ import annotations
 

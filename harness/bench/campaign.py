@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A campaign: all measures of a testbed, on arms that are built once a block for all. Floor 7.
+"""A campaign: all measures of a testbed, on arms that are built once a block for all.
 
 In each block every arm is built anew, and the measures, in random order, each take their
 interleaved rounds on it. So a build, the unit of evidence, is paid for once and not once a measure.
@@ -17,11 +17,11 @@ from typing import Protocol
 from harness.bench.arms import AGAIN, LIMIT, Arm, BuiltArm, limit
 from harness.bench.budget import Timed, in_seconds
 from harness.bench.comparison import Comparison
-from harness.bench.course import Course
+from harness.bench.measurement import Course
 from harness.bench.series import ArmSeries, Task
 from harness.bench.verdict import Criteria
-from harness.errors import HarnessError, reason
-from harness.signals import held
+from harness.plumbing.errors import HarnessError, reason
+from harness.plumbing.signals import held
 
 #: The limit has no verdict: a few builds show where it lies.
 _LIMIT_BUILDS = 4

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One comparison: what one measure found of two or more arms, and what follows. Floor 7."""
+"""One comparison: what one measure found of two or more arms, and what follows."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Growth: a measure against the number of pods on the node, or of services in rules. Floor 7."""
+"""Growth: a measure against the number of pods on the node, or of services in rules."""
 
 from __future__ import annotations
 

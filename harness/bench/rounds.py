@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Interleaved rounds: within a build, all arms in turn, in random order. Floor 7.
+"""Interleaved rounds: within a build, all arms in turn, in random order.
 
 Why builds and rounds: two networks built alike differ by 1 to 2 % in their round trip for as long
 as they live (where their memory happens to lie), and programs loaded twice by 6 % (where their code
@@ -13,7 +13,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.errors import TrafficError, UnknownNameError
+from harness.plumbing.errors import TrafficError, UnknownNameError
 
 #: One turn of one arm: raw samples in the measure's unit, at least one.
 Sampler = Callable[[], list[float]]

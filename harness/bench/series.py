@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is to be compared, and what was measured of each arm of it. Floor 7."""
+"""What is to be compared, and what was measured of each arm of it."""
 
 from __future__ import annotations
 

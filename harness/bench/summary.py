@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One number for many measures: the geometric mean of the speed-ups, with its interval. Floor 7.
+"""One number for many measures: the geometric mean of the speed-ups, with its interval.
 
 A geometric mean, because speed-ups are ratios: swapping the arms inverts it (Fleming and Wallace,
 Comm. ACM 29, 1986, 218-221). The interval comes from a bootstrap that draws whole builds, one

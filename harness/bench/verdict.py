@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verdict: paired ratios, a rank test, an interval, and the noise it must exceed. Floor 7.
+"""The verdict: paired ratios, a rank test, an interval, and the noise it must exceed.
 
 Pure, and symmetric in the two arms: everything is computed on logarithms of ratios.
 
@@ -25,7 +25,7 @@ from enum import StrEnum
 from statistics import median
 from typing import Literal
 
-from harness.errors import TrafficError
+from harness.plumbing.errors import TrafficError
 
 Better = Literal["lower", "higher"]
 

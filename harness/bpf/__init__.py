@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compile, load, test-run and read BPF programs. Floor 1."""
+"""Compile, load, test-run and read BPF programs."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Find the distribution's BCC from inside a virtual environment. Floor 1.
+"""Find the distribution's BCC from inside a virtual environment.
 
 PyPI's `bcc` is an unrelated crystal-lattice package, so BCC cannot be a dependency: it is
 Debian's and Ubuntu's `python3-bpfcc`, pure Python over libbcc.so.0, and is imported by path.
@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 
-from harness.errors import MissingToolError
+from harness.plumbing.errors import MissingToolError
 
 DIST_PACKAGES = Path("/usr/lib/python3/dist-packages")
 _TODO = "run `apt-get install python3-bpfcc`"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A source as BCC compiled it: bytecode and the shapes of its maps. Floor 1.
+"""A source as BCC compiled it: bytecode and the shapes of its maps.
 
 A compile takes a second, and any number of modules can be made from one: see `module.py`.
 """
@@ -22,7 +22,7 @@ from harness.bpf.bcc_import import bcc
 from harness.bpf.contract import BPF_DIR
 from harness.bpf.headers import kernel_source
 from harness.bpf.source import Source
-from harness.errors import BuildError
+from harness.plumbing.errors import BuildError
 
 #: Two compilations at once crash the process (LLVM's state in libbcc is global), and what is caught
 #: of descriptors 1 and 2 is the process's.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The enums of bpf/hostroute.h, read from the header itself. Floor 1.
+"""The enums of bpf/hostroute.h, read from the header itself.
 
 So that a verdict or a drop reason has one place where its number and its name are written.
 """
@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
-from harness.errors import BuildError
+from harness.plumbing.errors import BuildError
 
 #: The directory of the C sources, beside the package in a checkout.
 BPF_DIR = Path(__file__).resolve().parents[2] / "bpf"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A kernel "source tree" of UAPI headers only, for BCC. Floor 1.
+"""A kernel "source tree" of UAPI headers only, for BCC.
 
 BCC insists on a kernel header tree (BCC_KERNEL_SOURCE). tc programs need none of it but the
 UAPI, which linux-libc-dev installs for every C compiler. Six small files and three links stand
@@ -14,8 +14,8 @@ import sysconfig
 from functools import lru_cache
 from pathlib import Path
 
-from harness import scratch
-from harness.errors import MissingToolError
+from harness.plumbing import scratch
+from harness.plumbing.errors import MissingToolError
 
 _TYPES = """\
 #ifndef HOSTROUTE_LINUX_TYPES_H

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Load compiled programs with maps of their own; errors carry file, line and log. Floor 1."""
+"""Load compiled programs with maps of their own; errors carry file, line and log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from harness.bpf import syscall
 from harness.bpf.bcc_import import bcc
 from harness.bpf.compiled import Compiled, captured_output, close_maps
-from harness.errors import BuildError
+from harness.plumbing.errors import BuildError
 
 _LOG_SIZE = (1 << 24) - 1  # the most that kernels before 6.4 take
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compiled sources, and loaded modules that nobody uses at the moment. Floor 1.
+"""Compiled sources, and loaded modules that nobody uses at the moment.
 
 A compile takes a second, a fresh testbed 15 ms: what is compiled serves every module of its source,
 and a module outlives its testbed and serves the next one. Never two users at once: each has maps of

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kernel's own statistics of BPF programs: how often each ran, and for how long. Floor 1."""
+"""The kernel's own statistics of BPF programs: how often each ran, and for how long."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from harness.bpf.syscall import _bpf
-from harness.errors import KernelError
+from harness.plumbing.errors import KernelError
 
 # enum bpf_cmd and enum bpf_stats_type, uapi/linux/bpf.h.
 _OBJ_GET_INFO_BY_FD, _ENABLE_STATS = 15, 32

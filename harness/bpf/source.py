@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a program is built from: parts of bpf/, defines, and patches. Floor 1."""
+"""What a program is built from: parts of bpf/, defines, and patches."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.bpf.contract import BPF_DIR
-from harness.errors import BuildError
+from harness.plumbing.errors import BuildError
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The few commands of bpf(2) that BCC does not offer, or hides behind stderr. Floor 1."""
+"""The few commands of bpf(2) that BCC does not offer, or hides behind stderr."""
 
 from __future__ import annotations
 

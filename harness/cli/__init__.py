@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line, `hostroute`. Floor 8, and thin; one file per command, registered here."""
+"""The command line, `hostroute`. One file per command, registered here."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import NoReturn
 
 from harness import __version__
 from harness.cli import datapaths, kernels, report, results, shell, status, testbeds
-from harness.errors import EXIT_CODES, HarnessError
-from harness.signals import as_interrupts
+from harness.plumbing.errors import EXIT_CODES, HarnessError
+from harness.plumbing.signals import as_interrupts
 
 COMMANDS = {
     command.name: command

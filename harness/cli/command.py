@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a command of the command line is; the arguments that several share. Floor 8."""
+"""What a command of the command line is; the arguments that several share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import cast
 
 from harness.datapath import Features, NodeSettings, probes
 from harness.datapath.probes import HELPERS, Probe
-from harness.errors import UnknownNameError
+from harness.plumbing.errors import UnknownNameError
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`hostroute datapaths`: what `--datapath` may name. Floor 8."""
+"""`hostroute datapaths`: what `--datapath` may name."""
 
 from __future__ import annotations
 

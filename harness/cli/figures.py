@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers for people: with their units, in columns. Floor 8."""
+"""Numbers for people: with their units, in columns."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.record.change import NO_DIFFERENCE, Change
+from harness.results.compare import NO_DIFFERENCE, Change
 
 #: Unit → (divisor, what is shown).
 _SCALES = {"ns": (1e3, "us"), "bit/s": (1e9, "Gbit/s")}

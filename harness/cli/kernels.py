@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`hostroute kernels`: other kernels, got and kept, and the suites run on them. Floor 8."""
+"""`hostroute kernels`: other kernels, got and kept, and the suites run on them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from harness.cli import kernels_exact as exact
 from harness.cli import kernels_guests as guests
 from harness.cli.command import Command
 from harness.cli.kernels_guests import KERNEL, default, fetcher, images, mirror, say, store
-from harness.errors import GuestError, HarnessError, KernelSourceError, UnknownNameError
 from harness.kernels import find, installed_releases
 from harness.kernels.fetch import matches, numbers, upstream
 from harness.kernels.guest import MEMORY
+from harness.plumbing.errors import GuestError, HarnessError, KernelSourceError, UnknownNameError
 
 Action = Callable[[argparse.Namespace], int]
 #: Actions that hand what follows -- to a program in the guest.

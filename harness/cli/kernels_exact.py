@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`hostroute kernels bench --exact`: instructions, datapath by kernel. Floor 8."""
+"""`hostroute kernels bench --exact`: instructions, datapath by kernel."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from harness import datapath as datapaths
-from harness import record
+from harness import results
 from harness.bpf.pool import unload_idle
 from harness.cli.kernels_guests import CLI, exit_code, find_all, print_remarks
 from harness.datapath import NodeSettings
-from harness.errors import UnknownNameError
 from harness.kernels import Job, Machine, Result, at_once, check_tools, harness_root, outcomes
 from harness.kernels.accelerator import emulation
-from harness.kernels.exact import (
+from harness.kernels.instructions import (
     PROGRAM,
     ROUND_TRIP,
     SIZE,
@@ -26,7 +25,8 @@ from harness.kernels.exact import (
     check_counting,
     measure,
 )
-from harness.kernels.watch import Limits
+from harness.kernels.supervisor import Limits
+from harness.plumbing.errors import UnknownNameError
 from testbeds import find
 
 #: Counting instructions makes a guest two or three times slower.
@@ -85,7 +85,7 @@ def bench(arguments: argparse.Namespace) -> int:
 def _measure(names: list[str], testbed: str, settings: NodeSettings, directory: Path) -> int:
     """Inside a guest: measure, and leave a record."""
     check_counting()
-    document = record.begin(harness_root(), ["hostroute", "kernels", "bench", "--exact"])
+    document = results.begin(harness_root(), ["hostroute", "kernels", "bench", "--exact"])
     try:
         for name in names:
             for figure in measure(datapaths.find(name), testbed, find(testbed), settings):
@@ -93,7 +93,7 @@ def _measure(names: list[str], testbed: str, settings: NodeSettings, directory: 
                 print(figure, flush=True)
     finally:
         unload_idle()
-    record.write(directory / "results", document)
+    results.write(directory / "results", document)
     (directory / "figures.json").write_text(json.dumps(document["exact"]), encoding="utf-8")
     return 0
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What of `hostroute kernels` boots guests: run, features, shell. Floor 8."""
+"""What of `hostroute kernels` boots guests: run, features, shell."""
 
 from __future__ import annotations
 
@@ -15,11 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness import scratch
 from harness.datapath import features
 from harness.datapath.features import FEATURES, Feature
 from harness.datapath.probes import Probe
-from harness.errors import GuestError
 from harness.kernels import (
     Campaign,
     Fetcher,
@@ -35,11 +33,13 @@ from harness.kernels import (
     harness_root,
     new_directory,
     outcomes,
-    selection,
+    pytest_args,
 )
+from harness.kernels.supervisor import LIMITS
 from harness.kernels.tools import cache_root
-from harness.kernels.watch import LIMITS
-from harness.machine import check_privileges
+from harness.plumbing import scratch
+from harness.plumbing.errors import GuestError
+from harness.testbed.prerequisites import check_privileges
 from testbeds import find
 from testbeds.catalogue import CATALOGUE
 
@@ -86,13 +86,13 @@ def run(arguments: argparse.Namespace) -> int:
     jobs = at_once(arguments.jobs, arguments.memory)
     if jobs < arguments.jobs:
         say(f"{jobs} at once, not {arguments.jobs}: for want of cores or memory")
-    selection.check(words, Path.cwd(), images().bytecode)
+    pytest_args.check(words, Path.cwd(), images().bytecode)
 
     results = Path.cwd() / "results"  # whatever pytest's root directory is, and its ini file says
 
     def job(share: Path) -> Job:
         own = [f"--junitxml={share / 'junit.xml'}", f"--results={results}"]
-        return Job([*selection.command(words), *own], Path.cwd(), results=results)
+        return Job([*pytest_args.command(words), *own], Path.cwd(), results=results)
 
     campaign = find_all(arguments)
     machine = Machine(campaign.accelerator(), arguments.memory)

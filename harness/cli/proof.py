@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether host routing does what it claims, seen on a testbed that is built for it. Floor 8.
+"""Whether host routing does what it claims, seen on a testbed that is built for it.
 
 One ping a family crosses each testbed with the datapath asked for, and once more with `legacy`:
 that the stack's counters stay at zero means something only where they would have moved.
@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import scratch
+from harness.attach import Attachment
 from harness.bpf.pool import unload_idle
 from harness.datapath import DATAPATHS, Datapath, Features, NodeSettings
-from harness.evidence import NodeEvidence
-from harness.hooks import Attachment
+from harness.plumbing import scratch
 from harness.testbed import Testbed
 from harness.topology import Family
+from harness.watch.evidence import NodeEvidence
 from testbeds import find
 
 #: Testbed → verdicts of the programs, with how many packets of a ping each of its nodes gives it.

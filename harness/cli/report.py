@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`hostroute report`: records as a page, as a job's summary, or as CSV. Floor 8."""
+"""`hostroute report`: records as a page, as a job's summary, or as CSV."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from harness.cli.command import Command
-from harness.errors import RecordError, UnknownNameError
-from harness.record import files, read_all
+from harness.plumbing.errors import RecordError, UnknownNameError
 from harness.report import FORMATS, Report, Run, clean, digest
+from harness.results import files, read_all
 from testbeds.catalogue import CATALOGUE
 
 _STDOUT = "-"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`hostroute results`: list, show, compare, gate and merge records. Floor 8."""
+"""`hostroute results`: list, show, compare, gate and merge records."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from harness import record
+from harness import results
 from harness.cli.command import Command
 from harness.cli.figures import aligned, change_line, shown
 from harness.cli.results_show import environment_line, show_lines, verdict_counts
-from harness.errors import REGRESSED, HarnessError, RecordError, UnknownNameError
-from harness.record import Document
-from harness.record.behaviour import behaviours, common_tests
-from harness.record.change import LEAST, Change, changes
-from harness.record.gate import fitted_in_both, grows, judge, missing
-from harness.record.likeness import KINDS, Difference, require_alike
+from harness.plumbing.errors import REGRESSED, HarnessError, RecordError, UnknownNameError
 from harness.report import clean
+from harness.results import Document
+from harness.results.behaviour import behaviours, common_tests
+from harness.results.comparability import KINDS, Difference, require_alike
+from harness.results.compare import LEAST, Change, changes
+from harness.results.gate import fitted_in_both, grows, judge, missing
 
 DEFAULT = Path("results")
 
@@ -31,12 +31,12 @@ def open_record(text: str) -> Document:
     Raises:
         RecordError: It names none, or several.
     """
-    with record.readable(Path(text)):
+    with results.readable(Path(text)):
         whole = Path(text).exists() or "#" not in text
     if whole:
-        return record.read(Path(text))
+        return results.read(Path(text))
     place, _, identity = text.rpartition("#")
-    found = [each for each in record.read_all([Path(place)]) if identity in each["id"]]
+    found = [each for each in results.read_all([Path(place)]) if identity in each["id"]]
     if len(found) != 1:
         raise RecordError(
             f"{place} holds {len(found)} records with {identity!r} in their ids",
@@ -47,13 +47,13 @@ def open_record(text: str) -> Document:
 
 def _list(arguments: argparse.Namespace) -> int:
     place = arguments.place
-    with record.readable(place):
-        files = [place] if place.is_file() else record.find(place)
+    with results.readable(place):
+        files = [place] if place.is_file() else results.find(place)
     rows: list[Document] = []
     problems: list[HarnessError] = []
     for path in files:
         try:
-            rows += [_row(path, each) for each in record.read_all([path])]
+            rows += [_row(path, each) for each in results.read_all([path])]
         except RecordError as error:
             problems.append(error)
     if arguments.json:
@@ -203,8 +203,8 @@ def _gate(arguments: argparse.Namespace) -> int:
 
 
 def _merge(arguments: argparse.Namespace) -> int:
-    found = record.read_all(arguments.places)
-    record.merge(found, arguments.output)
+    found = results.read_all(arguments.places)
+    results.merge(found, arguments.output)
     print(f"{arguments.output}: {shown(len(found), 'records')}")
     return 0
 

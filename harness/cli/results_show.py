@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `hostroute results show` says of a record. Floor 8."""
+"""What `hostroute results show` says of a record."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from statistics import median
 
 from harness.cli.figures import aligned, interval, shown
 from harness.datapath import DATAPATHS
-from harness.record import Document
-from harness.record.parts import matrix
+from harness.results import Document
+from harness.results.index import matrix
 from testbeds.catalogue import CATALOGUE
 
 

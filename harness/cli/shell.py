@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`hostroute shell`: a testbed to look around in, gone when the shell ends. Floor 8."""
+"""`hostroute shell`: a testbed to look around in, gone when the shell ends."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from harness import datapath as datapaths
-from harness import scratch
 from harness.bpf.pool import unload_idle
 from harness.cli.command import Command, add_settings, features, settings
-from harness.errors import UnknownNameError
-from harness.machine import check_machine
+from harness.plumbing import scratch
+from harness.plumbing.errors import UnknownNameError
 from harness.testbed import Testbed
+from harness.testbed.prerequisites import check_machine
 from harness.topology import Family, Host, Network
 from testbeds import find
 

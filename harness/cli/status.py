@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`hostroute status`: BPF or Legacy, why, and on request the proof. Floor 8."""
+"""`hostroute status`: BPF or Legacy, why, and on request the proof."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from harness import datapath as datapaths
 from harness.cli.command import Command, add_settings, features, settings
 from harness.cli.proof import Proof, prove
 from harness.datapath import Decision, decide
-from harness.errors import LEGACY, NOT_PROVEN, UnknownNameError
-from harness.machine import check_machine, check_privileges, describe_machine
+from harness.plumbing.errors import LEGACY, NOT_PROVEN, UnknownNameError
+from harness.testbed.prerequisites import check_machine, check_privileges, describe_machine
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

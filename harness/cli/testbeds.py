@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`hostroute testbeds`: the testbeds, or the drawing of one. Floor 8."""
+"""`hostroute testbeds`: the testbeds, or the drawing of one."""
 
 from __future__ import annotations
 

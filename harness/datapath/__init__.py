@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Datapaths: what forwards a node's pod traffic. Floor 3; one file per kind, registered here."""
+"""Datapaths: what forwards a node's pod traffic. One file per kind, registered here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.datapath.legacy import Legacy
 from harness.datapath.probes import Features
 from harness.datapath.requirements import Check, Decision, decide
 from harness.datapath.settings import NodeSettings
-from harness.errors import UnknownNameError
+from harness.plumbing.errors import UnknownNameError
 from harness.topology import Node
 
 DATAPATHS: dict[str, Datapath] = {

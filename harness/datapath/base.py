@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a datapath is, and what it is once installed on a node. Floor 3."""
+"""What a datapath is, and what it is once installed on a node."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from harness.attach import Attachment
 from harness.datapath.requirements import Decision
 from harness.datapath.settings import NodeSettings
-from harness.hooks import Attachment
 from harness.topology import Node
 
 _Key = TypeVar("_Key")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""BPF host routing in its variants: the bundled programs on a node's hooks. Floor 3."""
+"""BPF host routing in its variants: the bundled programs on a node's hooks."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import sys
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from harness.attach import EGRESS, INGRESS, Attachment, attach, attachments, detach_all
 from harness.bpf import pool, syscall
 from harness.bpf.contract import enums
 from harness.bpf.module import Module
 from harness.bpf.source import Patch, Source
 from harness.datapath.base import Counters
 from harness.datapath.settings import NodeSettings
-from harness.hooks import EGRESS, INGRESS, Attachment, attach, attachments, detach_all
 from harness.topology import Family, Node, Pod
 from harness.topology.addressing import mac_bytes
 from harness.topology.hosts import NIC

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What kernels can do that the suites ask for: since when, and how it is found out. Floor 3.
+"""What kernels can do that the suites ask for: since when, and how it is found out.
 
 One table. A test may skip only where the running kernel is older than the feature's first
 release; a probe that fails on one that is new enough is a failure. A kernel that is older and has
@@ -24,8 +24,8 @@ from pyroute2.netlink.exceptions import NetlinkError
 from harness.bpf import syscall
 from harness.bpf.syscall import ADD64_IMM, CALL, EXIT, MOV64_IMM, MOV64_REG, ST_DW, instruction
 from harness.datapath.probes import HELPERS, Helper, Probe, probe_helper
-from harness.errors import CommandError, UnknownNameError
-from harness.netns import NetNS
+from harness.plumbing.errors import CommandError, UnknownNameError
+from harness.plumbing.netns import NetNS
 
 _FRAME = bytes(12) + b"\x08\x00" + b"\x45" + bytes(63)  # an IPv4 frame, as test runs want one
 _REDIRECT = 7  # TC_ACT_REDIRECT

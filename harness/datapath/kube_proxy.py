@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rules a Kubernetes node has, in kube-proxy's shape, as iptables-restore reads them. Floor 3.
+"""The rules a Kubernetes node has, in kube-proxy's shape, as iptables-restore reads them.
 
 Shape: pkg/proxy/iptables/proxier.go (KUBE-SERVICES, KUBE-SVC-*, KUBE-SEP-*, KUBE-MARK-MASQ,
 KUBE-POSTROUTING, KUBE-FORWARD), two endpoints a service; and a CNI's masquerading of pod → world.

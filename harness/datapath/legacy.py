@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The legacy path: the node's own stack forwards, through netfilter as a node has it. Floor 3."""
+"""The legacy path: the node's own stack forwards, through netfilter as a node has it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness import process
+from harness.attach import Attachment, attachments
 from harness.datapath.base import Counters
 from harness.datapath.kube_proxy import RuleSet, node_rules
 from harness.datapath.settings import NodeSettings
-from harness.hooks import Attachment, attachments
-from harness.process import Job
+from harness.plumbing import process
+from harness.plumbing.process import Job
 from harness.topology import Family, Node
 
 _RESTORE = {Family.ipv4: "iptables-restore", Family.ipv6: "ip6tables-restore"}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What this kernel can do, found by loading, never by its version number. Floor 3.
+"""What this kernel can do, found by loading, never by its version number.
 
 A probe's program calls one helper with arguments the verifier accepts; a kernel without the
 helper answers "invalid func" (or "unknown func" from 6.9 on).
@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from harness.bpf import syscall
 from harness.bpf.syscall import ADD64_IMM, CALL, EXIT, MOV64_IMM, MOV64_REG, ST_DW, instruction
-from harness.errors import PrivilegeError
+from harness.plumbing.errors import PrivilegeError
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""BPF or Legacy: the requirements as a table, and the decision with every reason. Floor 3.
+"""BPF or Legacy: the requirements as a table, and the decision with every reason.
 
 Pure: a decision follows from settings and probe results alone, so every combination is testable.
 """

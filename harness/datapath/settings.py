@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an operator asked of a node. Floor 3."""
+"""What an operator asked of a node."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from typing import Literal
 
-from harness.errors import UnknownNameError
+from harness.plumbing.errors import UnknownNameError
 
 _CHOICES: dict[str, tuple[object, ...]] = {
     "host_routing": (True, False),

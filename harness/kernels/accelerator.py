@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""KVM if a guest really runs under it, else emulation. Floor 7.
+"""KVM if a guest really runs under it, else emulation.
 
 That /dev/kvm can be opened does not tell: inside a virtual machine it may be there, and a guest
 hang in it, or fault. So a kernel is booted once, without a root, under a deadline.
@@ -14,9 +14,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import scratch
 from harness.kernels.tools import qemu
-from harness.process import spawn
+from harness.plumbing import scratch
+from harness.plumbing.process import spawn
 
 _SILENCE = 5.0  # seconds; with KVM a kernel says something every tenth of one, for two in all
 _TRIAL = 60.0  # seconds in all: one that repeats the same fault is never silent

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The catalogue of kernels, kernels.toml beside this. Floor 7."""
+"""The catalogue of kernels, kernels.toml beside this."""
 
 from __future__ import annotations
 

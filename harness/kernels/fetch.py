@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a version prefix to an unpacked kernel in the cache. Floor 7."""
+"""From a version prefix to an unpacked kernel in the cache."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.errors import CommandError, KernelSourceError
 from harness.kernels.kernel import find_image, modules_below
 from harness.kernels.mirror import Mirror, Package
 from harness.kernels.store import Kept, Store
 from harness.kernels.tools import run
+from harness.plumbing.errors import CommandError, KernelSourceError
 
 _ROOM = 6  # unpacked modules and the packages they came in, times the packages' size
 _UNPACKED = ("boot", "lib/modules", "usr/lib/modules")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What of the host's files a guest reads so much that they must be fast. Floor 7.
+"""What of the host's files a guest reads so much that they must be fast.
 
 Nothing here decides what a guest can do: what is not listed it reads from the host's own root,
 over 9p, a page or a name at a time (an import of BCC took 88 seconds that way, 3 from the image).
@@ -17,9 +17,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from harness.bpf.bcc_import import DIST_PACKAGES
-from harness.errors import HarnessError
 from harness.kernels.tools import run
-from harness.process import TOOLS, find_tool
+from harness.plumbing.errors import HarnessError
+from harness.plumbing.process import TOOLS, find_tool
 
 #: Programs that a guest starts besides those every testbed needs.
 _PROGRAMS = (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A guest: QEMU's command as virtme-ng composes it, and what the guest runs. Floor 7.
+"""A guest: QEMU's command as virtme-ng composes it, and what the guest runs.
 
 virtme-ng finds the kernel's modules, makes the initramfs that mounts the host's root, and knows
 QEMU; it is asked for the command only (`--dry-run`). QEMU itself is started here, so that it dies
@@ -16,11 +16,11 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.errors import CommandError, GuestError
 from harness.kernels.accelerator import Accelerator
 from harness.kernels.catalogue import catalogue
 from harness.kernels.kernel import Kernel
 from harness.kernels.tools import find_tool, qemu, run, virtme_run
+from harness.plumbing.errors import CommandError, GuestError
 
 INSIDE = Path(__file__).with_name("inside.sh")
 #: Directories that a guest has to itself: what is below them on the host is of its processes.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images of files, ext4 for virtio-blk: a guest reads them as fast as its memory. Floor 7."""
+"""Images of files, ext4 for virtio-blk: a guest reads them as fast as its memory."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from harness.errors import GuestError
 from harness.kernels import files
 from harness.kernels.tools import run
+from harness.plumbing.errors import GuestError
 
 _BLOCK = 4096
 _SLACK = 32 << 20  # bytes for ext4's own tables

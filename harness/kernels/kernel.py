@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A kernel that can be booted: its image, its modules, where it came from. Floor 7."""
+"""A kernel that can be booted: its image, its modules, where it came from."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import KernelSourceError
+from harness.plumbing.errors import KernelSourceError
 
 #: Where Debian's packages put the image: before 6.19 below /boot, from then on with the modules.
 IMAGES = ("boot/vmlinuz-{release}", "usr/lib/modules/{release}/vmlinuz",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Locks of what the user's cache holds, between processes. Floor 7.
+"""Locks of what the user's cache holds, between processes.
 
 flock(2): the kernel drops it with its holder, however that ends.
 """
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.errors import KernelSourceError
+from harness.plumbing.errors import KernelSourceError
 
 
 @contextmanager

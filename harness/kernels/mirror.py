@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Debian's kernel packages, through the machine's own mirror and a private apt. Floor 7.
+"""Debian's kernel packages, through the machine's own mirror and a private apt.
 
 The private apt has sources, lists and archives of its own below the cache; nothing of the
 machine's apt changes, and its hooks do not run. From the machine it takes where the mirror is
@@ -16,10 +16,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import CommandError, KernelSourceError, MissingToolError
 from harness.kernels.catalogue import catalogue
 from harness.kernels.lock import locked, unwritable
 from harness.kernels.tools import find_tool, run
+from harness.plumbing.errors import CommandError, KernelSourceError, MissingToolError
 
 #: Lists older than this are fetched anew before a kernel is looked for, seconds.
 FRESH = 24 * 3600.0

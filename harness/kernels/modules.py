@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which of the modules that a guest needs a kernel has. Floor 7."""
+"""Which of the modules that a guest needs a kernel has."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from harness.errors import KernelError, KernelSourceError
 from harness.kernels.catalogue import catalogue
 from harness.kernels.kernel import Kernel
+from harness.plumbing.errors import KernelError, KernelSourceError
 
 
 def _names(path: Path) -> set[str] | None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What became of every test on a kernel, by its junit.xml; kernels side by side. Floor 7."""
+"""What became of every test on a kernel, by its junit.xml; kernels side by side."""
 
 from __future__ import annotations
 

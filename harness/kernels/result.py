@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What became of a kernel: its guest, its tests, in words and as a file. Floor 7."""
+"""What became of a kernel: its guest, its tests, in words and as a file."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.errors import FAILED_ON_KERNEL, GuestError, HarnessError
 from harness.kernels import outcomes
 from harness.kernels.kernel import Kernel
 from harness.kernels.outcomes import Outcome
-from harness.kernels.watch import Ended
+from harness.kernels.supervisor import Ended
+from harness.plumbing.errors import FAILED_ON_KERNEL, GuestError, HarnessError
 
 _PYTEST_JUDGED = (0, 1)  # tests ran, and passed or failed
 #: What a guest that came to its end leaves, and nobody needs.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The cache of kernels: each appears whole or not at all, and is checked when it is used. Floor 7.
+"""The cache of kernels: each appears whole or not at all, and is checked when it is used.
 
 A kernel is added under its release's lock (flock(2), which the kernel drops with its holder) in
 a directory that becomes the cache's by rename(2). Two who fetch the same one take turns, and the
@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import KernelSourceError
 from harness.kernels.kernel import Kernel, find_image, is_there
 from harness.kernels.lock import locked, unwritable
+from harness.plumbing.errors import KernelSourceError
 
 _PARTIAL = ".partial-"
 _MANIFEST = "manifest.json"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The programs that only other kernels need, and where caches are. Floor 7."""
+"""The programs that only other kernels need, and where caches are."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from harness import process
-from harness.errors import KernelSourceError, MissingToolError
+from harness.plumbing import process
+from harness.plumbing.errors import KernelSourceError, MissingToolError
 
 #: Program → the Debian package that holds it. `process.TOOLS` lists what every testbed needs.
 TOOLS: dict[str, str] = {

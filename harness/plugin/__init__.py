@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pytest plugin: options, fixtures, reports. Floor 8, and thin.
+"""The pytest plugin: options, fixtures, reports.
 
 A project with datapaths of its own loads it with `pytest_plugins = ["harness.plugin"]`.
 """
@@ -7,7 +7,7 @@ A project with datapaths of its own loads it with `pytest_plugins = ["harness.pl
 pytest_plugins = [
     "harness.plugin.options",
     "harness.plugin.termination",
-    "harness.plugin.machine",
+    "harness.plugin.prerequisites",
     "harness.plugin.parameters",
     "harness.plugin.brief",
     "harness.plugin.fixtures",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Comparisons and curves as fixtures: measured once a run, for all tests that ask. Floor 8.
+"""Comparisons and curves as fixtures: measured once a run, for all tests that ask.
 
 Which measures a testbed's campaign takes is known from the tests that are selected: the first that
 asks for a comparison makes those of all the others too.
@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from harness.bench import LIMIT, MEASURES, Comparison, Growth, Run, limit
-from harness.errors import HarnessError, UnknownNameError
 from harness.plugin.bench_entries import quieten
 from harness.plugin.bench_options import budget, chosen_arms, seed
 from harness.plugin.bench_progress import Show
@@ -21,6 +20,7 @@ from harness.plugin.bench_session import BenchSession, Curve
 from harness.plugin.bench_table import summary
 from harness.plugin.options import settings
 from harness.plugin.record import document
+from harness.plumbing.errors import HarnessError, UnknownNameError
 from harness.topology import Family
 from testbeds import find
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Samples as entries of pytest-benchmark, whose files and tools then know them. Floor 8.
+"""Samples as entries of pytest-benchmark, whose files and tools then know them.
 
 pytest-benchmark knows durations only, and that less is better. So a rate is entered as its
 reciprocal: seconds for a gigabit, for a packet, for a connection. Its mean is then that of the

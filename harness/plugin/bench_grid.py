@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of cells under headings that span them, for a terminal. Floor 8."""
+"""Rows of cells under headings that span them, for a terminal."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command-line options of measuring, and their checks. Floor 8."""
+"""Command-line options of measuring, and their checks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import math
 import pytest
 
 from harness import datapath as datapaths
-from harness.errors import UnknownNameError
+from harness.plumbing.errors import UnknownNameError
 
 #: Time for measuring by default: so much for each arm of a run.
 SECONDS_PER_ARM = 90

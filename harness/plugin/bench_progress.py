@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far the measuring is: a bar on a terminal, elsewhere lines. Floor 8."""
+"""How far the measuring is: a bar on a terminal, elsewhere lines."""
 
 from __future__ import annotations
 

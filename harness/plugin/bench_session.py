@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the selected tests want measured, and the measuring of it, once. Floor 8."""
+"""What the selected tests want measured, and the measuring of it, once."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was measured, as tables for the end of a run. Floor 8."""
+"""What was measured, as tables for the end of a run."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a person sees when a test fails, and the legs with -v when it passes. Floor 8."""
+"""What a person sees when a test fails, and the legs with -v when it passes."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from harness.errors import BuildError, HarnessError
-from harness.legs import LegTable
 from harness.plugin.fixtures import TESTBEDS_KEY
 from harness.plugin.options import results_directory
+from harness.plumbing.errors import BuildError, HarnessError
 from harness.testbed import Testbed
+from harness.watch.legs import LegTable
 
 _KEPT = pytest.StashKey[set[Path]]()
 _NOT_KEPT = pytest.StashKey[list[str]]()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Testbeds as fixtures, fresh for each test. Floor 8."""
+"""Testbeds as fixtures, fresh for each test."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 
 from harness import datapath as datapaths
-from harness import scratch
 from harness.bpf.pool import unload_idle
-from harness.capture import reap_ending
 from harness.datapath import DATAPATHS, Datapath, Features, NodeSettings, features
 from harness.datapath.features import FEATURES
-from harness.evidence import KernelLog
 from harness.plugin.options import settings as chosen_settings
+from harness.plumbing import scratch
 from harness.testbed import Testbed
 from harness.topology import Family
+from harness.watch.capture import reap_ending
+from harness.watch.evidence import KernelLog
 from testbeds import TESTBEDS, find
 
 BuildTestbed = Callable[..., Testbed]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The catalogue as a matrix at the end of a run: assertion by datapath. Floor 8."""
+"""The catalogue as a matrix at the end of a run: assertion by datapath."""
 
 from __future__ import annotations
 

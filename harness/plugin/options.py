@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command-line options, checked before anything runs. Floor 8."""
+"""Command-line options, checked before anything runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from harness import datapath as datapaths
 from harness.datapath import NodeSettings
-from harness.errors import HarnessError, RecordError, UnknownNameError
+from harness.plumbing.errors import HarnessError, RecordError, UnknownNameError
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every test once for each datapath and family it asks for; ids and markers from names. Floor 8."""
+"""Every test once for each datapath and family it asks for; ids and markers from names."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import re
 import pytest
 
 from harness import datapath as datapaths
-from harness.errors import UnknownNameError
 from harness.plugin.options import chosen_datapaths
+from harness.plumbing.errors import UnknownNameError
 from harness.topology import Family
 
 _ID = re.compile(r"_hr(\d\d)_")

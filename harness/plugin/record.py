@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One record for each run: what was measured, and what became of every assertion. Floor 8.
+"""One record for each run: what was measured, and what became of every assertion.
 
 What measures adds its parts to `document(config)`; this file adds the assertions, and writes it
 when the run ends, however it ends.
@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from harness import record
-from harness.errors import HarnessError
+from harness import results
 from harness.plugin.options import check_results, results_directory
-from harness.record import Document
-from harness.signals import held
+from harness.plumbing.errors import HarnessError
+from harness.plumbing.signals import held
+from harness.results import Document
 from testbeds import TESTBEDS
 
 #: What a test may say it observed.
@@ -46,7 +46,7 @@ class _Recorder:
         """The record; machine and checkout as they are when it is first asked for."""
         if self.begun is None:
             command = ["pytest", *map(str, self.config.invocation_params.args)]
-            self.begun = record.begin(self.config.rootpath, command)
+            self.begun = results.begin(self.config.rootpath, command)
             self.begun["started"] = self.started.isoformat(timespec="seconds")
         return self.begun
 
@@ -104,7 +104,7 @@ class _Recorder:
         found["partial"] = "; ".join(filter(None, (found["partial"], cut))) or None
         found["conformance"] = list(self.assertions.values())
         try:
-            path = record.write(results_directory(self.config), found)
+            path = results.write(results_directory(self.config), found)
         except HarnessError as error:
             self.line = f"hostroute: {error}"
             session.exitstatus = session.exitstatus or error.exit_code

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SIGTERM and SIGHUP end a run as Ctrl-C does: what was measured is kept. Floor 8."""
+"""SIGTERM and SIGHUP end a run as Ctrl-C does: what was measured is kept."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from harness.signals import as_interrupts
+from harness.plumbing.signals import as_interrupts
 
 _installed = pytest.StashKey[ExitStack]()
 

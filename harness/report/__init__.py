@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reports: what records say, as a page, as Markdown or as CSV. Pure functions. Floor 7.
+"""Reports: what records say, as a page, as Markdown or as CSV. Pure functions.
 
 A record becomes a `Run` by `digest`, which drops its millions of samples; a `Report` holds runs.
 Same records, same bytes.
@@ -10,8 +10,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from harness.report.comma import comma_separated
-from harness.report.digest import clean, digest
+from harness.report.csv import comma_separated
+from harness.report.from_record import clean, digest
 from harness.report.markdown import markdown
 from harness.report.model import Report, Run
 

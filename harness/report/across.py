@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The part of the page that goes from kernel to kernel. Floor 7."""
+"""The part of the page that goes from kernel to kernel."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.report import kernels, matrix, trends, units
+from harness.report import conformance, kernels, trends, units
 from harness.report.figures.trend import trend
 from harness.report.measured import Figure
 from harness.report.model import Report
@@ -47,7 +47,7 @@ def over_kernels(
     times = trends.timed_trends(timed, names) if several and not refused else []
     short = [called[name] for name in names]
     return {
-        "differences": kernels.observations(matrix.seen_by(report.runs), names),
+        "differences": kernels.observations(conformance.seen_by(report.runs), names),
         "exact": _part(trends.exact_trends(report.runs, names), short, "exact"),
         "times": _part(times, short, "times"),
         "refused": refused,

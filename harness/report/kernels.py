@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From kernel to kernel: which there are, what behaves otherwise, what may be compared. Floor 7.
+"""From kernel to kernel: which there are, what behaves otherwise, what may be compared.
 
 Figures of different kernels are set side by side only if they count instructions (exact mode), or
 were measured on one machine by one command. Anything else would compare machines, not kernels.
@@ -12,10 +12,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.record.likeness import differences
-from harness.report.matrix import Seen, kind_of
+from harness.report.conformance import Seen, kind_of
 from harness.report.model import Run
 from harness.report.units import natural
+from harness.results.comparability import differences
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Markdown for a CI job's summary: short, failures first. Floor 7."""
+"""Markdown for a CI job's summary: short, failures first."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from harness.report import kernels, matrix, trends, units, words
-from harness.report.matrix import Finding, Matrix, Seen
+from harness.report import conformance, kernels, summary, trends, units
+from harness.report.conformance import Finding, Matrix, Seen
 from harness.report.model import LIMIT, Comparison, Report, Run
 
 #: A job summary takes 1 MiB: what older runs measured is in the page.
@@ -21,14 +21,14 @@ def markdown(report: Report) -> str:
     names = kernels.kernels_of(report.runs)
     called = kernels.short(names)
     return "\n".join([
-        f"# {_plain(words.title(report))}",
+        f"# {_plain(summary.title(report))}",
         "",
-        *(_item(said) for said in words.headline(report)),
+        *(_item(said) for said in summary.headline(report)),
         "",
-        *(f"> {_plain(notice)}  " for notice in words.notices(report)),
+        *(f"> {_plain(notice)}  " for notice in summary.notices(report)),
         "",
         *_conformance(report, called),
-        *_differences(matrix.seen_by(report.runs), names, called),
+        *_differences(conformance.seen_by(report.runs), names, called),
         *_instructions(report, names, called),
         *_verdicts(report),
         *_runs(report),
@@ -37,7 +37,7 @@ def markdown(report: Report) -> str:
     ])  # fmt: skip
 
 
-def _item(said: words.Headline) -> str:
+def _item(said: summary.Headline) -> str:
     return f"- **{_plain(said.text)}**" if said.mood == "bad" else f"- {_plain(said.text)}"
 
 
@@ -56,12 +56,12 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[st
 
 
 def _conformance(report: Report, called: Mapping[str, str]) -> Iterator[str]:
-    seen = matrix.seen_by(report.runs)
+    seen = conformance.seen_by(report.runs)
     if not seen:
         return
     yield "## Conformance"
     yield ""
-    failed = matrix.failures(seen)
+    failed = conformance.failures(seen)
     if failed:
         yield "### Failed"
         yield ""
@@ -72,14 +72,14 @@ def _conformance(report: Report, called: Mapping[str, str]) -> Iterator[str]:
         return called[run.kernel]
 
     by_kernel = len({run.kernel for run, _ in seen}) > 1
-    column = kernel if by_kernel else matrix.by_datapath
-    found = matrix.matrix(seen, report.titles, column, called.values())
+    column = kernel if by_kernel else conformance.by_datapath
+    found = conformance.matrix(seen, report.titles, column, called.values())
     yield from _matrix(found, report.titles)
     for title, kind in (("Degraded", "degraded"), ("Not on this kernel", "skipped")):
-        entries = matrix.findings(seen, (kind,))
+        entries = conformance.findings(seen, (kind,))
         if entries:
             yield from _folded(title, _findings(entries, called))
-    for reason, ids in matrix.not_asserted(seen, report).items():
+    for reason, ids in conformance.not_asserted(seen, report).items():
         yield f"{_plain(reason).capitalize()}: {ids}."
         yield ""
 
@@ -106,7 +106,11 @@ def _matrix(found: Matrix, titles: Mapping[str, str]) -> Iterator[str]:
 
 def _findings(found: Sequence[Finding], called: Mapping[str, str]) -> Iterator[str]:
     rows = (
-        (entry.id, entry.reason or "no reason given", "; ".join(matrix.where(entry.tests, called)))
+        (
+            entry.id,
+            entry.reason or "no reason given",
+            "; ".join(conformance.where(entry.tests, called)),
+        )
         for entry in found
     )
     yield from _table(("assertion", "reason", "in"), rows)
@@ -179,7 +183,7 @@ def _rows(entry: Comparison) -> Iterator[tuple[str, ...]]:
 def _runs(report: Report) -> Iterator[str]:
     yield "## Runs"
     yield ""
-    rows = [(run.id, run.kernel, words.machine_of(run), run.started, run.commit[:12] or "unknown")
+    rows = [(run.id, run.kernel, summary.machine_of(run), run.started, run.commit[:12] or "unknown")
             for run in report.runs[::-1]]  # fmt: skip
     yield from _table(("run", "kernel", "machine", "started", "commit"), rows[:50])
     if len(rows) > 50:

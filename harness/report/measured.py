@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The measured part of the page, a run at a time: verdicts, forest, distributions, growth. Floor 7.
+"""The measured part of the page, a run at a time: verdicts, forest, distributions, growth.
 
 Every figure has a table beside it that says the same.
 """
@@ -13,7 +13,6 @@ from statistics import mode
 
 from markupsafe import Markup
 
-from harness.record.change import NO_DIFFERENCE, PARTIAL
 from harness.report import units
 from harness.report.figures.distribution import distribution
 from harness.report.figures.forest import Row, forest
@@ -21,6 +20,7 @@ from harness.report.figures.growth import growth
 from harness.report.figures.palette import looks
 from harness.report.model import LIMIT, Comparison, Fit, Growth, Run
 from harness.report.verdict_table import Means, VerdictGroup, by_measure, groups, pivoted
+from harness.results.compare import NO_DIFFERENCE, PARTIAL
 
 
 @dataclass(frozen=True)

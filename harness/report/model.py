@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a report needs of a record: small, clean, without the raw samples. Floor 7."""
+"""What a report needs of a record: small, clean, without the raw samples."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import median
 
-from harness.record import Document
+from harness.results import Document
 
 Facts = Mapping[str, object]
 
@@ -86,7 +86,7 @@ class Comparison:
 
     @property
     def full_name(self) -> str:
-        """The same with testbed and family, in the order of `harness.record.change`."""
+        """The same with testbed and family, in the order of `harness.results.compare`."""
         return f"{self.title} {self.testbed} {self.family} {self.described}"
 
     @property

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The page: one HTML file that needs nothing else, no script and no network. Floor 7."""
+"""The page: one HTML file that needs nothing else, no script and no network."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from harness.report import kernels, matrix, units, words
+from harness.report import conformance, kernels, summary, units
 from harness.report.across import over_kernels
-from harness.report.figures.canvas import drawing, finish, place
 from harness.report.figures.lines import dots, line
 from harness.report.figures.palette import Look, looks
+from harness.report.figures.svg import drawing, finish, place
 from harness.report.measured import Measured, measured
 from harness.report.model import Check, Report, Run
-from harness.report.surroundings import surroundings
+from harness.report.provenance import surroundings
 
 #: A page of hundreds of runs stays one that a browser can open: older runs have tables only.
 DRAWN_RUNS = 6
@@ -41,10 +41,10 @@ def html(report: Report) -> str:
             report=report,
             sections=_sections(runs, parts, len(names) > 1),
             these="this run" if len(report.runs) == 1 else "these runs",
-            title=words.title(report),
-            headline=words.headline(report),
-            glance=words.glance(report),
-            notices=words.notices(report),
+            title=summary.title(report),
+            headline=summary.headline(report),
+            glance=summary.glance(report),
+            notices=summary.notices(report),
             called=called,
             style=Markup((_TEMPLATES / "page.css").read_text(encoding="utf-8")),
             swatches=_swatches(report),
@@ -80,7 +80,7 @@ def _environment() -> Environment:
     )  # fmt: skip
     environment.filters |= {
         "ratio": units.ratio, "interval": units.interval_of, "moment": _moment,
-        "machine": words.machine_of, "where": matrix.where,
+        "machine": summary.machine_of, "where": conformance.where,
     }  # fmt: skip
     environment.globals["count"] = units.count
     return environment
@@ -132,7 +132,7 @@ def _measured(report: Report) -> list[Measured]:
 
 
 def _conformance(report: Report, called: Mapping[str, str]) -> dict[str, object]:
-    seen = matrix.seen_by(report.runs)
+    seen = conformance.seen_by(report.runs)
     of_kernel = {name: [(r, c) for r, c in seen if called[r.kernel] == name]
                  for name in reversed(list(called.values()))}  # fmt: skip
 
@@ -142,18 +142,18 @@ def _conformance(report: Report, called: Mapping[str, str]) -> dict[str, object]
 
     several = len({run.kernel for run, _ in seen}) > 1
     return {
-        "by_kernel": matrix.matrix(seen, report.titles, kernel, called.values())
+        "by_kernel": conformance.matrix(seen, report.titles, kernel, called.values())
         if several
         else None,
         "by_datapath": [
-            (name, matrix.matrix(tests, report.titles, matrix.by_datapath))
+            (name, conformance.matrix(tests, report.titles, conformance.by_datapath))
             for name, tests in of_kernel.items()
             if tests
         ],
-        "failures": matrix.failures(seen),
-        "degraded": matrix.findings(seen, ("degraded",)),
-        "skipped": matrix.findings(seen, ("skipped",)),
-        "not_asserted": matrix.not_asserted(seen, report),
-        "legs": matrix.legs(seen),
-        "observed": matrix.observed(seen),
+        "failures": conformance.failures(seen),
+        "degraded": conformance.findings(seen, ("degraded",)),
+        "skipped": conformance.findings(seen, ("skipped",)),
+        "not_asserted": conformance.not_asserted(seen, report),
+        "legs": conformance.legs(seen),
+        "observed": conformance.observed(seen),
     }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures over the kernels, and from which to which they got better or worse. Floor 7.
+"""Figures over the kernels, and from which to which they got better or worse.
 
-Whether a change counts is decided where `hostroute results gate` decides it, in `harness.record`.
+Whether a change counts is decided where `hostroute results gate` decides it, in `harness.results`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import median
 
-from harness.record.change import EXACT_NOISE, FASTER, NO_DIFFERENCE, PARTIAL, Change, changes
 from harness.report import units
 from harness.report.model import LIMIT, Run
+from harness.results.compare import EXACT_NOISE, FASTER, NO_DIFFERENCE, PARTIAL, Change, changes
 
 BETTER, WORSE = "better", "worse"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers for people: scaled units, ratios with their interval, signs and shares. Floor 7."""
+"""Numbers for people: scaled units, ratios with their interval, signs and shares."""
 
 from __future__ import annotations
 

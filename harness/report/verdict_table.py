@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of verdicts: every arm's value, ratio and verdict, and what they rest on. Floor 7."""
+"""The table of verdicts: every arm's value, ratio and verdict, and what they rest on."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A testbed in use: topology, datapaths, traffic and captures under one roof. Floor 6."""
+"""A testbed in use: topology, datapaths, traffic and captures under one roof."""
 
 from harness.testbed.actor import Actor
 from harness.testbed.seen import Seen

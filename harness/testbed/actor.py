@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A host of a testbed that can send. Floor 6."""
+"""A host of a testbed that can send."""
 
 from __future__ import annotations
 

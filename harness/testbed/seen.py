@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a capture saw of the flows that ran while it was open. Floor 6."""
+"""What a capture saw of the flows that ran while it was open."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.capture import Frame
-from harness.legs import LegTable, classify, legs_of
 from harness.traffic import Flow
+from harness.watch.capture import Frame
+from harness.watch.legs import LegTable, classify, legs_of
 
 
 class Seen:

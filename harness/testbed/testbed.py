@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The testbed: what a test holds in its hands. Floor 6."""
+"""The testbed: what a test holds in its hands."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from harness import datapath as datapaths
-from harness.capture import HEADERS, Capture
 from harness.datapath import Datapath, Features, NodeDatapath, NodeSettings
-from harness.evidence import Evidence
 from harness.testbed.actor import Actor
 from harness.testbed.seen import Seen
 from harness.topology import Family, Network, Topology
 from harness.traffic import Flow
+from harness.watch.capture import HEADERS, Capture
+from harness.watch.evidence import Evidence
 
 
 class Testbed:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Describe a topology, and build it out of namespaces and veth pairs. Floor 2."""
+"""Describe a topology, and build it out of namespaces and veth pairs."""
 
 from harness.topology.addressing import Addresses, Family
 from harness.topology.build import Network

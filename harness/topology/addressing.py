@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The address plan: every address and MAC follows from a node's and a pod's number. Floor 2.
+"""The address plan: every address and MAC follows from a node's and a pod's number.
 
 Node n (from 1) owns 10.0.n.0/24 and fd00:10:0:n::/64; its gateway is the first address, its pods
 follow from .10 on. Those of the first node that do not fit there are in 10.0.128.0/18. The wire is

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Build a topology: namespaces, veth pairs, addresses, routes, neighbours. Floor 2.
+"""Build a topology: namespaces, veth pairs, addresses, routes, neighbours.
 
 pyroute2 only; everything lives in namespaces that no name holds, so that it vanishes with us.
 """

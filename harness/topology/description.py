@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a testbed is made of, before anything is built. Floor 2."""
+"""What a testbed is made of, before anything is built."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.errors import UnknownNameError
+from harness.plumbing.errors import UnknownNameError
 from harness.topology.addressing import MAX_MORE_PODS, MAX_NODES, MAX_PODS_PER_NODE
 
 

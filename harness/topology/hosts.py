@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hosts of a topology: a namespace with interfaces, and what can be changed about it. Floor 2."""
+"""Hosts of a topology: a namespace with interfaces, and what can be changed about it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Any
 
 from pyroute2.ethtool.ioctl import IoctlEthtool
 
-from harness.errors import KernelError
-from harness.netlink_batch import Batch, Fields, operational_states
-from harness.netns import NetNS
+from harness.plumbing.errors import KernelError
+from harness.plumbing.netlink_batch import Batch, Fields, operational_states
+from harness.plumbing.netns import NetNS
 from harness.topology import addressing as plan
 from harness.topology.addressing import Addresses, Family
 

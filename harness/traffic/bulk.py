@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TCP streams between two processes: so many bytes in a turn, or in the background. Floor 4."""
+"""TCP streams between two processes: so many bytes in a turn, or in the background."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from harness.errors import TrafficError
-from harness.netns import NetNS
+from harness.plumbing.errors import TrafficError
+from harness.plumbing.netns import NetNS
 from harness.topology import Family
 from harness.traffic.sockets import Connected, let_block, tcp_pair
 from harness.traffic.workers import workers

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TCP connections from their first packet to their last, both ends in one thread. Floor 4.
+"""TCP connections from their first packet to their last, both ends in one thread.
 
 As in `inline`, what a system call sends has arrived when it returns: connect() comes back with the
 handshake done, close() with the FIN acknowledged. So no wake-up is timed, and one CPU does it all.
@@ -11,11 +11,11 @@ import socket
 import time
 from types import TracebackType
 
-from harness.errors import TrafficError
-from harness.netns import NetNS
+from harness.plumbing.errors import TrafficError
+from harness.plumbing.netns import NetNS
 from harness.topology import Family
 from harness.traffic import sockets
-from harness.traffic.samples import checked, collector_off
+from harness.traffic.checks import checked, collector_off
 
 _BACKLOG = 16
 

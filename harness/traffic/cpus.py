@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which CPUs traffic is pinned to. Floor 4."""
+"""Which CPUs traffic is pinned to."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from harness.errors import TrafficError
+from harness.plumbing.errors import TrafficError
 from harness.traffic.fence import pinned
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pings and datagram exchanges, from one thread, complete when they return. Floor 4."""
+"""Pings and datagram exchanges, from one thread, complete when they return."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import struct
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 
-from harness.netns import NetNS
+from harness.plumbing.netns import NetNS
 from harness.topology import Family
 from harness.traffic.fence import Fence, pinned
 from harness.traffic.flow import (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Know, without waiting for a timeout, that a packet which has not arrived never will. Floor 4.
+"""Know, without waiting for a timeout, that a packet which has not arrived never will.
 
 veth delivers through the per-CPU backlog (netif_rx, net/core/dev.c), a FIFO that softirq drains,
 usually before the send returns, at times by ksoftirqd. A packet that crosses hops enters the same
@@ -15,8 +15,8 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from harness.errors import TrafficError
-from harness.netns import NetNS
+from harness.plumbing.errors import TrafficError
+from harness.plumbing.netns import NetNS
 
 #: More turns than a round trip over two nodes and a switch takes (12), with an ARP exchange.
 TURNS = 32

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What makes a packet part of a flow. Floor 4."""
+"""What makes a packet part of a flow."""
 
 from __future__ import annotations
 

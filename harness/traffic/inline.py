@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Inline round trips: one thread holds both ends, so no scheduler wake-up is timed. Floor 4.
+"""Inline round trips: one thread holds both ends, so no scheduler wake-up is timed.
 
 A send enters the veth pair in process context; the backlog's softirq runs when the sender enables
 bottom halves again (__local_bh_enable_ip(), kernel/softirq.c), and with it the whole path up to
@@ -14,10 +14,10 @@ import socket
 import time
 from typing import Literal
 
-from harness.errors import TrafficError, UnknownNameError
-from harness.netns import NetNS
+from harness.plumbing.errors import TrafficError, UnknownNameError
+from harness.plumbing.netns import NetNS
 from harness.topology import Family
-from harness.traffic.samples import checked, collector_off
+from harness.traffic.checks import checked, collector_off
 from harness.traffic.sockets import Connected, tcp_pair, udp_pair
 
 Protocol = Literal["udp", "tcp"]

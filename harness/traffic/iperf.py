@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""iperf3 between two namespaces: a server that stays, and one client for each test. Floor 4.
+"""iperf3 between two namespaces: a server that stays, and one client for each test.
 
 Both run in children of workers, see `worker_jobs/iperf.py`.
 """
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, NoReturn
 
-from harness.errors import TrafficError, UnknownNameError
-from harness.netns import NetNS
+from harness.plumbing.errors import TrafficError, UnknownNameError
+from harness.plumbing.netns import NetNS
 from harness.topology import Family
 from harness.traffic.workers import raise_if_failed, workers
 

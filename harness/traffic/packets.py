@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Datagrams in batches, one system call for many, both ends in one thread. Floor 4.
+"""Datagrams in batches, one system call for many, both ends in one thread.
 
 As in `inline`, a packet has gone its whole way when the call that sends it returns. Many to a call,
 so that the path is what costs, and not the calls or the interpreter.
@@ -14,10 +14,10 @@ import socket
 import time
 from dataclasses import dataclass
 
-from harness.errors import TrafficError
-from harness.netns import NetNS
+from harness.plumbing.errors import TrafficError
+from harness.plumbing.netns import NetNS
 from harness.topology import Family
-from harness.traffic.samples import checked, collector_off
+from harness.traffic.checks import checked, collector_off
 from harness.traffic.sockets import Connected, udp_pair
 
 #: Datagrams in a batch; as many as surely find room in a receiver's default buffer of 208 KiB.

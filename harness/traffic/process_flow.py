@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Round trips between two processes, each asleep until a packet wakes it. Floor 4.
+"""Round trips between two processes, each asleep until a packet wakes it.
 
 What two pods do: the sender's softirq carries the packet to the receiver's socket and wakes it. On
 two CPUs the wake-up is the larger part of the time it takes.
@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from harness.netns import NetNS
+from harness.plumbing.netns import NetNS
 from harness.topology import Family
-from harness.traffic.samples import checked
+from harness.traffic.checks import checked
 from harness.traffic.sockets import Connected, let_block, udp_pair
 from harness.traffic.workers import workers
 

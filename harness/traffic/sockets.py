@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pairs of connected sockets, one end in each of two namespaces. Floor 4."""
+"""Pairs of connected sockets, one end in each of two namespaces."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from contextlib import closing
 from types import TracebackType
 from typing import Self
 
-from harness.errors import TrafficError
-from harness.netns import NetNS
+from harness.plumbing.errors import TrafficError
+from harness.plumbing.netns import NetNS
 from harness.topology import Family
 
 _SECONDS = 5

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A TCP stream whose content is proven by its hash. Floor 4."""
+"""A TCP stream whose content is proven by its hash."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import socket
 import time
 from dataclasses import dataclass
 
-from harness.errors import TrafficError
-from harness.netns import NetNS
+from harness.plumbing.errors import TrafficError
+from harness.plumbing.netns import NetNS
 from harness.topology import Family
 from harness.traffic.exchange import closing_fence
 from harness.traffic.fence import pinned

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Worker processes, which do timed jobs on sockets they are handed. Floor 4.
+"""Worker processes, which do timed jobs on sockets they are handed.
 
 Why processes: two Python threads would share one interpreter lock, and hold each other up. Why
 kept: one starts in 30 ms, a job in 0.1. A socket stays in the namespace it was made in, so a worker
@@ -23,8 +23,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness import process
-from harness.errors import MissingToolError, TrafficError
+from harness.plumbing import process
+from harness.plumbing.errors import MissingToolError, TrafficError
 
 #: The worker's program; the text by which it is known in a list of processes.
 PROGRAM = "worker_jobs"

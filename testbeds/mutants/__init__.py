@@ -11,13 +11,13 @@ from __future__ import annotations
 from testbeds.mutants import (
     counters,
     delivery,
-    duties,
     gateway,
     impostors,
     lookup,
     mtu,
     neighbours,
     rewrite,
+    router,
     stack,
 )
 from testbeds.mutants.mutant import Catch, Mutant
@@ -29,7 +29,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *lookup.MUTANTS,
     *neighbours.MUTANTS,
     *mtu.MUTANTS,
-    *duties.MUTANTS,
+    *router.MUTANTS,
     *gateway.MUTANTS,
     *counters.MUTANTS,
     *impostors.MUTANTS,

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from testbeds.mutants import tests as t
+from testbeds.mutants import targets as t
 from testbeds.mutants.mutant import Catch, Mutant, patch
 
 MUTANTS: tuple[Mutant, ...] = (

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from harness.bpf.source import Patch
-from testbeds.mutants import tests as t
+from testbeds.mutants import targets as t
 from testbeds.mutants.mutant import Catch, Mutant, patch
 
 _PEER = "return redirected(program, VERDICT_LOCAL, redirect_peer(pod->ifindex, 0));"

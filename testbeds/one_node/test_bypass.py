@@ -6,9 +6,9 @@ Zeros mean nothing without the legacy arm's non-zeros: every test runs on both.
 
 import pytest
 
-from harness.evidence import BacklogCounter
-from harness.hooks import Attachment
+from harness.attach import Attachment
 from harness.traffic.fence import pinned
+from harness.watch.evidence import BacklogCounter
 from testbeds.faults import forward_policy_drop, tc_egress_drop
 
 PINGS = 5

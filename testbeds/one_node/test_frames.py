@@ -3,8 +3,8 @@
 
 import pytest
 
-from harness.capture import WHOLE
-from testbeds.crafted import echoes
+from harness.watch.capture import WHOLE
+from testbeds.packets import echoes
 
 
 def test_hr13_ttl_same_node(one_node, datapath, family, observed):

@@ -5,8 +5,8 @@ import pytest
 from scapy.layers.inet6 import ICMPv6ND_NS, ICMPv6NDOptSrcLLAddr, IPv6
 from scapy.layers.l2 import ARP, Ether
 
-from harness.capture import WHOLE
 from harness.topology import Family
+from harness.watch.capture import WHOLE
 from testbeds.one_node.legs import OWN_NODE, SAME_NODE
 
 _ASKED = {

@@ -13,10 +13,10 @@ from scapy.layers.inet import ICMP, IP
 from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import Ether
 
+from harness.attach import EGRESS, INGRESS
 from harness.bpf.source import Patch
 from harness.datapath import DATAPATHS
 from harness.datapath.features import release
-from harness.hooks import EGRESS, INGRESS
 from testbeds.faults import TC_ACT_REDIRECT, TC_ACT_SHOT, HelperCall
 from testbeds.one_node.legs import UNANSWERED
 

@@ -3,7 +3,7 @@
 
 import pytest
 
-from harness.evidence import HOOKS
+from harness.watch.evidence import HOOKS
 from testbeds.one_node.legs import OWN_NODE, SAME_NODE
 
 

@@ -6,10 +6,10 @@ from scapy.layers.inet import ICMP, IP
 from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import Ether
 
-from harness.capture import WHOLE
 from harness.traffic import Flow
 from harness.traffic.flow import ICMP_PROTOCOL
-from testbeds.crafted import echoes
+from harness.watch.capture import WHOLE
+from testbeds.packets import echoes
 
 
 def test_hr13_ttl_two_nodes(two_node, datapath, family, observed):

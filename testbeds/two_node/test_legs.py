@@ -3,7 +3,7 @@
 
 import pytest
 
-from harness.evidence import HOOKS
+from harness.watch.evidence import HOOKS
 from testbeds.two_node.legs import TWO_NODES
 
 

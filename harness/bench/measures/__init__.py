@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be measured, one file each, registered here. Floor 7."""
+"""What can be measured, one file each, registered here."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from harness.bench.measures.packet_rate import PacketRate
 from harness.bench.measures.program_cost import ProgramCost
 from harness.bench.measures.program_run_time import ProgramRunTime
 from harness.bench.measures.round_trip import RoundTrip
+from harness.bench.measures.samples import Sampler, Turn
 from harness.bench.measures.throughput import Throughput
-from harness.bench.measures.turn import Sampler, Turn
 from harness.bench.measures.under_load import RoundTripLoaded
 from harness.bench.rounds import Plan
 from harness.bench.verdict import Better

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measure: TCP connections opened, used and closed per second. Floor 7."""
+"""Measure: TCP connections opened, used and closed per second."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from harness.bench.arms import BuiltArm
-from harness.bench.measures.turn import Sampler, Turn, Usual
+from harness.bench.measures.samples import Sampler, Turn, Usual
 from harness.bench.rounds import Plan
 from harness.bench.verdict import Better
 from harness.topology import Family

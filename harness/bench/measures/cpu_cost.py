@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures: CPU time for a stream's GiB, and for a thousand round trips. Floor 7.
+"""Measures: CPU time for a stream's GiB, and for a thousand round trips.
 
 Both count the time that the two processes which send and receive are on a CPU, by perf's task
 clock: system calls, the softirqs that carry their packets through the path and run on their backs,
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from harness.bench.arms import BuiltArm
-from harness.bench.measures.turn import Sampler, Turn, Usual
+from harness.bench.measures.samples import Sampler, Turn, Usual
 from harness.bench.rounds import Plan
 from harness.bench.verdict import Better
 from harness.topology import Family

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measure: what the programs cost by themselves, by BPF_PROG_TEST_RUN. Floor 7."""
+"""Measure: what the programs cost by themselves, by BPF_PROG_TEST_RUN."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import ClassVar
 
 from harness.bench.arms import Arm, BuiltArm
 from harness.bench.measures.programs import installed_programs
-from harness.bench.measures.turn import Sampler, Turn
+from harness.bench.measures.samples import Sampler, Turn
 from harness.bench.rounds import Plan
 from harness.bench.verdict import Better
 from harness.bpf.syscall import test_run as run_program
-from harness.errors import TrafficError
+from harness.plumbing.errors import TrafficError
 from harness.topology import Family, Node, Pod
 from harness.topology.hosts import NIC
 from harness.traffic.cpus import held, one_cpu

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measure: the programs' run time on live traffic, from the kernel's BPF statistics. Floor 7."""
+"""Measure: the programs' run time on live traffic, from the kernel's BPF statistics."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import ClassVar
 
 from harness.bench.arms import Arm, BuiltArm
 from harness.bench.measures.programs import installed_programs
-from harness.bench.measures.turn import Sampler, Turn, Usual
+from harness.bench.measures.samples import Sampler, Turn, Usual
 from harness.bench.rounds import Plan
 from harness.bench.verdict import Better
 from harness.bpf.run_time import RunTime, program_run_time, run_time_statistics
 from harness.datapath.bpf import PROGRAMS
-from harness.errors import TrafficError
+from harness.plumbing.errors import TrafficError
 from harness.topology import Family
 from harness.traffic.cpus import held, one_cpu
 from harness.traffic.inline import InlineFlow

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The BPF programs of a built arm, for measures that are about them. Floor 7."""
+"""The BPF programs of a built arm, for measures that are about them."""
 
 from __future__ import annotations
 
 from harness.bench.arms import BuiltArm
 from harness.datapath.bpf import InstalledBpf
-from harness.errors import TrafficError
+from harness.plumbing.errors import TrafficError
 
 
 def installed_programs(arm: BuiltArm) -> dict[str, InstalledBpf]:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures: each draws a part of the report's model as inline SVG. Floor 7."""
+"""Figures: each draws a part of the report's model as inline SVG."""

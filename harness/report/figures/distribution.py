@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Distribution: which share of an arm's samples lies below each value. Floor 7."""
+"""Distribution: which share of an arm's samples lies below each value."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from markupsafe import Markup
 
 from harness.report import units
-from harness.report.figures.canvas import WIDTH, drawing, finish, place, say, ticks
 from harness.report.figures.lines import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, dots, line, log_marks
 from harness.report.figures.palette import looks
+from harness.report.figures.svg import WIDTH, drawing, finish, place, say, ticks
 from harness.report.model import Arm, Comparison
 
 _RIGHT = RIGHT + 20

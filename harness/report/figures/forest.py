@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Forest plot: each ratio to the baseline with its interval, over the noise floor. Floor 7."""
+"""Forest plot: each ratio to the baseline with its interval, over the noise floor."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from harness.report import units
-from harness.report.figures.canvas import WIDTH, drawing, finish, place, say, ticks
 from harness.report.figures.palette import INK, PAPER, SHADE, Look, stand_in
+from harness.report.figures.svg import WIDTH, drawing, finish, place, say, ticks
 
 _LEFT, _RIGHT, _TOP, _BOTTOM, _ROW = 116, 42, 24, 24, 19  # px
 _BODY = WIDTH - _LEFT - _RIGHT

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Growth: a measure against the number of pods or services, with its fit. Floor 7."""
+"""Growth: a measure against the number of pods or services, with its fit."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from harness.report import units
-from harness.report.figures.canvas import drawing, finish, place, say, ticks
 from harness.report.figures.lines import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, dots, line, value_axis
 from harness.report.figures.palette import Look, looks, stand_in
+from harness.report.figures.svg import drawing, finish, place, say, ticks
 from harness.report.model import Growth, Point
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What figures with an axis of values share: lines, markers, round ticks. Floor 7."""
+"""What figures with an axis of values share: lines, markers, round ticks."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from harness.report.figures.canvas import ticks
 from harness.report.figures.palette import PAPER, Look, stand_in
+from harness.report.figures.svg import ticks
 
 HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 200, 46, 24, 14, 24  # px
 _STEPS = (1, 2, 2.5, 5, 10)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One look for each datapath: colour, marker and dash. Floor 7.
+"""One look for each datapath: colour, marker and dash.
 
 The colours are Okabe and Ito's (jfly.uni-koeln.de/color), which colour-blind readers tell apart;
 marker and dash say the same without colour. A figure is drawn in stand-in colours, which become

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trend: a figure from kernel to kernel, an interval at each, and where it got worse. Floor 7."""
+"""Trend: a figure from kernel to kernel, an interval at each, and where it got worse."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from harness.report import units
-from harness.report.figures.canvas import drawing, finish, place, say, ticks
 from harness.report.figures.lines import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, dots, line, value_axis
 from harness.report.figures.palette import INK, Look, looks, stand_in
+from harness.report.figures.svg import drawing, finish, place, say, ticks
 from harness.report.trends import WORSE, Trend
 
 _MOST_LETTERS = 40  # of all kernels' names side by side

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a worker process does: jobs on sockets it is handed, one at a time. Floor 4.
+"""What a worker process does: jobs on sockets it is handed, one at a time.
 
 `workers.py` starts it under this package's own name. It imports nothing of the harness, so that it
 is ready in 30 ms instead of 300. Between two jobs it sleeps in recvmsg(2).

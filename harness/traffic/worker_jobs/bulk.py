@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Jobs of a byte stream: one pours, one drains, in blocks of iperf3's size. Floor 4."""
+"""Jobs of a byte stream: one pours, one drains, in blocks of iperf3's size."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The CPU time of this process, softirqs that ran on its back included. Floor 4.
+"""The CPU time of this process, softirqs that ran on its back included.
 
 perf_event_open(2)'s task clock counts the time the process is on a CPU, whatever runs there
 meanwhile. CLOCK_PROCESS_CPUTIME_ID does so only on kernels that do not account interrupts apart

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a job may raise; the message goes back to whoever ordered it. Floor 4."""
+"""What a job may raise; the message goes back to whoever ordered it."""
 
 
 class JobError(Exception):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Jobs of iperf3: a server that serves one test after the other, and a client's one test. Floor 4.
+"""Jobs of iperf3: a server that serves one test after the other, and a client's one test.
 
 Each runs in a child that is forked for it and enters its namespace: libiperf and its wrapper leave
 sockets open, and redirect descriptor 1 of whoever calls them. A fork of this small process takes

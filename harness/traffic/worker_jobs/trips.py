@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Jobs of a round trip between two processes: one asks and sleeps, one answers. Floor 4."""
+"""Jobs of a round trip between two processes: one asks and sleeps, one answers."""
 
 from __future__ import annotations
 

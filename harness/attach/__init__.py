@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a program sits on an interface. One file per kind of hook."""
+
+from harness.attach.clsact import EGRESS, INGRESS, Attachment, attach, attachments, detach_all
+
+__all__ = ["EGRESS", "INGRESS", "Attachment", "attach", "attachments", "detach_all"]

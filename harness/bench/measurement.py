@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One measure's course through a campaign: what it has, and whether it needs more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+
+from harness.bench.arms import AGAIN, LIMIT, Arm, BuiltArm
+from harness.bench.comparison import Comparison, judged
+from harness.bench.rounds import take_turns
+from harness.bench.series import ArmSeries, Task
+from harness.bench.verdict import Criteria, Judgement
+from harness.plumbing.errors import TrafficError
+
+
+class Course:
+    """How far a task is.
+
+    Attributes:
+        task: What is compared.
+        builds: Of how many builds it has the turns of all arms.
+        seconds: What the latest build's turns took.
+        result: The comparison, once it has come to its end.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        testbed: str,
+        arms: Mapping[str, Arm],
+        again: str,
+        seed: str,
+        criteria: Criteria,
+    ) -> None:
+        self.task = task
+        self.builds = 0
+        self.seconds = 0.0
+        self.result: Comparison | None = None
+        self._testbed, self._again, self._seed = testbed, again, seed
+        self._criteria = criteria
+        standing = (at for at in arms if at not in (LIMIT, again + AGAIN))
+        # Named before anything is built: what came to nothing, too, is known by it in a record.
+        self._baseline = next((at for at in standing if task.measure.applies(arms[at])), "")
+        self._arms: dict[str, ArmSeries] = {}
+        self._settled: dict[str, Judgement] | None = None
+
+    @property
+    def floor(self) -> int:
+        """The fewest builds that its verdict needs."""
+        return min(self._criteria.floor, self.task.measure.plan.builds)
+
+    @property
+    def cap(self) -> int:
+        """The most that are made."""
+        return min(self._criteria.cap, self.task.measure.plan.builds)
+
+    def take(
+        self, built: Mapping[str, BuiltArm], fresh: Mapping[str, ArmSeries], seed: str
+    ) -> None:
+        """Take one build's turns, of all arms that the measure applies to, or keep none.
+
+        Args:
+            built: Label → the arm, in the order in which they are to be prepared.
+            fresh: Label → what is known of the arm, without samples.
+            seed: Decides the order of the rounds.
+
+        Raises:
+            HarnessError: The traffic failed.
+        """
+        measure = self.task.measure
+        with ExitStack() as stack:
+            samplers = {
+                label: stack.enter_context(measure.opened(arm, self.task.family))
+                for label, arm in built.items()
+                if measure.applies(arm.arm)
+            }
+            turns = take_turns(samplers, measure.plan.rounds, seed)
+        values = {label: [measure.value(turn) for turn in found] for label, found in turns.items()}
+        for label in fresh:  # in the order in which the arms were named
+            if label in turns:
+                series = self._arms.setdefault(label, fresh[label])
+                series.samples.append(turns[label])
+                series.values.append(values[label])
+                series.note(turns[label])
+        self.builds += 1
+
+    def settled(self) -> bool:
+        """Whether more builds would change nothing; looks at the numbers only when a look is due.
+
+        Raises:
+            TrafficError: A value is not a positive number.
+        """
+        if self.builds >= self.cap:
+            return True
+        if self.builds not in dict(self._criteria.looks):
+            return False
+        found = self._judged(last=False)
+        if all(judgement.settled for judgement in found.values()):
+            self._settled = found
+        return self._settled is not None
+
+    def _judged(self, last: bool) -> dict[str, Judgement]:
+        measure, criteria = self.task.measure, self._criteria
+        return judged(self._arms, self._baseline, self._again, measure, criteria, last)
+
+    def finish(self, partial: str | None) -> Comparison:
+        """End it with what it has.
+
+        Args:
+            partial: Why it did not come to its end; None: it did.
+        """
+        for series in self._arms.values():  # Ctrl-C may have come while a build was filed
+            del series.samples[self.builds :], series.values[self.builds :]
+        self._arms = {label: series for label, series in self._arms.items() if series.values}
+        try:
+            judgements = self._judged(last=True) if self._settled is None else self._settled
+        except TrafficError as error:
+            judgements, partial = {}, partial or str(error)
+        self.result = Comparison(
+            self.task, self._testbed, self._arms, self._baseline, self._again,
+            self.task.measure.plan, self._seed, self._criteria, partial, judgements,
+        )  # fmt: skip
+        return self.result

@@ -1,7 +1,0 @@
-# SPDX-License-Identifier: Apache-2.0
-"""Legs: sightings of a flow's packets at interfaces, as tables that compare with ==. Floor 5."""
-
-from harness.legs.classify import classify, look
-from harness.legs.table import LegTable, legs_of
-
-__all__ = ["LegTable", "classify", "legs_of", "look"]

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Network namespaces held by nothing but a file descriptor.
+
+A namespace without a name cannot leak: the kernel frees it when the last descriptor, process or
+socket that refers to it is gone, which also happens after SIGKILL (network_namespaces(7)).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import socket
+import threading
+from types import TracebackType
+from typing import Any
+
+from pyroute2 import IPRoute
+
+from harness.plumbing import process
+from harness.plumbing.errors import PrivilegeError
+
+_CLONE_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
+_entered = threading.local()
+#: What to do about each errno of unshare(2).
+_REFUSED = {
+    errno.EPERM: "run as root with SYS_ADMIN; a container's seccomp profile may forbid it as well:"
+    " run the container with --privileged",
+    errno.ENOSPC: "the limit of namespaces is reached: raise the sysctl user.max_net_namespaces",
+    errno.EINVAL: "the kernel has none: enable CONFIG_NET_NS",
+    errno.ENOMEM: "free some memory",
+}
+
+
+def _setns(fd: int) -> None:
+    if _libc.setns(fd, _CLONE_NEWNET):
+        code = ctypes.get_errno()
+        raise PrivilegeError(
+            f"cannot enter a network namespace ({os.strerror(code)})", "run as root, with SYS_ADMIN"
+        )
+
+
+def _current() -> int:
+    return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+
+
+class NetNS:
+    """A network namespace; `with ns:` puts the calling thread inside and takes it out again.
+
+    Attributes:
+        name: What the testbed calls it (`master`, `pod1`); the kernel does not know it.
+        inum: The namespace's inode number, unique while it lives.
+    """
+
+    def __init__(self, name: str) -> None:
+        """Create the namespace.
+
+        Raises:
+            PrivilegeError: The kernel refuses, and why.
+        """
+        self.name = name
+        process.prepare_tools()
+        home = _current()
+        try:
+            if _libc.unshare(_CLONE_NEWNET):
+                code = ctypes.get_errno()
+                raise PrivilegeError(
+                    f"cannot create the network namespace of {name} ({os.strerror(code)})",
+                    _REFUSED.get(code, "look at unshare(2) for this error"),
+                )
+            try:
+                self._fd = _current()
+            finally:
+                _setns(home)
+        finally:
+            os.close(home)
+        self.inum = os.fstat(self._fd).st_ino
+        self._netlink: IPRoute | None = None
+        self._owner = 0
+
+    def fileno(self) -> int:
+        """The descriptor that holds the namespace."""
+        return self._fd
+
+    def __enter__(self) -> NetNS:
+        back = _current()
+        try:
+            _setns(self._fd)
+        except BaseException:
+            os.close(back)
+            raise
+        _entered.__dict__.setdefault("stack", []).append(back)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        back = _entered.stack.pop()
+        _setns(back)
+        os.close(back)
+
+    @property
+    def netlink(self) -> IPRoute:
+        """A netlink socket inside, opened at first use and kept: opening costs 2 ms."""
+        if self._netlink is None:
+            with self:
+                self._netlink = IPRoute(groups=0)
+            self._owner = threading.get_ident()
+        if self._owner != threading.get_ident():
+            # pyroute2 0.9 would open another socket, in that thread's namespace: the machine's own.
+            raise RuntimeError(f"netlink of {self.name} belongs to another thread")
+        return self._netlink
+
+    def socket(self, family: int, kind: int, proto: int = 0) -> socket.socket:
+        """A socket that lives inside, usable from any namespace."""
+        with self:
+            return socket.socket(family, kind | socket.SOCK_CLOEXEC, proto)
+
+    def run(self, argv: list[str], stdin: str | None = None, timeout: float = 30.0) -> str:
+        """As `process.run`, inside."""
+        with self:
+            return process.run(argv, stdin, timeout)
+
+    def spawn(self, argv: list[str], **popen: Any) -> Any:
+        """As `process.spawn`, inside."""
+        with self:
+            return process.spawn(argv, **popen)
+
+    def read(self, path: str) -> str:
+        """The text of a /proc file as seen inside; `net/…` is read from the calling thread."""
+        real = path.replace("/proc/net/", "/proc/thread-self/net/")
+        with self, open(real, encoding="ascii") as file:
+            return file.read()
+
+    def sysctl(self, key: str, value: int | str) -> None:
+        """Write `net.<key>` inside; dots in `key` are path separators, as in `ipv4/ip_forward`."""
+        with self, open(f"/proc/sys/net/{key}", "w", encoding="ascii") as file:
+            file.write(str(value))
+
+    def sysctls(self, values: dict[str, int | str]) -> None:
+        """Write many sysctls with one entry into the namespace."""
+        with self:
+            for key, value in values.items():
+                with open(f"/proc/sys/net/{key}", "w", encoding="ascii") as file:
+                    file.write(str(value))
+
+    def close(self) -> None:
+        """Let go of the namespace; the kernel frees it once nothing else refers to it."""
+        if self._netlink is not None:
+            self._netlink.close()
+            self._netlink = None
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The report in sentences: the headline, and what a reader must know before any number."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from harness.report import conformance, units
+from harness.report.kernels import kernels_of
+from harness.report.model import (
+    LIMIT,
+    Comparison,
+    Mean,
+    Report,
+    Run,
+)
+from harness.results.comparability import differences
+from harness.results.compare import FASTER, NO_DIFFERENCE, PARTIAL, SLOWER
+
+_EVERYWHERE = "all"
+
+
+@dataclass(frozen=True)
+class Glance:
+    """A kernel in one line: what became of its tests, and of each arm in words."""
+
+    kernel: str
+    asserted: conformance.Cell
+    measured: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Headline:
+    """A sentence of the headline; `mood` is good, bad, mixed or plain."""
+
+    text: str
+    mood: str
+
+
+def title(report: Report) -> str:
+    """What was compared or asserted, as the page's heading."""
+    pairs = list(dict.fromkeys(pair for run in report.runs for pair in _pairs(run.comparisons)))
+    kernels = kernels_of(report.runs)
+    on = f" on {len(kernels)} kernels" if len(kernels) > 1 else ""
+    if not pairs:
+        return f"eBPF host routing: conformance{on}"
+    arms = " and ".join(dict.fromkeys(arm for arm, _ in pairs))
+    return f"eBPF host routing: {arms} against {pairs[0][1]}{on}"
+
+
+def _pairs(comparisons: Iterable[Comparison]) -> list[tuple[str, str]]:
+    """(arm, baseline), each once, the limit left out."""
+    found = [(v.arm, v.against) for c in comparisons for v in c.verdicts if v.arm != LIMIT]
+    return list(dict.fromkeys(found))
+
+
+def headline(report: Report) -> list[Headline]:
+    """Measured first, a sentence an arm; then asserted."""
+    kernels = kernels_of(report.runs)
+    found = []
+    comparisons = [entry for run in report.runs for entry in run.comparisons]
+    on = f" on {len(kernels)} kernels" if len(kernels) > 1 else ""
+    for pair in _pairs(comparisons):
+        # A mean is one run's: several runs have no mean together.
+        means = [mean for mean in report.runs[0].means if (mean.arm, mean.against) == pair]
+        gain = _gain(means) if len(report.runs) == 1 else ""
+        found.append(_measured(on, pair, comparisons, gain))
+    return [*found, *_asserted(report, on)]
+
+
+def glance(report: Report) -> tuple[list[str], list[Glance]]:
+    """With several kernels, the arms and a line for each kernel; else nothing."""
+    kernels = kernels_of(report.runs)
+    pairs = _pairs(entry for run in report.runs for entry in run.comparisons)
+    lines = []
+    for kernel in kernels if len(kernels) > 1 else []:
+        runs = [run for run in report.runs if run.kernel == kernel]
+        cell = conformance.count(check for run in runs for check in run.checks)
+        comparisons = [entry for run in runs for entry in run.comparisons]
+        lines.append(Glance(kernel, cell, tuple(_won(pair, comparisons) for pair in pairs)))
+    return [arm for arm, _ in pairs], lines
+
+
+def _won(pair: tuple[str, str], comparisons: Iterable[Comparison]) -> str:
+    words = _verdicts(pair, comparisons)
+    if not words:
+        return "not measured"
+    slower = f", slower in {words.count(SLOWER)}" if SLOWER in words else ""
+    partial = f", {words.count(PARTIAL)} partial" if PARTIAL in words else ""
+    ended = len(words) - words.count(PARTIAL)
+    return f"faster in {words.count(FASTER)} of {ended}{slower}{partial}"
+
+
+def _verdicts(pair: tuple[str, str], comparisons: Iterable[Comparison]) -> list[str]:
+    """The verdicts on an arm; what broke off before there was any is partial too."""
+    words = []
+    for entry in comparisons:
+        found = [v.verdict for v in entry.verdicts if (v.arm, v.against) == pair]
+        lost = entry.partial and entry.baseline == pair[1] and not found
+        words += [PARTIAL] if lost else found
+    return words
+
+
+def _gain(means: Sequence[Mean]) -> str:
+    """The speed-up over all testbeds, or over the only one."""
+    whole = [mean for mean in means if mean.testbed == _EVERYWHERE or len(means) == 1]
+    if not whole or whole[0].gain is None:
+        return ""
+    mean = whole[0]
+    return (
+        f" Speed-up, geometric mean of {units.count(mean.measures, 'comparison')}:"
+        f" {units.ratio(mean.gain)} {units.interval(mean.low, mean.high)}."
+    )
+
+
+def _measured(
+    on: str, pair: tuple[str, str], comparisons: Sequence[Comparison], gain: str
+) -> Headline:
+    arm, against = pair
+    verdicts = Counter(_verdicts(pair, comparisons))
+    total = verdicts.total() - verdicts[PARTIAL]
+    rest = [f"slower in {verdicts[SLOWER]}"] if verdicts[SLOWER] else []
+    if verdicts[NO_DIFFERENCE]:
+        rest.append(f"no difference found in {verdicts[NO_DIFFERENCE]}")
+    if verdicts[PARTIAL]:
+        rest.append(f"{verdicts[PARTIAL]} more partial")
+    text = (
+        f"{arm} is faster than {against} in {verdicts[FASTER]} of"
+        f" {units.count(total, 'comparison')}{on}{'; ' if rest else ''}{', '.join(rest)}.{gain}"
+    )
+    if verdicts[SLOWER]:
+        return Headline(text, "bad")
+    return Headline(text, "good" if verdicts[FASTER] == verdicts.total() else "mixed")
+
+
+def _asserted(report: Report, on: str) -> list[Headline]:
+    seen = conformance.seen_by(report.runs)
+    if not seen:
+        return []
+    total = conformance.count(check for _, check in seen)
+    ran = total.passed + total.degraded + total.failed
+    ids = len({check.id for _, check in seen})
+    tests = f"{units.count(ran, 'test')} of {units.count(ids, 'assertion')}{on}"
+    also = [f"{total.degraded} on a degraded node"] if total.degraded else []
+    also += [f"{total.skipped} skipped"] if total.skipped else []
+    tail = f" ({', '.join(also)})" if also else ""
+    if total.failed:
+        failing = dict.fromkeys(f.id for f in conformance.failures(seen))
+        text = f"Conformance: {total.failed} of {tests} failed: {', '.join(failing)}{tail}."
+        return [Headline(text, "bad")]
+    return [Headline(f"Conformance: all {tests} passed{tail}.", "good" if ran else "mixed")]
+
+
+def notices(report: Report) -> list[str]:
+    """What weakens what follows, in the order of its weight."""
+    runs = report.runs
+    found = [f"Not read: {reason}" for reason in report.unread]
+    for run in runs:
+        name = "This run" if len(runs) == 1 else run.id
+        found += [f"{name} is partial: {run.partial}"] if run.partial else []
+        place = "" if len(runs) == 1 else f"{run.id}: "
+        found += [
+            f"{place}{entry.name} on {entry.testbed}, {entry.family} is partial: {entry.partial}"
+            for entry in run.comparisons
+            if entry.partial
+        ]
+    found += _unlike(runs)
+    emulated = [r.id for r in runs if r.comparisons and r.machine.get("accelerator") == "emulation"]
+    if emulated:
+        of = f": {_some(emulated)}" if len(runs) > 1 else ""
+        found.append(f"Times under emulation say nothing about real hardware{of}")
+    dirty = [run.id for run in runs if run.dirty]
+    if dirty:
+        of = f": {_some(dirty)}" if len(runs) > 1 else ""
+        found.append(f"The checkout had uncommitted changes{of}")
+    return found
+
+
+def _unlike(runs: Sequence[Run]) -> list[str]:
+    found = []
+    unlike = {
+        each.fact: None
+        for run in runs[1:]
+        for each in differences(runs[0].document, run.document)
+        if each.kind == "machine"
+    }
+    if unlike:
+        models = dict.fromkeys(machine_of(run) for run in runs)
+        found.append(
+            f"These runs are of unlike machines ({'; '.join(models)}; they differ in"
+            f" {', '.join(unlike)}): times of different runs cannot be compared"
+        )
+    unknown = [run.id for run in runs if not run.machine.get("machine_id_hash")]
+    if unknown and len(runs) > 1:
+        found.append(f"Which machine it was is not known of {_some(unknown)}")
+    versions = dict.fromkeys(run.harness for run in runs)
+    if len(versions) > 1:
+        found.append(f"They were made by different versions of hostroute: {', '.join(versions)}")
+    counted = {run.source: run.commit[:12] or "unknown" for run in runs if run.exact}
+    if len(counted) > 1:
+        found.append(
+            "Instructions were counted of different checkouts"
+            f" ({_some(list(dict.fromkeys(counted.values())))}): no step between them is marked"
+        )
+    if len({_rules(run) for run in runs if _rules(run)}) > 1:
+        found.append("The baseline's rules are not the same in all runs: see the arms' whole names")
+    return found
+
+
+def _rules(run: Run) -> frozenset[str]:
+    """What ran on the nodes of legacy baselines: the name holds their count and digest."""
+    arms = (c.arms.get(c.baseline) for c in run.comparisons)
+    return frozenset(
+        name for arm in arms if arm and arm.datapath == "legacy" for name in arm.nodes.values()
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:3])
+    return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown
+
+
+def machine_of(run: Run) -> str:
+    """The machine in a few words."""
+    machine = run.machine
+    model = str(machine.get("cpu_model") or machine.get("architecture") or "unknown CPU")
+    cpus = machine.get("cpus")
+    accelerator = str(machine.get("accelerator") or "")
+    words = [model, units.count(cpus, "CPU") if isinstance(cpus, int) else ""]
+    if accelerator:
+        words.append("emulated" if accelerator == "emulation" else f"guest under {accelerator}")
+    elif machine.get("virtualised"):
+        words.append("virtual machine")
+    return ", ".join(filter(None, words))

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the machine must have, asked in the order in which one misses it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import sys
+
+from pyroute2.netlink.exceptions import NetlinkError
+
+from harness import __version__
+from harness import datapath as datapaths
+from harness.bpf.bcc_import import bcc
+from harness.bpf.headers import kernel_source
+from harness.datapath import NodeSettings, decide, probes
+from harness.plumbing.errors import KernelError, PrivilegeError
+from harness.plumbing.netns import NetNS
+from harness.plumbing.process import TOOLS, find_tool
+from harness.topology import Network, Topology
+
+# capability.h: what building, attaching and capturing takes.
+_CAPABILITIES = {"NET_ADMIN": 12, "NET_RAW": 13, "SYS_ADMIN": 21}
+#: A testbed of the usual size with captures, tools and programs holds some hundred at once.
+_OPEN_FILES = 256
+
+
+def check_privileges() -> None:
+    """Root, with the capabilities that namespaces, BPF and captures take.
+
+    Raises:
+        PrivilegeError: What is missing.
+    """
+    if os.geteuid() != 0:
+        raise PrivilegeError(
+            f"not root (uid {os.geteuid()})", "network namespaces and BPF need it: use sudo"
+        )
+    with open("/proc/self/status", encoding="ascii") as status:
+        held = next(int(line.split()[1], 16) for line in status if line.startswith("CapEff"))
+    missing = [name for name, bit in _CAPABILITIES.items() if not held >> bit & 1]
+    if missing:
+        raise PrivilegeError(
+            f"capability {', '.join(missing)} is missing", "run the container with --privileged"
+        )
+
+
+def lift_open_files() -> None:
+    """Every namespace is held by a descriptor: let this process have as many as it may.
+
+    Raises:
+        PrivilegeError: It may have too few for a testbed.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if hard != resource.RLIM_INFINITY and hard < _OPEN_FILES:
+        raise PrivilegeError(
+            f"only {hard} files may be open at once, a testbed takes up to {_OPEN_FILES}",
+            f"raise the hard limit: `ulimit -Hn {_OPEN_FILES}` or more",
+        )
+
+
+def check_machine() -> None:
+    """Everything a testbed needs.
+
+    Raises:
+        HarnessError: The first thing that is missing, and what to do.
+    """
+    check_privileges()
+    lift_open_files()
+    NetNS("a first try").close()
+    for tool in TOOLS:
+        find_tool(tool)
+    bcc()
+    kernel_source()
+    probes.running_kernel()
+    try:
+        with Network(Topology(pods_per_node=1)) as network:
+            check_clsact(network)
+    except NetlinkError as error:
+        raise KernelError(
+            f"the kernel makes no testbed ({error})", "are veth and bridge there? see its log"
+        ) from None
+    except FileNotFoundError as error:
+        raise KernelError(
+            f"{error.filename} is missing", "is IPv6 switched off? every testbed has both families"
+        ) from None
+    except OSError as error:
+        raise PrivilegeError(
+            f"{error.filename or 'a namespace'} cannot be set up ({error.strerror})",
+            "run the container with --privileged",
+        ) from None
+
+
+def check_clsact(network: Network) -> None:
+    """The qdisc every program hangs on.
+
+    Raises:
+        KernelError: The kernel has none.
+    """
+    node = network.nodes[0]
+    try:
+        node.ns.netlink.tc("add", "clsact", node.ifindex(node.pods[0].lxc))
+    except NetlinkError as error:
+        raise KernelError(
+            f"the kernel has no clsact qdisc ({error})", "enable CONFIG_NET_SCH_INGRESS"
+        ) from None
+
+
+def describe_machine() -> str:
+    """Version of the harness, the kernel, the CPUs."""
+    return (
+        f"hostroute {__version__}, kernel {platform.release()}, {os.cpu_count()} CPUs,"
+        f" Python {sys.version.split()[0]}"
+    )
+
+
+def host_routing_status(settings: NodeSettings | None = None) -> list[str]:
+    """`bpf: Host Routing: BPF`, a line for each datapath that bypasses the stack.
+
+    Raises:
+        PrivilegeError: The kernel lets us ask nothing.
+    """
+    check_privileges()
+    features = probes.running_kernel()
+    return [
+        f"{name}: {decide(datapath.needs, settings or NodeSettings(), features)}"
+        for name, datapath in datapaths.DATAPATHS.items()
+        if datapath.host_routing
+    ]

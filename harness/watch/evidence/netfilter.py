@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Named nftables counters on the hooks of a node's stack.
+
+The same table goes on every node, whatever its datapath: its `ct state` rule also makes conntrack
+track in this namespace, so that "no conntrack entry" means something on a BPF node.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from harness.plumbing import process
+from harness.plumbing.netns import NetNS
+
+HOOKS = ("prerouting", "forward", "postrouting")
+_TABLE = "hostroute_evidence"
+# Priority -300 is before conntrack's and every rule that could drop (uapi netfilter_ipv4.h).
+_RULES = f"""\
+table inet {_TABLE} {{}}
+delete table inet {_TABLE}
+table inet {_TABLE} {{
+    counter prerouting {{}}
+    counter forward {{}}
+    counter postrouting {{}}
+    chain prerouting {{ type filter hook prerouting priority -300; counter name prerouting; }}
+    chain forward {{ type filter hook forward priority -300; counter name forward; }}
+    chain postrouting {{ type filter hook postrouting priority -300; counter name postrouting; }}
+    chain tracking {{
+        type filter hook prerouting priority 300; ct state new accept;
+    }}
+}}
+"""
+
+
+def install(namespaces: Sequence[NetNS]) -> process.Running:
+    """Put the counters on the hooks of nodes, at 0, once `outputs` of what is returned returns.
+
+    They die with their namespaces.
+    """
+    return process.Running([process.Job(["nft", "-f", "-"], _RULES, ns) for ns in namespaces])
+
+
+def parse_counters(text: str) -> dict[str, int]:
+    """Name → packets, from `nft -j list counters`."""
+    items = [item["counter"] for item in json.loads(text)["nftables"] if "counter" in item]
+    return {item["name"]: int(item["packets"]) for item in items}
+
+
+def ask(namespaces: Sequence[NetNS]) -> process.Running:
+    """Begin to read them; `told` has the answer."""
+    argv = ["nft", "-j", "list", "counters", "table", "inet", _TABLE]
+    return process.Running([process.Job(argv, None, ns) for ns in namespaces])
+
+
+def told(asking: process.Running) -> list[dict[str, int]]:
+    """Hook → packets since `install`, for each namespace asked."""
+    found = [parse_counters(text) for text in asking.outputs()]
+    return [{hook: counters[hook] for hook in HOOKS} for counters in found]

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line, as far as it needs no root."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness import cli
+from harness.cli import COMMANDS, main
+from harness.cli.command import Command
+from harness.datapath import DATAPATHS, probes
+from harness.plumbing.errors import EXIT_CODES, HarnessError, RecordError
+from testbeds import TESTBEDS
+from tests.support import records
+
+ROOT = str(Path(__file__).parents[3])
+
+
+def fail(capsys, *argv):
+    """Exit code and the one line on stderr."""
+    try:
+        code = main(argv)
+    except SystemExit as end:  # argparse's way
+        code = end.code
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert len(said.err.splitlines()) == 1
+    assert said.err.startswith("hostroute: ")
+    return code, said.err
+
+
+@pytest.fixture
+def able(monkeypatch):
+    """A kernel that has every helper, asked as root."""
+    monkeypatch.setattr("harness.cli.status.check_privileges", lambda: None)
+    helpers = {name: probes.Probe(True, "loads") for name in probes.HELPERS}
+    monkeypatch.setattr(probes, "running_kernel", lambda: helpers)
+
+
+def test_help_lists_every_command_and_every_exit_code(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+    text = capsys.readouterr().out
+    assert end.value.code == 0
+    assert all(name in text for name in COMMANDS)
+    for code, meaning in {
+        **EXIT_CODES,
+        cli.USAGE: "",
+        cli.INTERRUPTED: "",
+        cli.PIPE_CLOSED: "",
+    }.items():
+        assert re.search(rf"^ +{code}  .*{re.escape(meaning)}$", text, re.M)
+
+
+def test_every_command_has_a_summary():
+    assert all(command.summary and name == command.name for name, command in COMMANDS.items())
+
+
+def test_datapaths_and_testbeds_a_line_each(capsys):
+    assert main(["datapaths"]) == 0
+    assert [x.split()[0] for x in capsys.readouterr().out.splitlines()] == list(DATAPATHS)
+    assert main(["testbeds"]) == 0
+    assert [x.split()[0] for x in capsys.readouterr().out.splitlines()] == list(TESTBEDS)
+
+
+@pytest.mark.parametrize("name", TESTBEDS)
+def test_a_testbeds_drawing(name, capsys):
+    assert main(["testbeds", name]) == 0
+    drawing = capsys.readouterr().out
+    assert all(word in drawing for word in ("master", "pod1", "pod2", "lxc1", "eth0", "──"))
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (("testbeds", "three_node"), "testbed 'three_node' is unknown: use one_node, two_node"),
+        (("shell", "three_node"), "testbed 'three_node' is unknown: use "),
+        (("shell", "one_node", "--datapath", "bfp"), "datapath 'bfp' is unknown: use legacy, "),
+        (("status", "--datapath", "bfp"), "datapath 'bfp' is unknown: use legacy, bpf, "),
+        (("status", "--routing", "vxlan"), "setting routing='vxlan' is unknown: use direct, "),
+        (("status", "--services", "x"), "setting services='x' is unknown: use "),
+        (("status", "--masquerade", "x"), "setting masquerade='x' is unknown: use "),
+        (("status", "--require", "x"), "--require 'x' is unknown: use bpf"),
+        (("status", "--without", "x"), "helper 'x' is unknown: use redirect_peer, "),
+    ],
+)
+def test_an_unknown_name(argv, words, capsys, able):
+    code, line = fail(capsys, *argv)
+    assert code == 13
+    assert words in line
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [(), ("stauts",), ("status", "--jsno"), ("testbeds", "a", "b"), ("status", "--", "garbage")],
+)
+def test_wrong_usage(argv, capsys):
+    code, line = fail(capsys, *argv)
+    assert code == cli.USAGE
+    assert re.search(r"see `hostroute( \w+)? --help`$", line)
+
+
+def test_what_follows_two_dashes_is_an_argument_too(tmp_path, capsys):
+    """Of every command but `kernels`, which hands it on."""
+    assert main(["results", "list", "--", str(tmp_path / "none")]) == RecordError.exit_code
+    assert str(tmp_path / "none") in capsys.readouterr().err
+
+
+def test_status_prints_its_decision_first(capsys, able):
+    assert main(["status"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Host Routing: BPF"
+    assert [line.split()[0] for line in lines[2:]][:2] == ["host_routing", "redirect_peer"]
+    columns = {re.search(r"\b(met|UNMET)\b", line).start() for line in lines[2:]}
+    assert len(columns) == 1
+
+
+def stop(kind):
+    def run(_):
+        raise kind
+
+    return Command("status", "stops", lambda _: None, run)
+
+
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (BrokenPipeError(), 141)])
+def test_an_end_that_is_no_error_says_nothing(error, code, monkeypatch, capfd):
+    monkeypatch.setitem(COMMANDS, "status", stop(error))
+    assert main(["status"]) == code
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("kind", [k for k in HarnessError.__subclasses__() if k.exit_code != 15])
+def test_an_error_is_one_line_with_its_code(kind, monkeypatch, capsys):
+    monkeypatch.setitem(COMMANDS, "status", stop(kind("what", "todo")))
+    assert fail(capsys, "status") == (kind.exit_code, "hostroute: what: todo\n")
+
+
+def test_the_module_is_the_command():
+    ended = subprocess.run([sys.executable, "-m", "harness.cli", "testbeds", "x"],
+                           capture_output=True, text=True, check=False)  # fmt: skip
+    assert ended.returncode == 13
+    assert ended.stderr == "hostroute: testbed 'x' is unknown: use one_node, two_node\n"
+
+
+@pytest.mark.parametrize("command", ["testbeds one_node", "results show big.json --json"])
+def test_an_output_that_is_full_is_one_line(tmp_path, command):
+    (tmp_path / "big.json").write_text(json.dumps(records.record(builds=2)))
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        ended = subprocess.run([sys.executable, "-m", "harness.cli", *command.split()],
+                               stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+                               cwd=tmp_path, env=os.environ | {"PYTHONPATH": ROOT})  # fmt: skip
+    assert ended.stderr == (
+        "hostroute: [Errno 28] No space left on device: is there room for the output?\n"
+    )
+    assert ended.returncode == 19
+
+
+def test_what_the_system_refuses_is_one_line(monkeypatch, capsys):
+    monkeypatch.setitem(COMMANDS, "status", stop(PermissionError(13, "Permission denied", "x")))
+    assert fail(capsys, "status") == (19, "hostroute: [Errno 13] Permission denied: 'x'\n")
+
+
+def test_a_terminal_of_few_characters_gets_the_others_in_ascii(tmp_path):
+    (tmp_path / "x.json").write_text(json.dumps(records.record(builds=2)))
+    ended = subprocess.run([sys.executable, "-m", "harness.cli", "results", "show", "x.json"],
+                           capture_output=True, text=True, check=False, cwd=tmp_path,
+                           env=os.environ | {"PYTHONPATH": ROOT,
+                                             "PYTHONIOENCODING": "ascii"})  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "\\xb10.8%" in ended.stdout
+
+
+def test_a_reader_that_leaves_is_no_error():
+    script = f"{sys.executable} -m harness.cli testbeds one_node | true"
+    ended = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+    assert ended.stderr == ""

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""BPF or Legacy, for every combination of settings and probe results."""
+
+import itertools
+
+import pytest
+
+from harness.datapath import DATAPATHS, NodeSettings, decide, find
+from harness.datapath.probes import HELPERS, Probe
+from harness.datapath.requirements import REQUIREMENTS
+from harness.plumbing.errors import UnknownNameError
+
+ROUTING = ("direct", "tunnel", "none")
+WHO = ("none", "bpf", "iptables")
+#: Written down here once more, so that a slip in the registry does not pass.
+NEEDS = {
+    "bpf": {"redirect_peer", "redirect_neigh", "fib_lookup"},
+    "bpf-redirect": {"redirect_neigh", "fib_lookup"},
+    "bpf-skip-fib": {"redirect_peer", "redirect_neigh"},
+}
+
+
+def kernel(*lacking):
+    return {name: Probe(name not in lacking, "unknown func") for name in HELPERS}
+
+
+def unmet(needs, host_routing, routing, services, masquerade, lacking):
+    """What conformance.md §2 says, for programs without tunnel, services and masquerading."""
+    found = set(needs) & set(lacking)
+    if not host_routing:
+        found.add("host_routing")
+    if routing != "direct":
+        found.add("routing")
+    if services != "none":
+        found.add("services")
+    if masquerade != "none":
+        found.add("masquerade")
+    return found
+
+
+@pytest.mark.parametrize("name", NEEDS)
+def test_every_combination(name):
+    subsets = itertools.chain.from_iterable(
+        itertools.combinations(HELPERS, size) for size in range(len(HELPERS) + 1)
+    )
+    combinations = itertools.product((True, False), ROUTING, WHO, WHO, list(subsets))
+    count = 0
+    for host_routing, routing, services, masquerade, lacking in combinations:
+        asked = NodeSettings(host_routing, routing, services, masquerade)
+        decision = decide(DATAPATHS[name].needs, asked, kernel(*lacking))
+        expected = unmet(NEEDS[name], host_routing, routing, services, masquerade, lacking)
+        assert {check.requirement for check in decision.checks if not check.met} == expected
+        assert decision.bpf == (not expected)
+        assert len(decision.reasons) == len(expected)
+        head = "Host Routing: BPF" if not expected else "Host Routing: Legacy ("
+        assert str(decision).startswith(head)
+        assert all(reason in str(decision) for reason in decision.reasons)
+        count += 1
+    assert count == 2 * 3 * 3 * 3 * 8
+
+
+def test_every_datapath_that_bypasses_is_judged():
+    assert {name for name, entry in DATAPATHS.items() if entry.host_routing} == set(NEEDS)
+    assert not DATAPATHS["legacy"].needs
+
+
+def test_every_requirement_is_a_row_of_the_decision():
+    decision = decide(DATAPATHS["bpf"].needs, NodeSettings(), kernel())
+    assert [check.requirement for check in decision.checks] == list(REQUIREMENTS)
+    assert str(decision) == "Host Routing: BPF"
+
+
+def test_a_reason_names_the_helper_its_release_and_what_the_kernel_said():
+    decision = decide(DATAPATHS["bpf"].needs, NodeSettings(), kernel("redirect_peer"))
+    assert decision.reasons == ("the kernel lacks bpf_redirect_peer (since 5.10): unknown func",)
+
+
+def test_several_reasons_are_all_given():
+    decision = decide(DATAPATHS["bpf"].needs, NodeSettings(False, "none"), kernel())
+    assert str(decision) == (
+        "Host Routing: Legacy (switched off by the user;"
+        " neither direct routing nor a tunnel is configured)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("routing", "vxlan"), ("services", ""), ("masquerade", "nft"), ("host_routing", "yes")],
+)
+def test_an_unknown_setting_is_refused_with_the_known_ones(field, value):
+    with pytest.raises(UnknownNameError, match=f"setting {field}='{value}' is unknown: use "):
+        NodeSettings(**{field: value})
+
+
+@pytest.mark.parametrize("services", [-1, 20_001])
+def test_a_number_of_services_out_of_bounds_is_refused(services):
+    with pytest.raises(UnknownNameError, match="not between 0 and 20000"):
+        NodeSettings(legacy_services=services)
+
+
+def test_an_unknown_datapath_is_refused_with_the_known_ones():
+    with pytest.raises(UnknownNameError, match="datapath 'bfp' is unknown: use legacy, bpf, "):
+        find("bfp")
+
+
+@pytest.mark.parametrize("helper", HELPERS.values(), ids=lambda helper: helper.name)
+def test_a_probe_calls_its_helper_and_ends(helper):
+    code = helper.code()
+    instructions = [code[at : at + 8] for at in range(0, len(code), 8)]
+    calls = [int.from_bytes(i[4:], "little") for i in instructions if i[0] == 0x85]
+    assert calls == [helper.number]
+    assert instructions[-1][0] == 0x95
