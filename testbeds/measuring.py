@@ -14,10 +14,10 @@ from harness.bpf.source import Patch
 from harness.datapath import DATAPATHS, NodeSettings
 from harness.datapath.bpf import HostRouting
 from harness.plumbing.netns import NetNS
-from harness.topology import Family, Network
+from harness.testbed import Testbed
+from harness.topology import TESTBEDS, Family
 from harness.traffic.fence import pinned
 from harness.traffic.inline import InlineFlow
-from testbeds import find
 
 #: The measure that repeats best, for controls of the comparison itself.
 ROUND_TRIP = "round-trip-udp-1"
@@ -38,7 +38,7 @@ BUILD_LIMIT = 60
 
 def arm(datapath: str, testbed: str, settings: NodeSettings | None = None) -> Arm:
     """The arm of that datapath on a testbed."""
-    return Arm(datapath, testbed, find(testbed), settings or NodeSettings())
+    return Arm(datapath, testbed, TESTBEDS.find(testbed).topology, settings or NodeSettings())
 
 
 def task(key: str, family: Family) -> Task:
@@ -76,12 +76,8 @@ def planted_slowdown(share: float) -> HostRouting:
     with ExitStack() as stack:
         bursts = []
         for datapath in (plain, trial):
-            network = stack.enter_context(Network(find("one_node")))
-            installed = datapath.install(network.nodes[0], NodeSettings())
-            stack.callback(installed.remove)
-            client, server = network.pods
-            addresses = (client.addresses.ipv4, server.addresses.ipv4)
-            flow = InlineFlow(client.ns, server.ns, Family.ipv4, addresses)
+            testbed = stack.enter_context(Testbed(TESTBEDS.find("one_node").topology, datapath))
+            flow = InlineFlow(*testbed.ends(Family.ipv4))
             bursts.append(stack.enter_context(flow).burst)
         with pinned(max(os.sched_getaffinity(0))):
             for _ in range(50):
@@ -104,10 +100,10 @@ def measure_building(benchmark: Any, testbed: str, aim_ms: int) -> str:
     Returns:
         What was found, a line.
     """
-    topology = find(testbed)
-    with Network(topology) as network:
-        names = [host.name for host in network.hosts]
-    built: list[Network] = []
+    topology = TESTBEDS.find(testbed).topology
+    with Testbed(topology, None) as bare_testbed:
+        names = [host.name for host in bare_testbed.network.hosts]
+    built: list[Testbed] = []
     bare: list[float] = []
 
     def namespaces_alone() -> None:
@@ -122,7 +118,7 @@ def measure_building(benchmark: Any, testbed: str, aim_ms: int) -> str:
 
     benchmark.extra_info["aim_ms"] = aim_ms
     benchmark.pedantic(
-        lambda: built.append(Network(topology)),
+        lambda: built.append(Testbed(topology, None)),
         setup=namespaces_alone, teardown=lambda: built.pop().close(),
         rounds=BUILDS, warmup_rounds=2,
     )  # fmt: skip

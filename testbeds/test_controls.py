@@ -14,10 +14,10 @@ import pytest
 from harness import datapath as datapaths
 from harness.bpf.source import Patch
 from harness.datapath.bpf import InstalledBpf
-from harness.topology import Family
+from harness.topology import TESTBEDS, Family
 from harness.watch.capture import WHOLE
 from harness.watch.evidence import KernelLog
-from testbeds import TESTBEDS, faults
+from testbeds import faults
 from testbeds.mutants import MUTANTS
 
 pytestmark = pytest.mark.control

@@ -9,7 +9,7 @@ import os
 # imports numpy.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from harness.bench.arms import AGAIN, LIMIT, Arm, BuiltArm, limit
+from harness.bench.arms import AGAIN, LIMIT, Arm, limit
 from harness.bench.budget import Budget
 from harness.bench.campaign import Campaign, Watcher
 from harness.bench.comparison import Comparison
@@ -22,7 +22,7 @@ from harness.bench.session import Run
 from harness.bench.summary import Gain, summarise
 from harness.bench.verdict import Criteria, Judgement, Verdict, judge, paired_ratios
 
-__all__ = ["AGAIN", "AXES", "LIMIT", "MEASURES", "Arm", "Budget", "BuiltArm", "Campaign",
+__all__ = ["AGAIN", "AXES", "LIMIT", "MEASURES", "Arm", "Budget", "Campaign",
            "Comparison", "Criteria", "Curves", "Gain", "Growth", "Judgement", "Measure", "Plan",
            "Run", "Task", "Verdict", "Watcher", "fit", "judge", "limit", "paired_ratios",
            "summarise", "take_turns"]  # fmt: skip

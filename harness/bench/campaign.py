@@ -14,14 +14,16 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import Protocol
 
-from harness.bench.arms import AGAIN, LIMIT, Arm, BuiltArm, limit
+from harness.bench.arms import AGAIN, LIMIT, Arm, limit
 from harness.bench.budget import Timed, in_seconds
 from harness.bench.comparison import Comparison
 from harness.bench.measurement import Course
+from harness.bench.provenance import network_facts
 from harness.bench.series import ArmSeries, Task
 from harness.bench.verdict import Criteria
 from harness.plumbing.errors import HarnessError, reason
 from harness.plumbing.signals import held
+from harness.testbed import Testbed
 
 #: The limit has no verdict: a few builds show where it lies.
 _LIMIT_BUILDS = 4
@@ -178,7 +180,7 @@ class Campaign(Timed):
         chance.shuffle(courses)
         began = time.monotonic()
         with ExitStack() as stack:
-            built = {label: stack.enter_context(BuiltArm(self.arms[label])) for label in labels}
+            built = {label: stack.enter_context(self.arms[label].build()) for label in labels}
             self._hold_to_their_names(built)
             self._building = time.monotonic() - began
             for course in courses:
@@ -187,7 +189,7 @@ class Campaign(Timed):
                 if self._left <= 0 or not self._turns(course, built, f"{seed} {course.task}"):
                     break
 
-    def _turns(self, course: Course, built: Mapping[str, BuiltArm], seed: str) -> bool:
+    def _turns(self, course: Course, built: Mapping[str, Testbed], seed: str) -> bool:
         """Let a course take its turns, and end it if it is settled.
 
         Returns:
@@ -219,18 +221,18 @@ class Campaign(Timed):
             began = time.monotonic()
             with ExitStack() as stack:
                 built = {
-                    label: stack.enter_context(BuiltArm(arm)) for label, arm in self.arms.items()
+                    label: stack.enter_context(arm.build()) for label, arm in self.arms.items()
                 }
                 self._hold_to_their_names(built)
         return time.monotonic() - began
 
-    def _hold_to_their_names(self, built: Mapping[str, BuiltArm]) -> None:
-        for label, arm in built.items():
-            name = arm.describe()
+    def _hold_to_their_names(self, built: Mapping[str, Testbed]) -> None:
+        for label, testbed in built.items():
+            name = testbed.describe()
             if self._names.setdefault(label, name) != name:
                 raise HarnessError(
                     f"arm {label} was built as {self._names[label]}, and then as {name}",
                     "leave bpf/ and the rules alone while it measures",
                 )
             if label not in self._hosts:
-                self._hosts[label] = arm.facts()
+                self._hosts[label] = network_facts(testbed.network)

@@ -13,12 +13,14 @@ from contextlib import ExitStack, suppress
 from statistics import median
 from typing import Protocol
 
-from harness.bench.arms import Arm, BuiltArm
+from harness.bench.arms import Arm
 from harness.bench.budget import Timed, in_seconds
 from harness.bench.growth import FEWEST_BUILDS, Axis, Growth
+from harness.bench.provenance import network_facts
 from harness.bench.rounds import take_turns
 from harness.bench.series import Task
 from harness.plumbing.errors import reason
+from harness.testbed import Testbed
 
 _PASSES = 6
 
@@ -128,10 +130,13 @@ class Curves(Timed):
         """Build every arm once, so that no pass has to compile, and note what they are."""
         with ExitStack() as stack:
             for label, arm in self._arms.items():
-                built = stack.enter_context(BuiltArm(self.axis.at(arm, self.points[0])))
+                asked = self.axis.at(arm, self.points[0])
+                built = stack.enter_context(asked.build())
                 found = {
-                    **built.arm.to_json(), "nodes": built.describe(), "hosts": built.facts(),
-                }  # fmt: skip
+                    **asked.to_json(),
+                    "nodes": built.describe(),
+                    "hosts": network_facts(built.network),
+                }
                 for growth in self.growths:
                     growth.arms[label] = found
 
@@ -161,7 +166,7 @@ class Curves(Timed):
         """
         with ExitStack() as stack:
             built = {
-                label: stack.enter_context(BuiltArm(self.axis.at(self._arms[label], x)))
+                label: stack.enter_context(self.axis.at(self._arms[label], x).build())
                 for label in labels
             }
             for at, growth in enumerate(growths):
@@ -172,13 +177,13 @@ class Curves(Timed):
                     return list(growths[at + 1 :])
         return []
 
-    def _measure(self, growth: Growth, x: int, built: Mapping[str, BuiltArm]) -> None:
+    def _measure(self, growth: Growth, x: int, built: Mapping[str, Testbed]) -> None:
         measure, family = growth.task.measure, growth.task.family
         with ExitStack() as stack:
             samplers = {
-                label: stack.enter_context(measure.opened(arm, family))
-                for label, arm in built.items()
-                if measure.applies(arm.arm)
+                label: stack.enter_context(measure.opened(testbed, family))
+                for label, testbed in built.items()
+                if measure.applies(self._arms[label])
             }
             seed = f"{self._seed} {self.passes} {x} {growth.task}"
             turns = take_turns(samplers, measure.plan.rounds, seed)

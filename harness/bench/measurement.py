@@ -6,12 +6,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import ExitStack
 
-from harness.bench.arms import AGAIN, LIMIT, Arm, BuiltArm
+from harness.bench.arms import AGAIN, LIMIT, Arm
 from harness.bench.comparison import Comparison, judged
 from harness.bench.rounds import take_turns
 from harness.bench.series import ArmSeries, Task
 from harness.bench.verdict import Criteria, Judgement
 from harness.plumbing.errors import TrafficError
+from harness.testbed import Testbed
 
 
 class Course:
@@ -55,13 +56,11 @@ class Course:
         """The most that are made."""
         return min(self._criteria.cap, self.task.measure.plan.builds)
 
-    def take(
-        self, built: Mapping[str, BuiltArm], fresh: Mapping[str, ArmSeries], seed: str
-    ) -> None:
+    def take(self, built: Mapping[str, Testbed], fresh: Mapping[str, ArmSeries], seed: str) -> None:
         """Take one build's turns, of all arms that the measure applies to, or keep none.
 
         Args:
-            built: Label → the arm, in the order in which they are to be prepared.
+            built: Label → the arm's testbed, in the order in which they are to be prepared.
             fresh: Label → what is known of the arm, without samples.
             seed: Decides the order of the rounds.
 
@@ -71,9 +70,9 @@ class Course:
         measure = self.task.measure
         with ExitStack() as stack:
             samplers = {
-                label: stack.enter_context(measure.opened(arm, self.task.family))
-                for label, arm in built.items()
-                if measure.applies(arm.arm)
+                label: stack.enter_context(measure.opened(testbed, self.task.family))
+                for label, testbed in built.items()
+                if measure.applies(fresh[label].arm)
             }
             turns = take_turns(samplers, measure.plan.rounds, seed)
         values = {label: [measure.value(turn) for turn in found] for label, found in turns.items()}

@@ -27,7 +27,7 @@ from harness.kernels.instructions import (
 )
 from harness.kernels.supervisor import Limits
 from harness.plumbing.errors import UnknownNameError
-from testbeds import find
+from harness.topology import TESTBEDS
 
 #: Counting instructions makes a guest two or three times slower.
 LIMITS = Limits(boot=600, silence=900, whole=7200)
@@ -59,7 +59,7 @@ def bench(arguments: argparse.Namespace) -> int:
             "use --exact; for time on one machine: `hostroute kernels run … -- -m bench`",
         )
     names = [datapaths.find(name).name for name in arguments.datapath.split(",")]
-    find(arguments.testbed)
+    TESTBEDS.find(arguments.testbed)
     settings = NodeSettings(legacy_services=arguments.legacy_services)
     if arguments.inside:
         return _measure(names, arguments.testbed, settings, Path(arguments.inside))
@@ -88,7 +88,9 @@ def _measure(names: list[str], testbed: str, settings: NodeSettings, directory: 
     document = results.begin(harness_root(), ["hostroute", "kernels", "bench", "--exact"])
     try:
         for name in names:
-            for figure in measure(datapaths.find(name), testbed, find(testbed), settings):
+            for figure in measure(
+                datapaths.find(name), testbed, TESTBEDS.find(testbed).topology, settings
+            ):
                 document["exact"].append(asdict(figure))
                 print(figure, flush=True)
     finally:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.datapath import features
+from harness.datapath.catalogue import CATALOGUE
 from harness.datapath.features import FEATURES, Feature
 from harness.datapath.probes import Probe
 from harness.kernels import (
@@ -40,8 +41,7 @@ from harness.kernels.tools import cache_root
 from harness.plumbing import scratch
 from harness.plumbing.errors import GuestError
 from harness.testbed.prerequisites import check_privileges
-from testbeds import find
-from testbeds.catalogue import CATALOGUE
+from harness.topology import TESTBEDS
 
 KERNEL = "a version (6.12), a path (IMAGE or IMAGE:DIR), installed:RELEASE, or vng:TAG"
 CLI = (sys.executable, "-m", "harness.cli")
@@ -222,7 +222,7 @@ def _cell(feature: Feature, answer: Probe, kernel: str) -> str:
 
 def shell(arguments: argparse.Namespace) -> int:
     """A shell in a host of a testbed, in a guest."""
-    find(arguments.testbed)
+    TESTBEDS.find(arguments.testbed)
     check_tools()
     at_once(1, arguments.memory)
     if not sys.stdin.isatty():

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from harness.attach import Attachment
 from harness.bpf.pool import unload_idle
 from harness.datapath import DATAPATHS, Datapath, Features, NodeSettings
-from harness.plumbing import scratch
 from harness.testbed import Testbed
-from harness.topology import Family
+from harness.topology import TESTBEDS, Family
 from harness.watch.evidence import NodeEvidence
-from testbeds import find
 
 #: Testbed → verdicts of the programs, with how many packets of a ping each of its nodes gives it.
 _PACKETS: dict[str, dict[tuple[str, ...], int]] = {
@@ -103,12 +100,11 @@ class Proof:
 
 
 def _pass(
-    name: str, datapath: Datapath, family: Family, directory: Path, settings: NodeSettings,
-    features: Features,
+    name: str, datapath: Datapath, family: Family, settings: NodeSettings, features: Features
 ) -> Iterator[Passage]:  # fmt: skip
     """One for each node of a testbed."""
-    testbed = Testbed(find(name), datapath, family, directory, settings, features)
-    try:
+    topology = TESTBEDS.find(name).topology
+    with Testbed(topology, datapath, family, None, settings, features, name=name) as testbed:
         with testbed.evidence() as evidence:
             exchange = testbed.pod1.ping(testbed.pod2)
         for entry in testbed.datapaths:
@@ -117,8 +113,6 @@ def _pass(
                 tuple(sorted(entry.installed.attachments(), key=str)),
                 evidence.nodes[entry.node.name],
             )  # fmt: skip
-    finally:
-        testbed.close()
 
 
 def _doubts_of_bypass(passage: Passage) -> list[str]:
@@ -166,20 +160,18 @@ def prove(datapath: Datapath, settings: NodeSettings, features: Features, claime
         features: What the kernel can do.
         claimed: Whether host routing is said to be BPF.
     """
-    directory = scratch.make("status")
     try:
         passages, control = (
             tuple(
                 passage
                 for name in _PACKETS
                 for family in Family
-                for passage in _pass(name, arm, family, directory, settings, features)
+                for passage in _pass(name, arm, family, settings, features)
             )
             for arm in (datapath, DATAPATHS["legacy"])
         )
     finally:
         unload_idle()
-        scratch.remove(directory)
     doubts = []
     for rows, label, judge in (
         (passages, "", _doubts_of_bypass if claimed else _doubts_of_stack),

@@ -13,10 +13,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from harness.cli.command import Command
+from harness.datapath.catalogue import CATALOGUE
 from harness.plumbing.errors import RecordError, UnknownNameError
 from harness.report import FORMATS, Report, Run, clean, digest
 from harness.results import files, read_all
-from testbeds.catalogue import CATALOGUE
 
 _STDOUT = "-"
 #: How a report of ours begins or ends; such a file may be replaced.

@@ -10,9 +10,9 @@ from statistics import median
 
 from harness.cli.figures import aligned, interval, shown
 from harness.datapath import DATAPATHS
+from harness.datapath.catalogue import CATALOGUE
 from harness.results import Document
 from harness.results.index import matrix
-from testbeds.catalogue import CATALOGUE
 
 
 def environment_line(record: Document) -> str:

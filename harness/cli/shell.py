@@ -14,12 +14,10 @@ from pathlib import Path
 from harness import datapath as datapaths
 from harness.bpf.pool import unload_idle
 from harness.cli.command import Command, add_settings, features, settings
-from harness.plumbing import scratch
 from harness.plumbing.errors import UnknownNameError
 from harness.testbed import Testbed
 from harness.testbed.prerequisites import check_machine
-from harness.topology import Family, Host, Network
-from testbeds import find
+from harness.topology import TESTBEDS, Host, Network
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,21 +73,22 @@ def _end_inhabitants(network: Network) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    topology, datapath = find(arguments.testbed), datapaths.find(arguments.datapath)
-    asked = settings(arguments)
+    topology = TESTBEDS.find(arguments.testbed).topology
+    datapath, asked = datapaths.find(arguments.datapath), settings(arguments)
     check_machine()
-    directory = scratch.make("shell")
-    testbed = Testbed(topology, datapath, Family.ipv4, directory, asked, features(arguments))
     try:
-        host = _find_host(testbed.network, arguments.host)
-        _introduce(testbed)
-        sys.stdout.flush()
-        return _run_shell(host)
+        with Testbed(
+            topology, datapath, settings=asked, features=features(arguments), name=arguments.testbed
+        ) as testbed:
+            try:
+                host = _find_host(testbed.network, arguments.host)
+                _introduce(testbed)
+                sys.stdout.flush()
+                return _run_shell(host)
+            finally:
+                _end_inhabitants(testbed.network)
     finally:
-        _end_inhabitants(testbed.network)
-        testbed.close()
         unload_idle()
-        scratch.remove(directory)
 
 
 COMMAND = Command("shell", "build a testbed and run a shell in one of its hosts", _arguments, _run)

@@ -4,16 +4,9 @@
 from __future__ import annotations
 
 import argparse
-import importlib
-import inspect
 
 from harness.cli.command import Command
-from testbeds import TESTBEDS, find
-
-
-def _drawing(name: str) -> str:
-    """What stands at the head of the testbed's folder."""
-    return inspect.getdoc(importlib.import_module(f"testbeds.{name}")) or "no drawing"
+from harness.topology import TESTBEDS
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,11 +15,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.testbed is not None:
-        find(arguments.testbed)
-        print(_drawing(arguments.testbed))
+        print(TESTBEDS.find(arguments.testbed).drawing)
         return 0
-    for name in TESTBEDS:
-        print(f"{name:<14}{_drawing(name).splitlines()[0]}")
+    for name, blueprint in TESTBEDS.items():
+        print(f"{name:<14}{blueprint.drawing.splitlines()[0]}")
     return 0
 
 

@@ -13,43 +13,43 @@ from harness.datapath.legacy import Legacy
 from harness.datapath.probes import Features
 from harness.datapath.requirements import Check, Decision, decide
 from harness.datapath.settings import NodeSettings
-from harness.plumbing.errors import UnknownNameError
+from harness.plumbing.registry import Registry
 from harness.topology import Node
 
-DATAPATHS: dict[str, Datapath] = {
-    datapath.name: datapath
-    for datapath in (
-        Legacy(),
-        HostRouting(
-            "bpf",
-            "bpf_fib_lookup off the node, bpf_redirect_peer into the pod",
-            frozenset({"redirect_peer", "redirect_neigh", "fib_lookup"}),
-        ),
-        HostRouting(
-            "bpf-redirect",
-            "as bpf, but bpf_redirect to the pod's lxc",
-            frozenset({"redirect_neigh", "fib_lookup"}),
-            ("LOCAL_REDIRECT",),
-        ),
-        HostRouting(
-            "bpf-skip-fib",
-            "as bpf, but bpf_redirect_neigh looks up route and neighbour",
-            frozenset({"redirect_peer", "redirect_neigh"}),
-            ("SKIP_FIB",),
-        ),
-    )
-}
+_BUNDLED: tuple[Datapath, ...] = (
+    Legacy(),
+    HostRouting(
+        "bpf",
+        "bpf_fib_lookup off the node, bpf_redirect_peer into the pod",
+        frozenset({"redirect_peer", "redirect_neigh", "fib_lookup"}),
+    ),
+    HostRouting(
+        "bpf-redirect",
+        "as bpf, but bpf_redirect to the pod's lxc",
+        frozenset({"redirect_neigh", "fib_lookup"}),
+        ("LOCAL_REDIRECT",),
+    ),
+    HostRouting(
+        "bpf-skip-fib",
+        "as bpf, but bpf_redirect_neigh looks up route and neighbour",
+        frozenset({"redirect_peer", "redirect_neigh"}),
+        ("SKIP_FIB",),
+    ),
+)
+
+#: Name → datapath. Packages register theirs: see `harness.plumbing.registry`.
+DATAPATHS: Registry[Datapath] = Registry(
+    "datapath", Datapath, {datapath.name: datapath for datapath in _BUNDLED}
+)
 
 
 def find(name: str) -> Datapath:
     """The datapath of that name.
 
     Raises:
-        UnknownNameError: There is none; the message lists those there are.
+        UnknownNameError: There is none; the message lists the names there are.
     """
-    if name not in DATAPATHS:
-        raise UnknownNameError(f"datapath {name!r} is unknown", f"use {', '.join(DATAPATHS)}")
-    return DATAPATHS[name]
+    return DATAPATHS.find(name)
 
 
 def install(

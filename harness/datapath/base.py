@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from harness.attach import Attachment
 from harness.datapath.requirements import Decision
@@ -80,7 +80,12 @@ class Installed(Protocol):
         """Give back what does not die with the namespace."""
         ...
 
+    def reload(self) -> None:
+        """After `remove`: load anew what was given back, for whoever installs it next."""
+        ...
 
+
+@runtime_checkable
 class Datapath(Protocol):
     """A kind of datapath, registered in `harness.datapath.DATAPATHS`."""
 

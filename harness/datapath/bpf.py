@@ -215,3 +215,7 @@ class InstalledBpf:
                 detach_all(self.node.ns, self._devices.pop())
         finally:
             pool.give_back(self.module)
+
+    def reload(self) -> None:
+        """Load the programs anew, so that they lie elsewhere in the kernel's memory."""
+        self.module.reload()

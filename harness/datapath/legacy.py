@@ -94,3 +94,6 @@ class InstalledLegacy:
     def remove(self) -> None:
         """The rules die with the namespace; who is still loading them ends."""
         self._loading.close()
+
+    def reload(self) -> None:
+        """There is nothing to load: rules are made anew for every namespace."""

@@ -13,16 +13,15 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from statistics import median
 
-from harness import datapath as datapaths
 from harness.bpf.syscall import test_run as run_program
-from harness.datapath import Datapath, NodeDatapath, NodeSettings
+from harness.datapath import Datapath, NodeSettings
 from harness.datapath.bpf import InstalledBpf
 from harness.plumbing.errors import KernelError, TrafficError
-from harness.topology import Family, Network, Topology
+from harness.testbed import Testbed
+from harness.topology import Family, Topology
 from harness.topology.addressing import mac_bytes
 from harness.traffic.inline import InlineFlow
 
@@ -86,37 +85,28 @@ def measure(
         KernelError: A node cannot run the datapath.
         TrafficError: A packet was lost, or a program did another thing than redirect it.
     """
-    with ExitStack() as closing:
-        network = closing.enter_context(Network(topology))
-        nodes = datapaths.install(datapath, network.nodes, settings)
-        for entry in nodes:
-            closing.callback(entry.installed.remove)
-        for entry in nodes:
-            if entry.degraded:
-                raise KernelError(f"{datapath.name}: {entry.status()}")
+    with Testbed(topology, datapath, settings=settings, name=testbed, insist=True) as built:
         for family in Family:
             yield Figure(datapath.name, family.name, testbed, ROUND_TRIP,
-                         _round_trip(network, family))  # fmt: skip
-            if isinstance(nodes[0].installed, InstalledBpf):
+                         _round_trip(built, family))  # fmt: skip
+            if isinstance(built.datapaths[0].installed, InstalledBpf):
                 yield Figure(datapath.name, family.name, testbed, PROGRAM,
-                             _program(network, nodes[0], family))  # fmt: skip
+                             _program(built, family))  # fmt: skip
 
 
-def _round_trip(network: Network, family: Family) -> float:
+def _round_trip(testbed: Testbed, family: Family) -> float:
     """Instructions from the first pod to the last and back, the four system calls among them."""
-    client, server = network.pods[0], network.pods[-1]
-    addresses = client.addresses[family], server.addresses[family]
     gc.collect()
-    with InlineFlow(client.ns, server.ns, family, addresses, "udp", SIZE) as flow:
+    with InlineFlow(*testbed.ends(family), "udp", SIZE) as flow:
         flow.burst(_WARM)
         # One trip in 150 has a timer's interrupt in it: the median has none.
         return median(median(flow.burst(_TRIPS)) for _ in range(_BURSTS))
 
 
-def _program(network: Network, node: NodeDatapath, family: Family) -> float:
+def _program(testbed: Testbed, family: Family) -> float:
     """Instructions of from_container on a packet to another pod, without hook and redirect."""
-    client, server = network.pods[0], network.pods[-1]
-    installed = node.installed
+    client, server = testbed.network.pods[0], testbed.network.pods[-1]
+    installed = testbed.datapaths[0].installed
     assert isinstance(installed, InstalledBpf)
     frame = mac_bytes(client.lxc_mac) + mac_bytes(client.mac)
     frame += _packet(family, client.addresses[family], server.addresses[family])

@@ -22,7 +22,6 @@ from harness.plugin.options import settings
 from harness.plugin.record import document
 from harness.plumbing.errors import HarnessError, UnknownNameError
 from harness.topology import Family
-from testbeds import find
 
 SESSION = pytest.StashKey[BenchSession]()
 LINES = pytest.StashKey[list[str]]()
@@ -74,7 +73,7 @@ def pytest_configure(config: pytest.Config) -> None:
     quieten(config)
     try:
         config.stash[SESSION] = BenchSession(
-            Run(seed(config)), chosen_arms(config), settings(config), budget(config), find
+            Run(seed(config)), chosen_arms(config), settings(config), budget(config)
         )
     except HarnessError as error:
         pytest.exit(f"hostroute: {error}", returncode=error.exit_code)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness import datapath as datapaths
@@ -21,7 +20,7 @@ from harness.bench import (
 )
 from harness.datapath import NodeSettings
 from harness.plugin.bench_progress import Show
-from harness.topology import Family, Topology
+from harness.topology import TESTBEDS, Family
 
 #: What a set of curves is given of the budget, where a testbed's campaign is given 1.
 _CURVES_SHARE = 0.3
@@ -58,7 +57,6 @@ class BenchSession:
         arms: list[str],
         settings: NodeSettings,
         seconds: float,
-        topology: Callable[[str], Topology],
     ) -> None:
         """Prepare.
 
@@ -67,12 +65,10 @@ class BenchSession:
             arms: The datapaths, the baseline first.
             settings: Of every node.
             seconds: For all measuring.
-            topology: A testbed's, by its name.
         """
         self.run = run
         self.show: Show | None = None
         self._arms, self._settings, self._seconds = arms, settings, seconds
-        self._topology = topology
         self._wanted: dict[str, list[Task]] = {}
         self._curves: dict[Curve, list[Task]] = {}
         self._found: dict[tuple[str, Task], Comparison] = {}
@@ -107,9 +103,8 @@ class BenchSession:
 
     def arms_of(self, testbed: str) -> dict[str, Arm]:
         """The datapaths to compare on a testbed, the baseline first."""
-        return {
-            name: Arm(name, testbed, self._topology(testbed), self._settings) for name in self._arms
-        }
+        topology = TESTBEDS.find(testbed).topology
+        return {name: Arm(name, testbed, topology, self._settings) for name in self._arms}
 
     def _again(self) -> str:
         """What is measured twice: the last arm that every measure applies to."""

@@ -18,10 +18,9 @@ from harness.datapath.features import FEATURES
 from harness.plugin.options import settings as chosen_settings
 from harness.plumbing import scratch
 from harness.testbed import Testbed
-from harness.topology import Family
+from harness.topology import TESTBEDS, Family
 from harness.watch.capture import reap_ending
 from harness.watch.evidence import KernelLog
-from testbeds import TESTBEDS, find
 
 BuildTestbed = Callable[..., Testbed]
 TESTBEDS_KEY = pytest.StashKey[list[Testbed]]()
@@ -101,7 +100,7 @@ def build_testbed(
         settings: NodeSettings | None = None,
         features: Features | None = None,
     ) -> Testbed:
-        described = dataclasses.replace(find(name), **(topology or {}))  # type: ignore[arg-type]
+        described = dataclasses.replace(TESTBEDS.find(name).topology, **(topology or {}))  # type: ignore[arg-type]
         testbed = Testbed(
             described, datapath, family, directory / str(len(built)),
             settings or chosen_settings(request.config), features,

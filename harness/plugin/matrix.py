@@ -9,7 +9,7 @@ from collections import defaultdict
 import pytest
 
 from harness import datapath as datapaths
-from testbeds.catalogue import CATALOGUE, Entry
+from harness.datapath.catalogue import CATALOGUE, Entry
 
 _WORDS = {"passed": "ok", "failed": "FAILED", "skipped": "skipped", "error": "ERROR"}
 

@@ -21,7 +21,7 @@ from harness.plugin.options import check_results, results_directory
 from harness.plumbing.errors import HarnessError
 from harness.plumbing.signals import held
 from harness.results import Document
-from testbeds import TESTBEDS
+from harness.topology import TESTBEDS
 
 #: What a test may say it observed.
 Value = str | int | float | bool | None

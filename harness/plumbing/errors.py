@@ -52,6 +52,12 @@ class UnknownNameError(HarnessError):
     exit_code = 13
 
 
+class RegistryError(HarnessError):
+    """A package registered something that clashes, or failed while registering."""
+
+    exit_code = 13
+
+
 class BuildError(HarnessError):
     """A BPF program did not compile or did not pass the verifier.
 

@@ -1,17 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The testbed: what a test holds in its hands."""
+"""The testbed: a built topology with a datapath on every node.
+
+Tests, benchmarks, exact mode, `hostroute status --verify` and `hostroute shell` stand on it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from types import TracebackType
 
 from harness import datapath as datapaths
 from harness.datapath import Datapath, Features, NodeDatapath, NodeSettings
+from harness.plumbing import scratch
+from harness.plumbing.errors import KernelError
+from harness.plumbing.netns import NetNS
 from harness.testbed.actor import Actor
 from harness.testbed.seen import Seen
-from harness.topology import Family, Network, Topology
+from harness.topology import Family, Host, Network, Topology
 from harness.traffic import Flow
 from harness.watch.capture import HEADERS, Capture
 from harness.watch.evidence import Evidence
@@ -24,10 +31,10 @@ class Testbed:
 
     Attributes:
         network: The namespaces.
+        name: What it is called, such as `one_node`.
         family: Address family of the traffic its hosts send by default.
-        datapaths: What each node runs, in the order of the nodes.
+        datapaths: What each node runs, in the order of the nodes; none: nothing was installed.
         captures: Every capture taken, the last one last.
-        directory: Where captures go.
     """
 
     __test__ = False  # not a test class, whatever pytest thinks of the name
@@ -35,35 +42,112 @@ class Testbed:
     def __init__(
         self,
         topology: Topology,
-        datapath: Datapath,
-        family: Family,
-        directory: Path,
+        datapath: Datapath | None,
+        family: Family = Family.ipv4,
+        directory: Path | None = None,
         settings: NodeSettings | None = None,
         features: Features | None = None,
+        *,
+        name: str = "",
+        insist: bool = False,
+        reload: bool = False,
     ) -> None:
         """Build it.
 
         Args:
             topology: What to build.
-            datapath: What every node is asked to run.
+            datapath: What every node is asked to run; None: nothing is installed.
             family: Address family of the traffic.
-            directory: Where captures go; made when the first is taken.
+            directory: Where captures go; made when the first is taken. None: a scratch directory.
             settings: What the operator asked of each node.
             features: Probe results to decide by; the running kernel's by default.
+            name: What the testbed is called.
+            insist: Refuse to run legacy on a node that cannot have the datapath.
+            reload: Load the programs anew for whoever builds next: where a program lies in memory
+                moves its run time, and each build is to draw anew.
+
+        Raises:
+            KernelError: With `insist`: a node cannot run the datapath.
         """
+        self.name = name
         self.family = family
-        self.directory = directory
         self.captures: list[Seen] = []
         self.datapaths: list[NodeDatapath] = []
+        self._directory = directory
+        self._scratch: Path | None = None
+        self._reload = reload
         self._open: list[Seen] = []
         self._captures: list[Capture] = []
         self._evidence_open = False
         self.network = Network(topology)
         try:
-            self.datapaths = datapaths.install(datapath, self.network.nodes, settings, features)
+            if datapath is not None:
+                nodes = self.network.nodes
+                self.datapaths = datapaths.install(datapath, nodes, settings, features)
+            if insist:
+                self._refuse_legacy()
         except BaseException:
             self.close()
             raise
+
+    def _refuse_legacy(self) -> None:
+        for entry in self.datapaths:
+            if entry.degraded:
+                raise KernelError(
+                    f"{entry.asked}: {entry.status()}", "name datapaths that this node can run"
+                )
+
+    def __enter__(self) -> Testbed:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def topology(self) -> Topology:
+        """What was built."""
+        return self.network.topology
+
+    @property
+    def directory(self) -> Path:
+        """Where captures go."""
+        if self._directory is None:
+            self._scratch = self._directory = scratch.make("captures")
+        return self._directory
+
+    @property
+    def client(self) -> Host:
+        """The host that asks in measurements: the first pod; without a datapath the first node."""
+        return self._ends[0]
+
+    @property
+    def server(self) -> Host:
+        """The host that answers in measurements: the last pod; without a datapath the last node."""
+        return self._ends[-1]
+
+    @property
+    def _ends(self) -> list[Host]:
+        return [*(self.network.pods if self.datapaths else self.network.nodes)]
+
+    def addresses(self, family: Family) -> tuple[str, str]:
+        """The client's and the server's address."""
+        return self.client.addresses[family], self.server.addresses[family]
+
+    def ends(self, family: Family) -> tuple[NetNS, NetNS, Family, tuple[str, str]]:
+        """What traffic between client and server is told first: where, and from whom to whom."""
+        return self.client.ns, self.server.ns, family, self.addresses(family)
+
+    def describe(self) -> dict[str, str]:
+        """Node → the datapath's whole name: rules with their digests, or program tags."""
+        if not self.datapaths:
+            nothing = "no datapath (nothing between the ends of the wire)"
+            return {node.name: nothing for node in self.network.nodes}
+        return {entry.node.name: entry.installed.describe() for entry in self.datapaths}
 
     def __getattr__(self, name: str) -> Actor:
         if name.startswith("_") or "network" not in self.__dict__:
@@ -131,8 +215,12 @@ class Testbed:
     def close(self) -> None:
         """Stop captures, give programs back, let the namespaces go."""
         with ExitStack() as closing:  # one step that fails must not keep the others from running
+            if self._scratch is not None:
+                closing.callback(scratch.remove, self._scratch)
             closing.callback(self.network.close)
             for entry in self.datapaths:
+                if self._reload:
+                    closing.callback(entry.installed.reload)
                 closing.callback(entry.installed.remove)
             for capture in self._captures:
                 closing.callback(capture.close)

@@ -2,8 +2,10 @@
 """Describe a topology, and build it out of namespaces and veth pairs."""
 
 from harness.topology.addressing import Addresses, Family
+from harness.topology.blueprints import TESTBEDS, Blueprint
 from harness.topology.build import Network
 from harness.topology.description import Topology
 from harness.topology.hosts import Host, Node, Pod
 
-__all__ = ["Addresses", "Family", "Host", "Network", "Node", "Pod", "Topology"]
+__all__ = ["TESTBEDS", "Addresses", "Blueprint", "Family", "Host", "Network", "Node", "Pod",
+           "Topology"]  # fmt: skip

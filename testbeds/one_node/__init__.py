@@ -9,6 +9,8 @@
 The pods' gateway, 10.0.1.1 and fd00:10:0:1::1, has no device of its own.
 """
 
-from harness.topology import Topology
+import inspect
 
-TOPOLOGY = Topology(nodes=1, pods_per_node=2)
+from harness.topology import Blueprint, Topology
+
+BLUEPRINT = Blueprint(Topology(nodes=1, pods_per_node=2), inspect.cleandoc(__doc__ or ""))

@@ -14,6 +14,8 @@ and a host outside the cluster hangs on it:
     world:eth0 ───── switch:world  ┘        198.51.100.1, 2001:db8:100::1 behind 192.168.56.200
 """
 
-from harness.topology import Topology
+import inspect
 
-TOPOLOGY = Topology(nodes=2, pods_per_node=1)
+from harness.topology import Blueprint, Topology
+
+BLUEPRINT = Blueprint(Topology(nodes=2, pods_per_node=1), inspect.cleandoc(__doc__ or ""))

@@ -64,6 +64,8 @@ class Lab:
         lab = self
 
         class Built:
+            network = None
+
             def __init__(self, asked):
                 self.arm = asked
                 self.offset = lab.chance.gauss(0, lab.spread)
@@ -79,11 +81,9 @@ class Lab:
             def describe(self):
                 return {"master": next(lab.names)}
 
-            def facts(self):
-                return {}
-
-        monkeypatch.setattr("harness.bench.campaign.BuiltArm", Built)
-        monkeypatch.setattr("harness.bench.growth_runner.BuiltArm", Built)
+        monkeypatch.setattr(Arm, "build", lambda asked: Built(asked))
+        for user in ("campaign", "growth_runner"):
+            monkeypatch.setattr(f"harness.bench.{user}.network_facts", lambda _: {})
         monkeypatch.setattr("time.monotonic", lambda: self.seconds)
 
     def sample(self, what, built):

@@ -14,7 +14,7 @@ from statistics import median
 import pytest
 
 from harness.attach import detach_all
-from harness.bench import MEASURES, BuiltArm, limit
+from harness.bench import MEASURES, limit
 from harness.bpf.run_time import program_run_time
 from harness.bpf.source import Patch
 from harness.datapath import DATAPATHS, HostRouting, NodeSettings
@@ -42,13 +42,13 @@ SILENCE = (
 
 @pytest.fixture
 def built(machine, loaded_programs):
-    with BuiltArm(arm("bpf", "one_node", NodeSettings())) as built:
+    with arm("bpf", "one_node", NodeSettings()).build() as built:
         yield built
 
 
 @pytest.fixture
 def apart(machine, loaded_programs):
-    with BuiltArm(arm("bpf", "two_node", NodeSettings())) as built:
+    with arm("bpf", "two_node", NodeSettings()).build() as built:
         yield built
 
 
@@ -258,7 +258,7 @@ def test_bench_a_slower_path_is_worse_in_every_measure(built, key, family, monke
     measure = MEASURES[key]
     values: dict[str, list[float]] = {"bpf": [], "slowed": []}
     with (
-        BuiltArm(arm(slow.name, "one_node", NodeSettings())) as slowed,
+        arm(slow.name, "one_node", NodeSettings()).build() as slowed,
         measure.opened(built, family) as plain_turn,
         measure.opened(slowed, family) as slowed_turn,
     ):
@@ -274,9 +274,9 @@ def test_bench_program_measures_are_for_arms_with_programs(built, key):
     legacy = arm("legacy", "one_node", NodeSettings())
     assert not MEASURES[key].applies(legacy)
     assert not MEASURES[key].applies(limit("one_node"))
-    assert MEASURES[key].applies(built.arm)
+    assert MEASURES[key].applies(arm("bpf", "one_node"))
     with (
-        BuiltArm(legacy) as without,
+        legacy.build() as without,
         pytest.raises(TrafficError, match="master runs legacy, without programs"),
         MEASURES[key].opened(without, Family.ipv4) as turn,
     ):
@@ -329,7 +329,7 @@ def test_bench_run_time_statistics_end_with_the_measure(built):
 
 
 def test_bench_connections_count_what_conntrack_keeps(built):
-    with BuiltArm(arm("legacy", "one_node", NodeSettings())) as legacy:
+    with arm("legacy", "one_node", NodeSettings()).build() as legacy:
         entries = []
         for measured in (built, legacy):
             with MEASURES["connections"].opened(measured, Family.ipv4) as turn:

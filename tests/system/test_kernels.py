@@ -249,7 +249,7 @@ import dataclasses, json
 from harness.bpf.source import Patch
 from harness.datapath import DATAPATHS, NodeSettings
 from harness.kernels.instructions import check_counting, measure
-from testbeds import find
+from harness.topology import TESTBEDS
 
 check_counting()
 lost = "\\n".join(['asm volatile("%0 += 1" : "+r"(planted));'] * 200)
@@ -258,7 +258,7 @@ patch = Patch("from_container.c", old, "__u64 planted = skb->len;\\n" + lost + "
 slow = dataclasses.replace(DATAPATHS["bpf"], name="planted", patches=(patch,))
 figures = {}
 for datapath in (DATAPATHS["bpf"], slow, DATAPATHS["bpf-redirect"], DATAPATHS["legacy"]):
-    for figure in measure(datapath, "one_node", find("one_node"), NodeSettings()):
+    for figure in measure(datapath, "one_node", TESTBEDS.find("one_node").topology, NodeSettings()):
         if figure.family == "ipv4":
             figures[f"{figure.datapath} {figure.figure}"] = figure.value
 print(json.dumps(figures))

@@ -10,8 +10,7 @@ import pytest
 
 from harness.bench import AGAIN, MEASURES, Campaign, Verdict, paired_ratios
 from harness.datapath import DATAPATHS
-from harness.topology import Family
-from testbeds import TESTBEDS
+from harness.topology import TESTBEDS, Family
 from testbeds.measuring import ROUND_TRIP, arm, planted_slowdown, task
 
 pytestmark = pytest.mark.slow

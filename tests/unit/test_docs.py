@@ -3,8 +3,8 @@
 
 from pathlib import Path
 
+from harness.datapath.catalogue import CATALOGUE
 from harness.plumbing.errors import EXIT_CODES
-from testbeds.catalogue import CATALOGUE
 from testbeds.mutants.__main__ import page
 
 ROOT = Path(__file__).parents[2]

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from harness.bench.arms import Arm, BuiltArm
+from harness.bench.arms import Arm
 from harness.bench.measures.across_cpus import RoundTripAcrossCpus
 from harness.bench.measures.connection_rate import ConnectionRate
 from harness.bench.measures.cpu_cost import CpuPerGib, CpuPerThousandTrips
@@ -19,11 +19,14 @@ from harness.bench.measures.throughput import Throughput
 from harness.bench.measures.under_load import RoundTripLoaded
 from harness.bench.rounds import Plan
 from harness.bench.verdict import Better
+from harness.plumbing.registry import Registry
+from harness.testbed import Testbed
 from harness.topology import Family
 
 __all__ = ["MEASURES", "Measure", "Turn"]
 
 
+@runtime_checkable
 class Measure(Protocol):
     """A way to get numbers out of a built arm.
 
@@ -63,7 +66,7 @@ class Measure(Protocol):
         """Whether it means anything for that arm: an arm without programs has no program cost."""
         ...
 
-    def opened(self, arm: BuiltArm, family: Family) -> AbstractContextManager[Sampler]:
+    def opened(self, testbed: Testbed, family: Family) -> AbstractContextManager[Sampler]:
         """Prepare the traffic; each call of the sampler is one turn.
 
         Raises:
@@ -80,21 +83,26 @@ class Measure(Protocol):
         ...
 
 
-MEASURES: dict[str, Measure] = {
-    "round-trip-udp-1": RoundTrip("udp", 1),
-    "round-trip-udp-1024": RoundTrip("udp", 1024),
-    "round-trip-tcp-1": RoundTrip("tcp", 1),
-    "round-trip-tcp-1024": RoundTrip("tcp", 1024),
-    "round-trip-across-cpus": RoundTripAcrossCpus(),
-    "round-trip-loaded": RoundTripLoaded(),
-    "throughput-tcp-1": Throughput(),
-    "throughput-tcp-4": Throughput(streams=4),
-    "throughput-tcp-1-reverse": Throughput(reverse=True),
-    "throughput-tcp-4-reverse": Throughput(streams=4, reverse=True),
-    "packets-udp": PacketRate(),
-    "connections": ConnectionRate(),
-    "cpu-per-gib": CpuPerGib(),
-    "cpu-per-1000-trips": CpuPerThousandTrips(),
-    "program-cost": ProgramCost(),
-    "program-run-time": ProgramRunTime(),
-}
+#: Key → measure. Packages register theirs: see `harness.plumbing.registry`.
+MEASURES: Registry[Measure] = Registry(
+    "measure",
+    Measure,
+    {
+        "round-trip-udp-1": RoundTrip("udp", 1),
+        "round-trip-udp-1024": RoundTrip("udp", 1024),
+        "round-trip-tcp-1": RoundTrip("tcp", 1),
+        "round-trip-tcp-1024": RoundTrip("tcp", 1024),
+        "round-trip-across-cpus": RoundTripAcrossCpus(),
+        "round-trip-loaded": RoundTripLoaded(),
+        "throughput-tcp-1": Throughput(),
+        "throughput-tcp-4": Throughput(streams=4),
+        "throughput-tcp-1-reverse": Throughput(reverse=True),
+        "throughput-tcp-4-reverse": Throughput(streams=4, reverse=True),
+        "packets-udp": PacketRate(),
+        "connections": ConnectionRate(),
+        "cpu-per-gib": CpuPerGib(),
+        "cpu-per-1000-trips": CpuPerThousandTrips(),
+        "program-cost": ProgramCost(),
+        "program-run-time": ProgramRunTime(),
+    },
+)

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
-from harness.bench.arms import BuiltArm
 from harness.bench.measures.samples import Sampler, Turn, Usual
 from harness.bench.rounds import Plan
 from harness.bench.verdict import Better
+from harness.testbed import Testbed
 from harness.topology import Family
 from harness.traffic.cpus import two_cpus
 from harness.traffic.process_flow import ProcessFlow
@@ -44,9 +44,9 @@ class RoundTripAcrossCpus(Usual):
         return f"UDP {self.size} B, client and server asleep on a CPU each, {self.trips} a turn"
 
     @contextmanager
-    def opened(self, arm: BuiltArm, family: Family) -> Iterator[Sampler]:
+    def opened(self, testbed: Testbed, family: Family) -> Iterator[Sampler]:
         """Connect, and warm up; a turn is `trips` samples."""
-        with ProcessFlow(*arm.ends(family), two_cpus(), self.size) as flow:
+        with ProcessFlow(*testbed.ends(family), two_cpus(), self.size) as flow:
             flow.burst(_WARM_FLOW)
             yield lambda: Turn(flow.burst(self.trips).durations)
 

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
-from harness.bench.arms import BuiltArm
 from harness.bench.measures.samples import Sampler, Turn, Usual
 from harness.bench.rounds import Plan
 from harness.bench.verdict import Better
+from harness.testbed import Testbed
 from harness.topology import Family
 from harness.traffic.connections import Connections
 from harness.traffic.cpus import held, one_cpu
@@ -48,17 +48,17 @@ class ConnectionRate(Usual):
         )
 
     @contextmanager
-    def opened(self, arm: BuiltArm, family: Family) -> Iterator[Sampler]:
+    def opened(self, testbed: Testbed, family: Family) -> Iterator[Sampler]:
         """Listen, and warm up; a turn is `connections` samples."""
         cpu = one_cpu()
-        with Connections(*arm.ends(family)) as connections:
+        with Connections(*testbed.ends(family)) as connections:
 
             def turn() -> Turn:
                 with held(cpu):
                     found = connections.burst(self.connections)
                 # To a thousandth: a record has many, and no deadline lets one come to 0.
                 rates = [round(1e9 / nanoseconds, 3) for nanoseconds in found]
-                return Turn(rates, {"conntrack_entries": _conntrack_entries(arm)})
+                return Turn(rates, {"conntrack_entries": _conntrack_entries(testbed)})
 
             with held(cpu):
                 connections.burst(_WARM_FLOW)
@@ -69,10 +69,10 @@ class ConnectionRate(Usual):
         return f"{value / 1e3:.1f} k/s"
 
 
-def _conntrack_entries(arm: BuiltArm) -> float:
+def _conntrack_entries(testbed: Testbed) -> float:
     """Entries on all nodes; 0 where no conntrack is loaded."""
     found = 0
-    for node in arm.network.nodes:
+    for node in testbed.network.nodes:
         try:
             found += int(node.ns.read(_ENTRIES))
         except OSError as error:

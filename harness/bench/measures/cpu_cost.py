@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
-from harness.bench.arms import BuiltArm
 from harness.bench.measures.samples import Sampler, Turn, Usual
 from harness.bench.rounds import Plan
 from harness.bench.verdict import Better
+from harness.testbed import Testbed
 from harness.topology import Family
 from harness.traffic.bulk import BulkFlow
 from harness.traffic.cpus import one_cpu, two_cpus
@@ -52,9 +52,9 @@ class CpuPerGib(Usual):
         )
 
     @contextmanager
-    def opened(self, arm: BuiltArm, family: Family) -> Iterator[Sampler]:
+    def opened(self, testbed: Testbed, family: Family) -> Iterator[Sampler]:
         """Connect, and warm up; a turn is one transfer, one sample."""
-        with BulkFlow(*arm.ends(family), two_cpus(), self.window) as flow:
+        with BulkFlow(*testbed.ends(family), two_cpus(), self.window) as flow:
             flow.move(_WARM_BYTES)
 
             def turn() -> Turn:
@@ -99,10 +99,10 @@ class CpuPerThousandTrips(Usual):
         )
 
     @contextmanager
-    def opened(self, arm: BuiltArm, family: Family) -> Iterator[Sampler]:
+    def opened(self, testbed: Testbed, family: Family) -> Iterator[Sampler]:
         """Connect, and warm up; a turn is `trips` round trips, one sample."""
         cpu = one_cpu()
-        with ProcessFlow(*arm.ends(family), (cpu, cpu), self.size) as flow:
+        with ProcessFlow(*testbed.ends(family), (cpu, cpu), self.size) as flow:
             flow.burst(_WARM_TRIPS)
 
             def turn() -> Turn:

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import ClassVar
 
-from harness.bench.arms import Arm, BuiltArm
+from harness.bench.arms import Arm
 from harness.bench.measures.programs import installed_programs
 from harness.bench.measures.samples import Sampler, Turn
 from harness.bench.rounds import Plan
 from harness.bench.verdict import Better
 from harness.bpf.syscall import test_run as run_program
 from harness.plumbing.errors import TrafficError
+from harness.testbed import Testbed
 from harness.topology import Family, Node, Pod
 from harness.topology.hosts import NIC
 from harness.traffic.cpus import held, one_cpu
@@ -68,17 +69,17 @@ class ProgramCost:
         return arm.has_programs
 
     @contextmanager
-    def opened(self, arm: BuiltArm, family: Family) -> Iterator[Sampler]:
+    def opened(self, testbed: Testbed, family: Family) -> Iterator[Sampler]:
         """Make the packets; a turn is `runs` samples."""
         cpu = one_cpu()
-        stages = _stages(arm, family, self.size)
+        stages = _stages(testbed, family, self.size)
 
         def turn() -> Turn:
             with held(cpu):
-                return Turn(sum(_run(arm, stage) for stage in stages) for _ in range(self.runs))
+                return Turn(sum(_run(testbed, stage) for stage in stages) for _ in range(self.runs))
 
         for stage in stages:
-            _prove(arm, stage)
+            _prove(testbed, stage)
         yield turn
 
     def value(self, samples: list[float]) -> float:
@@ -90,9 +91,9 @@ class ProgramCost:
         return f"{value:.0f} ns"
 
 
-def _run(arm: BuiltArm, stage: _Stage) -> int:
+def _run(testbed: Testbed, stage: _Stage) -> int:
     """Nanoseconds of one packet at one stage."""
-    fd = installed_programs(arm)[stage.node.name].module.fd(stage.program)
+    fd = installed_programs(testbed)[stage.node.name].module.fd(stage.program)
     try:
         with stage.node.ns:
             run = run_program(fd, stage.frame, _REPEAT, stage.node.ifindex(stage.ifname))
@@ -103,11 +104,11 @@ def _run(arm: BuiltArm, stage: _Stage) -> int:
     return run.nanoseconds
 
 
-def _prove(arm: BuiltArm, stage: _Stage) -> None:
+def _prove(testbed: Testbed, stage: _Stage) -> None:
     """Make sure, by the program's own counters, that the packet takes the path to be measured."""
-    installed = installed_programs(arm)[stage.node.name]
+    installed = installed_programs(testbed)[stage.node.name]
     before = installed.counters()
-    _run(arm, stage)
+    _run(testbed, stage)
     found = {verdict for _, verdict in (installed.counters() - before).hits}
     if not found or not found <= stage.verdicts:
         raise TrafficError(
@@ -117,9 +118,9 @@ def _prove(arm: BuiltArm, stage: _Stage) -> None:
         )
 
 
-def _stages(arm: BuiltArm, family: Family, size: int) -> list[_Stage]:
+def _stages(testbed: Testbed, family: Family, size: int) -> list[_Stage]:
     """The programs from the first pod to the last, in order."""
-    client, server = arm.network.pods[0], arm.network.pods[-1]
+    client, server = testbed.network.pods[0], testbed.network.pods[-1]
     there = _frame(client, server, family, size, client.mac, client.lxc_mac)
     if client.node is server.node:
         return [_Stage(client.node, "from_container", client.lxc, there, _LOCAL)]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
-from harness.bench.arms import Arm, BuiltArm
+from harness.bench.arms import Arm
 from harness.bench.measures.programs import installed_programs
 from harness.bench.measures.samples import Sampler, Turn, Usual
 from harness.bench.rounds import Plan
@@ -16,6 +16,7 @@ from harness.bench.verdict import Better
 from harness.bpf.run_time import RunTime, program_run_time, run_time_statistics
 from harness.datapath.bpf import PROGRAMS
 from harness.plumbing.errors import TrafficError
+from harness.testbed import Testbed
 from harness.topology import Family
 from harness.traffic.cpus import held, one_cpu
 from harness.traffic.inline import InlineFlow
@@ -55,24 +56,24 @@ class ProgramRunTime(Usual):
         return arm.has_programs
 
     @contextmanager
-    def opened(self, arm: BuiltArm, family: Family) -> Iterator[Sampler]:
+    def opened(self, testbed: Testbed, family: Family) -> Iterator[Sampler]:
         """Connect, and warm up; a turn is one sample.
 
         The kernel's statistics are on while it is open: to switch them rewrites kernel code on
         every CPU, which is no thing to do in each turn.
         """
         cpu = one_cpu()
-        with InlineFlow(*arm.ends(family), "udp", self.size) as flow, run_time_statistics():
+        with InlineFlow(*testbed.ends(family), "udp", self.size) as flow, run_time_statistics():
 
             def turn() -> Turn:
                 with held(cpu):
-                    before = _total(arm)
+                    before = _total(testbed)
                     flow.burst(self.trips)
-                    spent = _total(arm) - before
+                    spent = _total(testbed) - before
                 packets = 2 * self.trips
-                if spent.runs < packets * (1 if arm.arm.topology.nodes == 1 else _HOOKS_APART):
+                if spent.runs < packets * (1 if testbed.topology.nodes == 1 else _HOOKS_APART):
                     raise TrafficError(
-                        f"{spent.runs} program runs for {packets} packets on {arm.arm.testbed}",
+                        f"{spent.runs} program runs for {packets} packets on {testbed.name}",
                         "are the programs attached to every hook?",
                     )
                 extra = {"runs_per_packet": spent.runs / packets}
@@ -87,10 +88,10 @@ class ProgramRunTime(Usual):
         return f"{value:.0f} ns"
 
 
-def _total(arm: BuiltArm) -> RunTime:
+def _total(testbed: Testbed) -> RunTime:
     """Over all programs of all nodes."""
     total = RunTime(0, 0)
-    for installed in installed_programs(arm).values():
+    for installed in installed_programs(testbed).values():
         for name in PROGRAMS:
             total += program_run_time(installed.module.fd(name))
     return total

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
-from harness.bench.arms import BuiltArm
 from harness.bench.measures.samples import Sampler, Turn, Usual
 from harness.bench.rounds import Plan
 from harness.bench.verdict import Better
+from harness.testbed import Testbed
 from harness.topology import Family
 from harness.traffic.cpus import held, one_cpu
 from harness.traffic.inline import InlineFlow, Protocol
@@ -47,10 +47,10 @@ class RoundTrip(Usual):
         return f"{protocol} {self.size} B, inline on one CPU, {self.trips} a turn"
 
     @contextmanager
-    def opened(self, arm: BuiltArm, family: Family) -> Iterator[Sampler]:
+    def opened(self, testbed: Testbed, family: Family) -> Iterator[Sampler]:
         """Connect, and warm up; a turn is `trips` samples."""
         cpu = one_cpu()
-        with InlineFlow(*arm.ends(family), self.protocol, self.size) as flow:
+        with InlineFlow(*testbed.ends(family), self.protocol, self.size) as flow:
 
             def turn() -> Turn:
                 with held(cpu):

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
-from harness.bench.arms import BuiltArm
 from harness.bench.measures.samples import Sampler, Turn, Usual
 from harness.bench.rounds import Plan
 from harness.bench.verdict import Better
+from harness.testbed import Testbed
 from harness.topology import Family
 from harness.traffic.cpus import one_cpu
 from harness.traffic.iperf import Iperf, Stream
@@ -62,14 +62,14 @@ class Throughput(Usual):
         )
 
     @contextmanager
-    def opened(self, arm: BuiltArm, family: Family) -> Iterator[Sampler]:
+    def opened(self, testbed: Testbed, family: Family) -> Iterator[Sampler]:
         """Start the server; a turn is one test, each interval a sample."""
         cpu = one_cpu()
         spec = Stream(
             size=self.size, streams=self.streams, reverse=self.reverse,
             window=self.window, cpus=(cpu, cpu),
         )  # fmt: skip
-        with Iperf(*arm.ends(family), spec) as iperf:
+        with Iperf(*testbed.ends(family), spec) as iperf:
 
             def turn() -> Turn:
                 found = iperf.run()

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
-from harness.bench.arms import BuiltArm
 from harness.bench.measures.samples import Sampler, Turn, Usual
 from harness.bench.rounds import Plan
 from harness.bench.verdict import Better
+from harness.testbed import Testbed
 from harness.topology import Family
 from harness.traffic.bulk import loaded
 from harness.traffic.cpus import one_cpu
@@ -51,13 +51,13 @@ class RoundTripLoaded(Usual):
         )
 
     @contextmanager
-    def opened(self, arm: BuiltArm, family: Family) -> Iterator[Sampler]:
+    def opened(self, testbed: Testbed, family: Family) -> Iterator[Sampler]:
         """Connect; a turn is `trips` samples, the stream flows within it only."""
         cpus = (one_cpu(), one_cpu())
-        with ProcessFlow(*arm.ends(family), cpus, self.size) as flow:
+        with ProcessFlow(*testbed.ends(family), cpus, self.size) as flow:
 
             def turn() -> Turn:
-                with loaded(*arm.ends(family), cpus, self.rate) as load:
+                with loaded(*testbed.ends(family), cpus, self.rate) as load:
                     found = flow.burst(self.trips).durations
                     # On a busy machine the stream may not have had its turn of the CPU yet.
                     while not load.moved and len(found) < _MOST_BURSTS * self.trips:

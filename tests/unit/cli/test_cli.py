@@ -15,7 +15,7 @@ from harness.cli import COMMANDS, main
 from harness.cli.command import Command
 from harness.datapath import DATAPATHS, probes
 from harness.plumbing.errors import EXIT_CODES, HarnessError, RecordError
-from testbeds import TESTBEDS
+from harness.topology import TESTBEDS
 from tests.support import records
 
 ROOT = str(Path(__file__).parents[3])

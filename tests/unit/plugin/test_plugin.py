@@ -5,12 +5,12 @@ import os
 
 import pytest
 
+from harness.datapath.catalogue import CATALOGUE
 from harness.plugin import prerequisites
 from harness.plugin.failures import pytest_assertrepr_compare
 from harness.plugin.parameters import catalogue_id
 from harness.plumbing.errors import PrivilegeError
 from harness.watch.legs import LegTable
-from testbeds.catalogue import CATALOGUE
 from tests.support.run_cli import end, pytest_of, start
 
 

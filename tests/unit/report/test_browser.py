@@ -9,8 +9,8 @@ from itertools import chain
 
 import pytest
 
+from harness.datapath.catalogue import CATALOGUE
 from harness.report import FORMATS, Report, digest
-from testbeds.catalogue import CATALOGUE
 from tests.support import records
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")

@@ -6,9 +6,8 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from harness.plumbing.errors import UnknownNameError
-from harness.topology import Addresses, Family, Topology
+from harness.topology import TESTBEDS, Addresses, Family, Topology
 from harness.topology import addressing as plan
-from testbeds import TESTBEDS, find
 
 
 def every_address(family):
@@ -103,9 +102,9 @@ def test_nodes_are_named_as_kubernetes_vagrant_clusters_name_them():
 
 
 def test_the_testbeds():
-    assert find("one_node") == Topology(nodes=1, pods_per_node=2)
-    assert find("two_node") == Topology(nodes=2, pods_per_node=1)
+    assert TESTBEDS.find("one_node").topology == Topology(nodes=1, pods_per_node=2)
+    assert TESTBEDS.find("two_node").topology == Topology(nodes=2, pods_per_node=1)
     with pytest.raises(
         UnknownNameError, match=f"'three_node' is unknown: use {', '.join(TESTBEDS)}"
     ):
-        find("three_node")
+        TESTBEDS.find("three_node")
