@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import cast
 
-from harness.datapath import Features, NodeSettings, probes
-from harness.datapath.probes import HELPERS, Probe
-from harness.plumbing.errors import UnknownNameError
+from harness.datapath import NodeSettings, running_kernel
+from harness.datapath.features import FEATURES, Features, find
+from harness.datapath.probes import Probe
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         "--no-host-routing", action="store_true", help="the operator switched BPF host routing off"
     )
     parser.add_argument(
-        "--without", action="append", default=[], metavar="HELPER",
-        help=f"pretend that the kernel lacks a helper: {', '.join(HELPERS)}",
+        "--without", action="append", default=[], metavar="FEATURE",
+        help=f"pretend that the kernel lacks a feature: {', '.join(FEATURES)}",
     )  # fmt: skip
 
 
@@ -58,18 +58,15 @@ def settings(arguments: argparse.Namespace) -> NodeSettings:
     )
 
 
-def features(arguments: argparse.Namespace) -> Features:
-    """What the running kernel can do, less what `--without` takes away.
+def features(arguments: argparse.Namespace, needs: Iterable[str]) -> Features:
+    """What the running kernel has of `needs`, less what `--without` takes away.
 
     Raises:
-        UnknownNameError: `--without` names no helper.
+        UnknownNameError: `--without` names no feature.
         PrivilegeError: The kernel lets us ask nothing.
     """
     without = cast("list[str]", arguments.without)
     for name in without:
-        if name not in HELPERS:
-            raise UnknownNameError(f"helper {name!r} is unknown", f"use {', '.join(HELPERS)}")
+        find(name)
     gone = Probe(False, "taken away by --without")
-    return {
-        name: gone if name in without else probe for name, probe in probes.running_kernel().items()
-    }
+    return running_kernel(needs) | dict.fromkeys(without, gone)

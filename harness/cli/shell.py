@@ -76,9 +76,14 @@ def _run(arguments: argparse.Namespace) -> int:
     topology = TESTBEDS.find(arguments.testbed).topology
     datapath, asked = datapaths.find(arguments.datapath), settings(arguments)
     check_machine()
+    kernel = features(arguments, datapath.needs)
     try:
         with Testbed(
-            topology, datapath, settings=asked, features=features(arguments), name=arguments.testbed
+            topology,
+            datapath,
+            settings=asked,
+            features=kernel,
+            name=arguments.testbed,
         ) as testbed:
             try:
                 host = _find_host(testbed.network, arguments.host)

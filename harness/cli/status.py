@@ -10,7 +10,7 @@ from dataclasses import asdict
 from harness import datapath as datapaths
 from harness.cli.command import Command, add_settings, features, settings
 from harness.cli.proof import Proof, prove
-from harness.datapath import Decision, decide
+from harness.datapath import Decision, decision_on
 from harness.plumbing.errors import LEGACY, NOT_PROVEN, UnknownNameError
 from harness.testbed.prerequisites import check_machine, check_privileges, describe_machine
 
@@ -79,8 +79,8 @@ def _run(arguments: argparse.Namespace) -> int:
     check_privileges()
     if arguments.verify:
         check_machine()
-    kernel = features(arguments)
-    decision = decide(datapath.needs, asked, kernel) if datapath.host_routing else None
+    kernel = features(arguments, datapath.needs)
+    decision = decision_on(datapath, asked, kernel)
     bpf = decision is not None and decision.bpf
     proof = prove(datapath, asked, kernel, claimed=bpf) if arguments.verify else None
     if arguments.json:

@@ -6,11 +6,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from harness.datapath import probes
 from harness.datapath.base import Counters, Datapath, Installed, NodeDatapath
 from harness.datapath.bpf import HostRouting
+from harness.datapath.features import Features, running_kernel
 from harness.datapath.legacy import Legacy
-from harness.datapath.probes import Features
 from harness.datapath.requirements import Check, Decision, decide
 from harness.datapath.settings import NodeSettings
 from harness.plumbing.registry import Registry
@@ -52,6 +51,25 @@ def find(name: str) -> Datapath:
     return DATAPATHS.find(name)
 
 
+def decision_on(
+    datapath: Datapath, settings: NodeSettings, features: Features | None = None
+) -> Decision | None:
+    """BPF or Legacy for a node that is asked to run a datapath; None: it asks for no bypass.
+
+    Args:
+        datapath: What is asked for.
+        settings: The node's.
+        features: Probe results; the running kernel's by default.
+
+    Raises:
+        UnknownNameError: The datapath needs something that the table of features lacks.
+    """
+    if not datapath.host_routing:
+        return None
+    answers = features if features is not None else running_kernel(datapath.needs)
+    return decide(datapath.needs, settings, answers)
+
+
 def install(
     datapath: Datapath,
     nodes: Sequence[Node],
@@ -70,9 +88,7 @@ def install(
         What came of it, in the order of the nodes; `remove` each when it is no longer needed.
     """
     settings = settings or NodeSettings()
-    decision = None
-    if datapath.host_routing:
-        decision = decide(datapath.needs, settings, features or probes.running_kernel())
+    decision = decision_on(datapath, settings, features)
     chosen = datapath if decision is None or decision.bpf else DATAPATHS["legacy"]
     entries = []
     with ExitStack() as undo:
@@ -87,5 +103,5 @@ def install(
 
 
 __all__ = ["DATAPATHS", "Check", "Counters", "Datapath", "Decision", "Features", "HostRouting",
-           "Installed", "Legacy", "NodeDatapath", "NodeSettings", "decide", "find",
-           "install"]  # fmt: skip
+           "Installed", "Legacy", "NodeDatapath", "NodeSettings", "decide", "decision_on", "find",
+           "install", "running_kernel"]  # fmt: skip

@@ -101,7 +101,7 @@ class Datapath(Protocol):
 
     @property
     def needs(self) -> frozenset[str]:
-        """Helpers it calls (`probes.HELPERS`)."""
+        """What it needs of the kernel: names of `features.FEATURES`."""
         ...
 
     @property

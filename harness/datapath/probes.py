@@ -1,19 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What this kernel can do, found by loading, never by its version number.
+"""How the running kernel is asked what it can do: by trying, never by its version number.
 
-A probe's program calls one helper with arguments the verifier accepts; a kernel without the
-helper answers "invalid func" (or "unknown func" from 6.9 on).
+A kernel without a helper answers "invalid func" to a program that calls it (or "unknown func" from
+6.9 on). What is asked for is a table: `features.py`.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import struct
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from functools import lru_cache
+from pathlib import Path
+
+from pyroute2.netlink.exceptions import NetlinkError
 
 from harness.bpf import syscall
 from harness.bpf.syscall import ADD64_IMM, CALL, EXIT, MOV64_IMM, MOV64_REG, ST_DW, instruction
-from harness.plumbing.errors import PrivilegeError
+from harness.plumbing.errors import CommandError, PrivilegeError
+from harness.plumbing.netns import NetNS
+
+_FRAME = bytes(12) + b"\x08\x00" + b"\x45" + bytes(63)  # an IPv4 frame, as test runs want one
+_REDIRECT = 7  # TC_ACT_REDIRECT
+_FIB_LOOKUP, _REDIRECT_PEER = 69, 155  # BPF_FUNC_*, uapi/linux/bpf.h
+_LINK_CREATE, _TCX_INGRESS = 28, 46  # enum bpf_cmd, enum bpf_attach_type
+_BTF = Path("/sys/kernel/btf/vmlinux")
+_RAW_TRACEPOINT_CONTEXT = "netif_rx"
 
 
 @dataclass(frozen=True)
@@ -29,62 +43,37 @@ class Probe:
     detail: str
 
 
-@dataclass(frozen=True)
-class Helper:
-    """A BPF helper that a datapath may need.
+def call(number: int, arguments: Sequence[int | str]) -> bytes:
+    """A program for tc that calls a helper with arguments the verifier accepts.
 
-    Attributes:
-        name: Without `bpf_`.
+    Args:
         number: BPF_FUNC_*, uapi/linux/bpf.h.
-        since: The first kernel release that has it.
-        arguments: Constants for r1 to r4; "buffer" is a zeroed stack buffer, "context" the packet.
+        arguments: Constants for r1 to r5; "buffer": a zeroed stack buffer, "context": the packet.
     """
-
-    name: str
-    number: int
-    since: str
-    arguments: tuple[int | str, ...]
-
-    def code(self) -> bytes:
-        """A program that calls it, for tc."""
-        out = bytearray()
-        for slot in range(8):  # struct bpf_fib_lookup and bpf_redir_neigh both fit in 64 bytes
-            out += instruction(ST_DW, dst=10, off=-8 * (slot + 1))
-        for register, value in enumerate(self.arguments, start=1):
-            if value == "context":
-                out += instruction(MOV64_REG, dst=1, src=1)
-            elif value == "buffer":
-                out += instruction(MOV64_REG, dst=register, src=10)
-                out += instruction(ADD64_IMM, dst=register, imm=-64)
-            else:
-                out += instruction(MOV64_IMM, dst=register, imm=int(value))
-        out += instruction(CALL, imm=self.number)
-        out += instruction(MOV64_IMM, dst=0) + instruction(EXIT)
-        return bytes(out)
+    out = bytearray()
+    for slot in range(8):  # struct bpf_fib_lookup and bpf_redir_neigh both fit in 64 bytes
+        out += instruction(ST_DW, dst=10, off=-8 * (slot + 1))
+    for register, value in enumerate(arguments, start=1):
+        if value == "context":
+            out += instruction(MOV64_REG, dst=1, src=1)
+        elif value == "buffer":
+            out += instruction(MOV64_REG, dst=register, src=10)
+            out += instruction(ADD64_IMM, dst=register, imm=-64)
+        else:
+            out += instruction(MOV64_IMM, dst=register, imm=int(value))
+    out += instruction(CALL, imm=number)
+    out += instruction(MOV64_IMM, dst=0) + instruction(EXIT)
+    return bytes(out)
 
 
-#: redirect_peer and redirect_neigh, its nexthop form too, came with 5.10 (9aa1206e8f48,
-#: b4ab31414970, ba452c9e996d), fib_lookup with 4.18.
-HELPERS: dict[str, Helper] = {
-    helper.name: helper
-    for helper in (
-        Helper("redirect_peer", 155, "5.10", (1, 0)),
-        Helper("redirect_neigh", 152, "5.10", (1, 0, 0, 0)),
-        Helper("fib_lookup", 69, "4.18", ("context", "buffer", 64, 0)),
-    )
-}
-
-Features = dict[str, Probe]
-
-
-def probe_helper(helper: Helper) -> Probe:
-    """Ask the running kernel for one helper.
+def helper(number: int, arguments: Sequence[int | str]) -> Probe:
+    """Whether a program that calls a helper is loaded; see `call` for the arguments.
 
     Raises:
         PrivilegeError: The kernel lets us load nothing at all.
     """
     try:
-        os.close(syscall.load_program(syscall.PROG_TYPE_SCHED_CLS, helper.code()))
+        os.close(syscall.load_program(syscall.PROG_TYPE_SCHED_CLS, call(number, arguments)))
     except PermissionError as error:
         # EACCES is the verifier's, EPERM the privilege's.
         if not error.filename:
@@ -103,7 +92,120 @@ def _last_line(error: OSError) -> str:
     return lines[-1] if lines else str(error.strerror)
 
 
-@lru_cache(maxsize=1)
-def running_kernel() -> Features:
-    """Every helper of `HELPERS`, asked of the running kernel once."""
-    return {name: probe_helper(helper) for name, helper in HELPERS.items()}
+def _run(code: bytes) -> int:
+    """What a tc program returns on a packet.
+
+    Raises:
+        OSError: The kernel refuses the program.
+    """
+    fd = syscall.load_program(syscall.PROG_TYPE_SCHED_CLS, code)
+    try:
+        action = syscall.test_run(fd, _FRAME).action
+    finally:
+        os.close(fd)
+    return int(struct.unpack("=i", struct.pack("=I", action))[0])
+
+
+def lookup_flag(flag: int) -> Probe:
+    """Whether bpf_fib_lookup knows a flag: it looks at flags before the address family.
+
+    With a family of 0 it answers -EAFNOSUPPORT; with a flag it does not know, -EINVAL
+    (bpf_skb_fib_lookup(), net/core/filter.c).
+    """
+    code = b"".join(instruction(ST_DW, dst=10, off=-8 * (slot + 1)) for slot in range(8))
+    code += instruction(MOV64_REG, dst=2, src=10) + instruction(ADD64_IMM, dst=2, imm=-64)
+    code += instruction(MOV64_IMM, dst=3, imm=64) + instruction(MOV64_IMM, dst=4, imm=flag)
+    answer = _run(code + instruction(CALL, imm=_FIB_LOOKUP) + instruction(EXIT))
+    known = answer == -errno.EAFNOSUPPORT
+    return Probe(known, "known" if known else f"the helper answers {answer}")
+
+
+def peer_flag(flag: int) -> Probe:
+    """Whether bpf_redirect_peer takes a flag: it answers TC_ACT_SHOT to one it does not know."""
+    code = instruction(MOV64_IMM, dst=1, imm=1) + instruction(MOV64_IMM, dst=2, imm=flag)
+    answer = _run(code + instruction(CALL, imm=_REDIRECT_PEER) + instruction(EXIT))
+    return Probe(answer == _REDIRECT, f"the helper answers {answer}")
+
+
+def clsact() -> Probe:
+    """Whether the qdisc goes onto a device."""
+    with closing(NetNS("probe")) as ns:
+        try:
+            ns.netlink.tc("add", "clsact", 1)
+        except NetlinkError as error:
+            return Probe(False, f"netlink answers {os.strerror(error.code)}")
+    return Probe(True, "goes onto a device")
+
+
+def tcx() -> Probe:
+    """Whether a BPF link goes onto a device."""
+    nothing = instruction(MOV64_IMM, dst=0) + instruction(EXIT)
+    fd = syscall.load_program(syscall.PROG_TYPE_SCHED_CLS, nothing)
+    try:
+        # The ifindex, 1 for lo, is looked up in the caller's namespace.
+        with closing(NetNS("probe")) as ns, ns:
+            # The block is as long as the union's longest member: what is not used is 0.
+            attr = struct.pack("=IIII", fd, 1, _TCX_INGRESS, 0) + bytes(48)
+            os.close(syscall._bpf(_LINK_CREATE, attr)[0])
+    except OSError as error:
+        return Probe(False, f"bpf(2) answers {os.strerror(error.errno or 0)}")
+    finally:
+        os.close(fd)
+    return Probe(True, "a link goes onto a device")
+
+
+def device(kind: str) -> Callable[[], Probe]:
+    """Asks whether a device of that kind can be made."""
+
+    def probe() -> Probe:
+        with closing(NetNS("probe")) as ns:
+            try:
+                ns.netlink.link("add", kind=kind, ifname="probe0")
+            except NetlinkError as error:
+                return Probe(False, f"netlink answers {os.strerror(error.code)}")
+        return Probe(True, "a device is made")
+
+    return probe
+
+
+def netdev_hook(hook: str) -> Callable[[], Probe]:
+    """Asks whether nft puts a chain on that hook of a device."""
+
+    def probe() -> Probe:
+        chain = f"chain probe {{ type filter hook {hook} device lo priority 0; }}"
+        with closing(NetNS("probe")) as ns:
+            try:
+                ns.run(["nft", "-f", "-"], stdin=f"table netdev probe {{ {chain}; }}\n")
+            except CommandError as error:
+                return Probe(False, (error.stderr.strip() or str(error)).splitlines()[0])
+        return Probe(True, "a chain goes onto a device")
+
+    return probe
+
+
+def raw_tracepoint() -> Probe:
+    """Whether a program attaches to a raw tracepoint."""
+    nothing = instruction(MOV64_IMM, dst=0) + instruction(EXIT)
+    try:
+        fd = syscall.load_program(syscall.PROG_TYPE_RAW_TRACEPOINT, nothing)
+        try:
+            os.close(syscall.raw_tracepoint_open(_RAW_TRACEPOINT_CONTEXT, fd))
+        finally:
+            os.close(fd)
+    except OSError as error:
+        return Probe(False, f"bpf(2) answers {os.strerror(error.errno or 0)}")
+    return Probe(True, f"attaches to {_RAW_TRACEPOINT_CONTEXT}")
+
+
+def run_of_a_program() -> Probe:
+    """Whether BPF_PROG_TEST_RUN runs a program on a packet."""
+    try:
+        _run(instruction(MOV64_IMM, dst=0) + instruction(EXIT))
+    except OSError as error:
+        return Probe(False, f"bpf(2) answers {os.strerror(error.errno or 0)}")
+    return Probe(True, "runs a program")
+
+
+def type_information() -> Probe:
+    """Whether the kernel brings its own types."""
+    return Probe(_BTF.exists(), f"{_BTF} is {'there' if _BTF.exists() else 'not there'}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from harness.datapath.probes import HELPERS, Features
+from harness.datapath.features import FEATURES, Features, find
 from harness.datapath.settings import NodeSettings
 
 #: Stages that the programs of this version have (bpf/*.c). A setting that needs another one
@@ -58,19 +58,16 @@ class Decision:
         return f"Host Routing: Legacy ({'; '.join(self.reasons)})"
 
 
-def _helper_check(name: str) -> Callable[[NodeSettings, Features], Check]:
-    def check(_: NodeSettings, features: Features) -> Check:
-        probe, helper = features[name], HELPERS[name]
-        if probe.supported:
-            detail = f"the kernel has bpf_{name}"
-        else:
-            detail = f"the kernel lacks bpf_{name} (since {helper.since}): {probe.detail}"
-        return Check(name, probe.supported, detail)
-
-    return check
+def _kernel_check(need: str, features: Features) -> Check:
+    feature, probe = find(need), features[need]
+    title = f"bpf_{need}" if feature.kind == "helper" else f"{feature.kind} {need}"
+    if probe.supported:
+        return Check(need, True, f"the kernel has {title}")
+    detail = f"the kernel lacks {title} (since {feature.since}): {probe.detail}"
+    return Check(need, False, detail)
 
 
-def _routing(settings: NodeSettings, _: Features) -> Check:
+def _routing(settings: NodeSettings) -> Check:
     if settings.routing == "direct":
         return Check("routing", True, "direct routing")
     if settings.routing == "tunnel" and "encap" in BUILT_STAGES:
@@ -82,8 +79,8 @@ def _routing(settings: NodeSettings, _: Features) -> Check:
     return Check("routing", False, detail)
 
 
-def _in_bpf(setting: str, stage: str, title: str) -> Callable[[NodeSettings, Features], Check]:
-    def check(settings: NodeSettings, _: Features) -> Check:
+def _in_bpf(setting: str, stage: str, title: str) -> Callable[[NodeSettings], Check]:
+    def check(settings: NodeSettings) -> Check:
         value = getattr(settings, setting)
         if value == "none":
             return Check(setting, True, f"{title} is not asked for")
@@ -96,18 +93,16 @@ def _in_bpf(setting: str, stage: str, title: str) -> Callable[[NodeSettings, Fea
     return check
 
 
-def _allowed(settings: NodeSettings, _: Features) -> Check:
+def _allowed(settings: NodeSettings) -> Check:
     if settings.host_routing:
         return Check("host_routing", True, "not switched off")
     return Check("host_routing", False, "switched off by the user")
 
 
-#: Name → how it is judged. The rows are conformance.md's conditions of "the decision at start".
-REQUIREMENTS: dict[str, Callable[[NodeSettings, Features], Check]] = {
+#: Name → how it is judged; after the first come the kernel's features that the datapath needs. The
+#: rows are conformance.md's conditions of "the decision at start".
+REQUIREMENTS: dict[str, Callable[[NodeSettings], Check]] = {
     "host_routing": _allowed,
-    "redirect_peer": _helper_check("redirect_peer"),
-    "redirect_neigh": _helper_check("redirect_neigh"),
-    "fib_lookup": _helper_check("fib_lookup"),
     "routing": _routing,
     "services": _in_bpf("services", "service", "service translation (kube-proxy replacement)"),
     "masquerade": _in_bpf("masquerade", "masquerade", "masquerading"),
@@ -118,9 +113,15 @@ def decide(needs: frozenset[str], settings: NodeSettings, features: Features) ->
     """Judge a datapath's requirements.
 
     Args:
-        needs: The helpers the datapath calls; rows for other helpers do not apply to it.
+        needs: What the datapath needs of the kernel: rows of `features.FEATURES`.
         settings: The node's.
-        features: Probe results of the kernel.
+        features: The kernel's answers.
+
+    Raises:
+        UnknownNameError: A need is not in the table.
     """
-    rows = [name for name in REQUIREMENTS if name not in HELPERS or name in needs]
-    return Decision(tuple(REQUIREMENTS[name](settings, features) for name in rows))
+    for need in needs:
+        find(need)
+    first, *others = (judge(settings) for judge in REQUIREMENTS.values())
+    of_kernel = [_kernel_check(name, features) for name in FEATURES if name in needs]
+    return Decision((first, *of_kernel, *others))

@@ -52,10 +52,8 @@ class UnknownNameError(HarnessError):
     exit_code = 13
 
 
-class RegistryError(HarnessError):
+class RegistryError(UnknownNameError):
     """A package registered something that clashes, or failed while registering."""
-
-    exit_code = 13
 
 
 class BuildError(HarnessError):

@@ -14,7 +14,8 @@ from harness import __version__
 from harness import datapath as datapaths
 from harness.bpf.bcc_import import bcc
 from harness.bpf.headers import kernel_source
-from harness.datapath import NodeSettings, decide, probes
+from harness.datapath import NodeSettings, decision_on, running_kernel
+from harness.datapath.features import HELPERS
 from harness.plumbing.errors import KernelError, PrivilegeError
 from harness.plumbing.netns import NetNS
 from harness.plumbing.process import TOOLS, find_tool
@@ -73,7 +74,7 @@ def check_machine() -> None:
         find_tool(tool)
     bcc()
     kernel_source()
-    probes.running_kernel()
+    running_kernel(HELPERS)
     try:
         with Network(Topology(pods_per_node=1)) as network:
             check_clsact(network)
@@ -122,9 +123,8 @@ def host_routing_status(settings: NodeSettings | None = None) -> list[str]:
         PrivilegeError: The kernel lets us ask nothing.
     """
     check_privileges()
-    features = probes.running_kernel()
     return [
-        f"{name}: {decide(datapath.needs, settings or NodeSettings(), features)}"
+        f"{name}: {decision_on(datapath, settings or NodeSettings())}"
         for name, datapath in datapaths.DATAPATHS.items()
         if datapath.host_routing
     ]

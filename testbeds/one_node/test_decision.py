@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from harness.datapath import DATAPATHS, NodeSettings, probes
+from harness.datapath import DATAPATHS, NodeSettings, running_kernel
 from harness.datapath.probes import Probe
 from testbeds.one_node.legs import SAME_NODE
 
@@ -28,7 +28,7 @@ UNMET: dict[str, tuple[dict[str, Any] | None, str]] = {
 @pytest.mark.parametrize("requirement", UNMET)
 def test_hr06_unmet_requirement_means_legacy(build_testbed, datapath, family, requirement):
     changes, reason = UNMET[requirement]
-    features = dict(probes.running_kernel())
+    features = running_kernel(datapath.needs)
     if changes is None:
         features[requirement] = Probe(False, "unknown func")
     settings = NodeSettings(legacy_services=1, **(changes or {}))
@@ -57,8 +57,7 @@ def test_hr06_every_requirement_met_means_bpf(one_node, datapath, family):
 
 
 def test_hr06_a_helper_a_datapath_does_not_call_is_no_requirement(build_testbed, family):
-    features = dict(probes.running_kernel())
-    features["redirect_peer"] = Probe(False, "unknown func")
     datapath = DATAPATHS["bpf-redirect"]
+    features = running_kernel(datapath.needs) | {"redirect_peer": Probe(False, "unknown func")}
     testbed = build_testbed("one_node", datapath, family, features=features)
     assert str(testbed.datapath_of("master").decision) == "Host Routing: BPF"

@@ -81,7 +81,7 @@ class Lab:
             def describe(self):
                 return {"master": next(lab.names)}
 
-        monkeypatch.setattr(Arm, "build", lambda asked: Built(asked))
+        monkeypatch.setattr(Arm, "build", lambda asked: Built(asked))  # noqa: PLW0108 - a class would not be bound
         for user in ("campaign", "growth_runner"):
             monkeypatch.setattr(f"harness.bench.{user}.network_facts", lambda _: {})
         monkeypatch.setattr("time.monotonic", lambda: self.seconds)

@@ -287,10 +287,11 @@ def test_a_broken_source_is_named_with_its_line(tmp_path, patches, refused_by):
 
 OLD_KERNEL = """
 import platform
-from harness.datapath import probes
+from harness.datapath import features, probes
 
-lacking = probes.running_kernel() | {"redirect_peer": probes.Probe(False, "unknown func")}
-probes.running_kernel = lambda: lacking
+probe = features.probe
+gone = probes.Probe(False, "unknown func")
+features.probe = lambda name: gone if name == "redirect_peer" else probe(name)
 platform.release = lambda: "%s"
 """
 

@@ -13,7 +13,7 @@ from harness.bpf.source import Patch
 from harness.cli import INTERRUPTED, main
 from harness.cli.proof import prove
 from harness.datapath import DATAPATHS, HostRouting, NodeSettings
-from harness.datapath.probes import HELPERS, running_kernel
+from harness.datapath.features import FEATURES, HELPERS, running_kernel
 from harness.plumbing.errors import LEGACY, NOT_PROVEN
 from tests.support.host_state import await_same, marked, namespaces_of, settled
 from tests.support.run_cli import CLI, DEADLINE, MARK, start
@@ -54,9 +54,9 @@ UNMET: dict[tuple[str, ...], str] = {
     ("--services", "iptables"): "service translation (kube-proxy replacement) is done by iptables",
     ("--masquerade", "iptables"): "masquerading is done by iptables",
     **{
-        ("--without", name): f"the kernel lacks bpf_{name} (since {HELPERS[name].since}):"
+        ("--without", name): f"the kernel lacks bpf_{name} (since {FEATURES[name].since}):"
         " taken away by --without"
-        for name in HELPERS
+        for name in DATAPATHS["bpf"].needs
     },
 }
 
@@ -99,7 +99,7 @@ def test_bpf_that_lets_the_stack_do_the_work_is_not_proven(monkeypatch, capsys):
     whole = DATAPATHS["bpf"]
     assert isinstance(whole, HostRouting)
     mutant = dataclasses.replace(whole, patches=(patch,))
-    proof = prove(mutant, NodeSettings(), running_kernel(), claimed=True)
+    proof = prove(mutant, NodeSettings(), running_kernel(HELPERS), claimed=True)
     assert not proof.proven
     assert any("netfilter saw packets" in doubt for doubt in proof.doubts)
     assert any("the programs delivered 0 packets, not 2" in doubt for doubt in proof.doubts)
@@ -115,7 +115,7 @@ def test_bpf_that_leaves_what_goes_off_the_node_to_the_stack_is_not_proven():
     whole = DATAPATHS["bpf"]
     assert isinstance(whole, HostRouting)
     mutant = dataclasses.replace(whole, patches=(patch,))
-    proof = prove(mutant, NodeSettings(), running_kernel(), claimed=True)
+    proof = prove(mutant, NodeSettings(), running_kernel(HELPERS), claimed=True)
     assert "two_node node1 ipv6: the programs sent off the node 0 packets, not 1" in proof.doubts
     assert not [doubt for doubt in proof.doubts if doubt.startswith("one_node")]
 

@@ -13,7 +13,8 @@ import pytest
 from harness import cli
 from harness.cli import COMMANDS, main
 from harness.cli.command import Command
-from harness.datapath import DATAPATHS, probes
+from harness.datapath import DATAPATHS, features
+from harness.datapath.probes import Probe
 from harness.plumbing.errors import EXIT_CODES, HarnessError, RecordError
 from harness.topology import TESTBEDS
 from tests.support import records
@@ -38,8 +39,7 @@ def fail(capsys, *argv):
 def able(monkeypatch):
     """A kernel that has every helper, asked as root."""
     monkeypatch.setattr("harness.cli.status.check_privileges", lambda: None)
-    helpers = {name: probes.Probe(True, "loads") for name in probes.HELPERS}
-    monkeypatch.setattr(probes, "running_kernel", lambda: helpers)
+    monkeypatch.setattr(features, "probe", lambda _: Probe(True, "loads"))
 
 
 def test_help_lists_every_command_and_every_exit_code(capsys):
@@ -86,7 +86,7 @@ def test_a_testbeds_drawing(name, capsys):
         (("status", "--services", "x"), "setting services='x' is unknown: use "),
         (("status", "--masquerade", "x"), "setting masquerade='x' is unknown: use "),
         (("status", "--require", "x"), "--require 'x' is unknown: use bpf"),
-        (("status", "--without", "x"), "helper 'x' is unknown: use redirect_peer, "),
+        (("status", "--without", "x"), "feature 'x' is unknown: use redirect_peer, "),
     ],
 )
 def test_an_unknown_name(argv, words, capsys, able):

@@ -5,8 +5,9 @@ import itertools
 
 import pytest
 
-from harness.datapath import DATAPATHS, NodeSettings, decide, find
-from harness.datapath.probes import HELPERS, Probe
+from harness.datapath import DATAPATHS, NodeSettings, decide, find, probes
+from harness.datapath.features import FEATURES, HELPERS
+from harness.datapath.probes import Probe
 from harness.datapath.requirements import REQUIREMENTS
 from harness.plumbing.errors import UnknownNameError
 
@@ -20,8 +21,11 @@ NEEDS = {
 }
 
 
+NEEDED = sorted(set().union(*NEEDS.values()))
+
+
 def kernel(*lacking):
-    return {name: Probe(name not in lacking, "unknown func") for name in HELPERS}
+    return {name: Probe(name not in lacking, "unknown func") for name in NEEDED}
 
 
 def unmet(needs, host_routing, routing, services, masquerade, lacking):
@@ -41,7 +45,7 @@ def unmet(needs, host_routing, routing, services, masquerade, lacking):
 @pytest.mark.parametrize("name", NEEDS)
 def test_every_combination(name):
     subsets = itertools.chain.from_iterable(
-        itertools.combinations(HELPERS, size) for size in range(len(HELPERS) + 1)
+        itertools.combinations(NEEDED, size) for size in range(len(NEEDED) + 1)
     )
     combinations = itertools.product((True, False), ROUTING, WHO, WHO, list(subsets))
     count = 0
@@ -66,7 +70,11 @@ def test_every_datapath_that_bypasses_is_judged():
 
 def test_every_requirement_is_a_row_of_the_decision():
     decision = decide(DATAPATHS["bpf"].needs, NodeSettings(), kernel())
-    assert [check.requirement for check in decision.checks] == list(REQUIREMENTS)
+    assert [check.requirement for check in decision.checks] == [
+        "host_routing", "redirect_peer", "redirect_neigh", "fib_lookup", "routing", "services",
+        "masquerade",
+    ]  # fmt: skip
+    assert len(decision.checks) == len(REQUIREMENTS) + len(DATAPATHS["bpf"].needs)
     assert str(decision) == "Host Routing: BPF"
 
 
@@ -103,10 +111,21 @@ def test_an_unknown_datapath_is_refused_with_the_known_ones():
         find("bfp")
 
 
-@pytest.mark.parametrize("helper", HELPERS.values(), ids=lambda helper: helper.name)
-def test_a_probe_calls_its_helper_and_ends(helper):
-    code = helper.code()
+def test_a_need_that_no_row_of_the_table_describes_is_refused():
+    with pytest.raises(UnknownNameError, match="feature 'redirect_pear' is unknown: use redirect_"):
+        decide(frozenset({"redirect_pear"}), NodeSettings(), kernel())
+
+
+def test_a_need_may_be_a_hook():
+    decision = decide(frozenset({"tcx"}), NodeSettings(), {"tcx": Probe(False, "no such command")})
+    assert decision.reasons == ("the kernel lacks hook tcx (since 6.6): no such command",)
+
+
+@pytest.mark.parametrize("name", HELPERS)
+def test_a_probe_calls_its_helper_and_ends(name):
+    number, arguments = FEATURES[name].probe.args
+    code = probes.call(number, arguments)
     instructions = [code[at : at + 8] for at in range(0, len(code), 8)]
     calls = [int.from_bytes(i[4:], "little") for i in instructions if i[0] == 0x85]
-    assert calls == [helper.number]
+    assert calls == [number]
     assert instructions[-1][0] == 0x95
