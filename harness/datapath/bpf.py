@@ -18,7 +18,6 @@ from harness.datapath.base import Counters
 from harness.datapath.settings import NodeSettings
 from harness.topology import Family, Node, Pod
 from harness.topology.addressing import mac_bytes
-from harness.topology.hosts import NIC
 
 #: In the order in which they are joined: each part uses only what stands before it. The stages
 #: to come (policy.c, service.c, masquerade.c, encap.c) go between gateway_echo.c and
@@ -58,7 +57,7 @@ class HostRouting:
         return Source(PARTS, self.defines, self.patches)
 
     def install(self, node: Node, settings: NodeSettings) -> InstalledBpf:
-        """Attach the programs to every lxc and to the NIC of `node`, and fill the maps."""
+        """Attach the programs to every lxc and to every uplink of `node`, and fill the maps."""
         del settings  # a node that got here has none that these programs do not serve
         return InstalledBpf(self.name, node, pool.take(self.source, _LOADED))
 
@@ -87,9 +86,9 @@ class InstalledBpf:
             self.sync()
             for pod in node.pods:
                 self._attach("from_container", node.ifindex(pod.lxc), INGRESS)
-            if node.has_nic:
-                self._attach("from_netdev", node.ifindex(NIC), INGRESS)
-                self._attach("to_netdev", node.ifindex(NIC), EGRESS)
+            for uplink in node.uplinks:
+                self._attach("from_netdev", node.ifindex(uplink), INGRESS)
+                self._attach("to_netdev", node.ifindex(uplink), EGRESS)
         except BaseException:
             self.remove()
             raise
@@ -126,9 +125,9 @@ class InstalledBpf:
         table = self.module.table("config")
         leaf = table.Leaf()
         node = self.node
-        if node.has_nic:
-            leaf.nic_ifindex = node.ifindex(NIC)
-            leaf.nic_mtu = node.mtu(NIC)
+        if node.uplinks:
+            leaf.nic_ifindex = node.ifindex(node.uplink)
+            leaf.nic_mtu = node.mtu(node.uplink)
         leaf.gateway4, leaf.node4 = (_network_order(a.ipv4) for a in (node.gateway, node.addresses))
         for field, addresses in (("gateway6", node.gateway), ("node6", node.addresses)):
             packed = socket.inet_pton(socket.AF_INET6, addresses.ipv6)
@@ -196,7 +195,7 @@ class InstalledBpf:
 
     def attachments(self) -> list[Attachment]:
         """The programs on the node's hooks, as the kernel lists them."""
-        names = {pod.lxc for pod in self.node.pods} | ({NIC} if self.node.has_nic else set())
+        names = {pod.lxc for pod in self.node.pods} | set(self.node.uplinks)
         return attachments(self.node.ns, {name: self.node.ifindex(name) for name in names})
 
     def describe(self) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from ipaddress import ip_address
 
-from harness.topology.addressing import PODS, Family
+from harness.topology.addressing import PODS, UPLINKS, Family
 
 _SERVICE_BASE = {
     Family.ipv4: int(ip_address("172.16.0.1")),
@@ -79,8 +79,20 @@ def _service(number: int, family: Family) -> tuple[list[str], list[str]]:
 
 
 @cache
-def node_rules(family: Family, services: int, masquerade: bool = True) -> RuleSet:
-    """Every rule of a node: conntrack, FORWARD, masquerading, and `services` services."""
+def node_rules(
+    family: Family,
+    services: int,
+    masquerade: bool = True,
+    uplinks: tuple[str, ...] = UPLINKS[:1],
+) -> RuleSet:
+    """Every rule of a node: conntrack, FORWARD, masquerading, and `services` services.
+
+    Args:
+        family: Of the rules.
+        services: How many ClusterIP services.
+        masquerade: Whether what leaves the cluster bears the node's address.
+        uplinks: By which interfaces it leaves.
+    """
     chains = ["KUBE-SERVICES", "KUBE-MARK-MASQ", "KUBE-POSTROUTING", "CNI-MASQUERADE"]
     nat = [
         '-A PREROUTING -m comment --comment "kubernetes service portals" -j KUBE-SERVICES',
@@ -94,7 +106,10 @@ def node_rules(family: Family, services: int, masquerade: bool = True) -> RuleSe
     if masquerade:
         nat += [
             '-A POSTROUTING -m comment --comment "cni: pod to world" -j CNI-MASQUERADE',
-            f"-A CNI-MASQUERADE -s {PODS[family]} ! -d {PODS[family]} -o enp0s8 -j MASQUERADE",
+            *(
+                f"-A CNI-MASQUERADE -s {PODS[family]} ! -d {PODS[family]} -o {uplink} -j MASQUERADE"
+                for uplink in uplinks
+            ),
         ]
     for number in range(services):
         more, rules = _service(number, family)

@@ -12,6 +12,7 @@ from harness.datapath.settings import NodeSettings
 from harness.plumbing import process
 from harness.plumbing.process import Job
 from harness.topology import Family, Node
+from harness.topology.addressing import UPLINKS
 
 _RESTORE = {Family.ipv4: "iptables-restore", Family.ipv6: "ip6tables-restore"}
 
@@ -31,8 +32,9 @@ class Legacy:
 
     def install(self, node: Node, settings: NodeSettings) -> InstalledLegacy:
         """Load the rules, and give the pods' gateway to every lxc."""
+        uplinks = tuple(node.uplinks) or UPLINKS[:1]  # an idle rule where it has none
         rules = [
-            node_rules(family, settings.legacy_services, settings.legacy_masquerade)
+            node_rules(family, settings.legacy_services, settings.legacy_masquerade, uplinks)
             for family in Family
         ]
         loading = process.Running(

@@ -3,8 +3,8 @@
 
 Node n (from 1) owns 10.0.n.0/24 and fd00:10:0:n::/64; its gateway is the first address, its pods
 follow from .10 on. Those of the first node that do not fit there are in 10.0.128.0/18. The wire is
-192.168.56.0/24 and fd00:56::/64. The world behind it owns 198.51.100.1 (TEST-NET-2, RFC 5737) and
-2001:db8:100::1 (RFC 3849).
+192.168.56.0/24 and fd00:56::/64, a second one 192.168.57.0/24 and fd00:57::/64. The world behind
+it owns 198.51.100.1 (TEST-NET-2, RFC 5737) and 2001:db8:100::1 (RFC 3849).
 """
 
 from __future__ import annotations
@@ -48,11 +48,19 @@ class Addresses:
 
 
 _ROLES = {"nic": 0x01, "lxc": 0x02, "pod": 0x03, "world": 0x04, "switch": 0x05}
-WIRE4, WIRE6 = IPv4Network("192.168.56.0/24"), IPv6Network("fd00:56::/64")
+#: A wire's networks, by its number from 0; it joins the uplinks of that number.
+WIRES: tuple[dict[Family, IPv4Network | IPv6Network], ...] = tuple(
+    {
+        Family.ipv4: IPv4Network(f"192.168.{56 + number}.0/24"),
+        Family.ipv6: IPv6Network(f"fd00:{56 + number}::/64"),
+    }
+    for number in range(2)
+)
+#: What every node calls its uplinks, in order.
+UPLINKS = ("enp0s8", "enp0s9")
 PODS = Addresses("10.0.0.0/16", "fd00:10::/48")  # every pod of the cluster
 MORE_PODS = IPv4Network("10.0.128.0/18")  # no node's: there are only 99
 WORLD = Addresses("198.51.100.1", "2001:db8:100::1")
-WORLD_NIC = Addresses("192.168.56.200", "fd00:56::200")
 
 
 def pod_networks(node: int) -> dict[Family, IPv4Network | IPv6Network]:
@@ -80,9 +88,16 @@ def pod(node: int, number: int) -> Addresses:
     return Addresses(str(ipv4), str(nets[Family.ipv6][9 + number]))
 
 
-def node_nic(node: int) -> Addresses:
-    """The address of node `node` on the wire."""
-    return Addresses(str(WIRE4[10 + node]), str(WIRE6[0x10 + node]))
+def node_uplink(node: int, wire: int = 0) -> Addresses:
+    """The address of node `node` on a wire."""
+    nets = WIRES[wire]
+    return Addresses(str(nets[Family.ipv4][10 + node]), str(nets[Family.ipv6][0x10 + node]))
+
+
+def world_uplink(wire: int = 0) -> Addresses:
+    """The world's address on a wire."""
+    nets = WIRES[wire]
+    return Addresses(str(nets[Family.ipv4][200]), str(nets[Family.ipv6][0x200]))
 
 
 def mac(role: str, number: int) -> str:

@@ -14,9 +14,8 @@ from types import TracebackType
 from harness.topology import addressing as plan
 from harness.topology.addressing import Addresses, Family
 from harness.topology.description import Topology
-from harness.topology.hosts import NIC, POD_IF, Host, Node, Pod
+from harness.topology.hosts import POD_IF, Host, Node, Pod
 
-BRIDGE = "br0"
 #: The ifindex of one end of every veth pair starts here; the kernel numbers the other end from 2. A
 #: veth end whose ifindex equals its peer's, in another namespace, is taken for a plain device by
 #: linkwatch_urgent_event() (net/core/link_watch.c): its carrier event then waits up to a second,
@@ -122,13 +121,14 @@ class Network:
         return {host.name: host for host in self.hosts}[name]
 
     def interfaces(self) -> list[tuple[Host, str]]:
-        """Every interface but `lo` and the bridge itself, in a packet's order from pod1 on."""
+        """Every interface but `lo` and the bridges themselves, in a packet's order from pod1 on."""
         first, *others = self.nodes
         hosts: list[Host] = [self.pods[0], first]
         hosts += [host for host in (self.switch,) if host is not None]
         rows = [(host, ifname) for host in hosts for ifname in host.macs]
         for node in others:
-            rows += [(node, ifname) for ifname in sorted(node.macs, key=lambda name: name != NIC)]
+            inwards = [*node.uplinks, *(name for name in node.macs if name not in node.uplinks)]
+            rows += [(node, ifname) for ifname in inwards]
         last = [*self.pods[1:], *([self.world] if self.world is not None else [])]
         return rows + [(host, ifname) for host in last for ifname in host.macs]
 
@@ -149,7 +149,7 @@ class Network:
             self._adopt(node, _SYSCTLS | _NODE_SYSCTLS)
             for _ in range(top.pods_on(number)):
                 self._add_pod(node)
-        wired = self._lay_wire() if top.has_wire else []
+        wires = self._lay_wires() if top.has_wire else []
         with self._together():
             for host in self.hosts:
                 for ifname in ("lo", *host.macs):
@@ -157,8 +157,10 @@ class Network:
         with self._together():
             for pod in self.pods:
                 self._configure_pod(pod)
-            if wired:
-                self._configure_wire(wired)
+            for number, ends in enumerate(wires):
+                self._configure_wire(number, ends)
+            if wires:
+                self._route_over_wire(wires[0])
             else:
                 node = self.nodes[0]
                 for family in Family:
@@ -201,35 +203,52 @@ class Network:
             if not self.topology.offloads:
                 host.offloads_off(ifname)
 
-    def _lay_wire(self) -> list[tuple[Host, str]]:
-        """Join the nodes, and the world; returns who hangs on the wire, and by which interface."""
+    def _lay_wires(self) -> list[list[tuple[Host, str]]]:
+        """Join the nodes, and the world; returns each wire's ends: a host and its interface."""
         top = self.topology
-        for node in self.nodes:
-            node.macs[NIC] = plan.mac("nic", node.number)
-        ends: list[tuple[Host, str]] = [(node, NIC) for node in self.nodes]
         if top.world:
-            self.world = world = Host("world", plan.WORLD)
-            self._adopt(world, _SYSCTLS)
-            world.macs[POD_IF] = plan.mac("world", 1)
-            ends.append((world, POD_IF))
+            self.world = Host("world", plan.WORLD)
+            self._adopt(self.world, _SYSCTLS)
         if top.has_switch:
-            self._switch_wire(ends)
+            self.switch = Host("switch", Addresses("", ""))
+            off = {f"ipv6/conf/{which}/disable_ipv6": 1 for which in ("all", "default")}
+            self._adopt(self.switch, {**off})
+        return [self._lay_wire(number) for number in range(top.uplinks)]
+
+    def _lay_wire(self, wire: int) -> list[tuple[Host, str]]:
+        ifname = plan.UPLINKS[wire]
+        ends: list[tuple[Host, str]] = []
+        for node in self.nodes:
+            node.uplinks.append(ifname)
+            node.macs[ifname] = plan.mac("nic", wire << 8 | node.number)
+            ends.append((node, ifname))
+        if self.world is not None:
+            self.world.macs[f"eth{wire}"] = plan.mac("world", wire << 8 | 1)
+            ends.append((self.world, f"eth{wire}"))
+        if self.switch is not None:
+            self._switch_wire(self.switch, wire, ends)
         else:
-            self._veth(self.nodes[0], NIC, self.nodes[1], NIC, top.wire_mtu)
+            self._veth(self.nodes[0], ifname, self.nodes[1], ifname, self.topology.wire_mtu)
         return ends
 
-    def _configure_wire(self, ends: list[tuple[Host, str]]) -> None:
-        nics = {host: plan.WORLD_NIC if host is self.world else host.addresses for host, _ in ends}
+    def _configure_wire(self, wire: int, ends: list[tuple[Host, str]]) -> None:
+        addresses = {host: self._address_on(wire, host) for host, _ in ends}
         for host, ifname in ends:
-            host.add_address(ifname, nics[host].ipv4, plan.WIRE4.prefixlen)
-            host.add_address(ifname, nics[host].ipv6, plan.WIRE6.prefixlen)
+            for family, network in plan.WIRES[wire].items():
+                host.add_address(ifname, addresses[host][family], network.prefixlen)
             role, number = ("nic", host.number) if isinstance(host, Node) else ("world", 1)
             host.add_address(ifname, plan.link_local(role, number), 64)
             for other, other_if in ends:
                 if other is not host and self.topology.quiet:
                     for family in Family:
-                        host.add_neighbour(ifname, nics[other][family], other.macs[other_if])
-        self._route_over_wire(ends)
+                        mac = other.macs[other_if]
+                        host.add_neighbour(ifname, addresses[other][family], mac)
+
+    @staticmethod
+    def _address_on(wire: int, host: Host) -> Addresses:
+        if isinstance(host, Node):
+            return plan.node_uplink(host.number, wire)
+        return plan.world_uplink(wire)
 
     def _route_over_wire(self, ends: list[tuple[Host, str]]) -> None:
         for host, ifname in ends:
@@ -245,21 +264,22 @@ class Network:
         for family in Family:
             self.world.add_address("lo", plan.WORLD[family], family.host_prefix)
             for node in self.nodes:
-                node.add_route("default", dev=NIC, gateway=plan.WORLD_NIC[family])
+                gateway = plan.world_uplink()[family]
+                node.add_route("default", dev=node.uplink, gateway=gateway)
 
-    def _switch_wire(self, ends: list[tuple[Host, str]]) -> None:
+    def _switch_wire(self, switch: Host, wire: int, ends: list[tuple[Host, str]]) -> None:
         """A bridge that floods nothing of its own: no STP, no snooping, no IPv6 of its own."""
-        self.switch = switch = Host("switch", Addresses("", ""))
-        self._adopt(switch, {"ipv6/conf/all/disable_ipv6": 1, "ipv6/conf/default/disable_ipv6": 1})
-        switch.ns.netlink.link("add", kind="bridge", ifname=BRIDGE, br_mcast_snooping=0)
-        bridge = switch.ifindex(BRIDGE)
-        for number, (host, ifname) in enumerate(ends, start=1):
-            switch.macs[host.name] = plan.mac("switch", number)
-            self._veth(switch, host.name, host, ifname, self.topology.wire_mtu)
-            switch.ns.netlink.link("set", index=switch.ifindex(host.name), master=bridge)
+        bridge_if = f"br{wire}"
+        switch.ns.netlink.link("add", kind="bridge", ifname=bridge_if, br_mcast_snooping=0)
+        bridge = switch.ifindex(bridge_if)
+        for host, ifname in ends:
+            port = host.name if wire == 0 else f"{host.name}.{wire + 1}"
+            switch.macs[port] = plan.mac("switch", len(switch.macs) + 1)
+            self._veth(switch, port, host, ifname, self.topology.wire_mtu)
+            switch.ns.netlink.link("set", index=switch.ifindex(port), master=bridge)
             if self.topology.quiet:  # else a first frame is flooded to every port
                 switch.ns.netlink.fdb(
-                    "add", ifindex=switch.ifindex(host.name), lladdr=host.macs[ifname],
+                    "add", ifindex=switch.ifindex(port), lladdr=host.macs[ifname],
                     state=_STATIC, flags=_MASTER,
                 )  # fmt: skip
-        switch.up(BRIDGE)
+        switch.up(bridge_if)

@@ -6,7 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.plumbing.errors import UnknownNameError
-from harness.topology.addressing import MAX_MORE_PODS, MAX_NODES, MAX_PODS_PER_NODE
+from harness.topology.addressing import MAX_MORE_PODS, MAX_NODES, MAX_PODS_PER_NODE, UPLINKS
+
+#: Kinds of device that can join a pod to its node.
+POD_DEVICES = ("veth",)
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,10 @@ class Topology:
         world: Whether a host outside the cluster hangs on the wire. With it, or with more than
             two nodes, the wire is a bridge in a namespace of its own, `switch`; two nodes alone
             are joined by one veth pair.
-        wire_mtu: MTU of every interface on the wire, bytes.
+        uplinks: How many uplinks each node and the world have, each on a wire of its own. What the
+            topology routes goes over the first.
+        wire_mtu: MTU of every interface on the wires, bytes.
+        pod_device: What joins a pod to its node: `veth`.
         pod_mtu: MTU of every pod's veth pair, bytes.
         offloads: Whether the interfaces keep the kernel's segmentation and checksum offloads.
         quiet: Whether every neighbour is known beforehand, so that nothing is resolved.
@@ -30,26 +36,34 @@ class Topology:
     pods_per_node: int = 1
     more_pods: int = 0
     world: bool = False
+    uplinks: int = 1
     wire_mtu: int = 1500
     pod_mtu: int = 1500
     offloads: bool = True
     quiet: bool = True
+    pod_device: str = "veth"
 
     def __post_init__(self) -> None:
         bounds = (
             ("nodes", self.nodes, 1, MAX_NODES),
             ("pods_per_node", self.pods_per_node, 1, MAX_PODS_PER_NODE),
             ("more_pods", self.more_pods, 0, MAX_MORE_PODS),
+            ("uplinks", self.uplinks, 1, len(UPLINKS)),
             ("wire_mtu", self.wire_mtu, 1280, 65535),
             ("pod_mtu", self.pod_mtu, 1280, 65535),
         )
         for name, value, low, high in bounds:
             if not low <= value <= high:
                 raise UnknownNameError(f"topology: {name}={value} is not between {low} and {high}")
+        if self.pod_device not in POD_DEVICES:
+            raise UnknownNameError(
+                f"topology: pod_device={self.pod_device!r} is unknown",
+                f"use {', '.join(POD_DEVICES)}",
+            )
 
     @property
     def has_wire(self) -> bool:
-        """Whether the nodes have a NIC."""
+        """Whether the nodes have uplinks."""
         return self.nodes > 1 or self.world
 
     @property

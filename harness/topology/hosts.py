@@ -19,7 +19,6 @@ from harness.plumbing.netns import NetNS
 from harness.topology import addressing as plan
 from harness.topology.addressing import Addresses, Family
 
-NIC = "enp0s8"
 POD_IF = "eth0"
 _SETTLE_SECONDS = 60.0  # a moment; an emulated machine that does other work takes seconds
 _PERMANENT = 0x80  # NUD_PERMANENT, uapi/linux/neighbour.h
@@ -241,15 +240,21 @@ class Node(Host):
         number: From 1.
         pods: The pods it runs.
         gateway: The address its pods send everything to.
+        uplinks: Its interfaces on the wires, in the wires' order; none: it hangs on no wire.
     """
 
     def __init__(self, number: int, name: str) -> None:
-        super().__init__(name, plan.node_nic(number))
+        super().__init__(name, plan.node_uplink(number))
+        self.uplinks: list[str] = []
         self.number = number
         self.pods: list[Pod] = []
         self.gateway = plan.gateway(number)
 
     @property
-    def has_nic(self) -> bool:
-        """Whether it hangs on a wire."""
-        return NIC in self.macs
+    def uplink(self) -> str:
+        """The first uplink.
+
+        Raises:
+            IndexError: It has none.
+        """
+        return self.uplinks[0]

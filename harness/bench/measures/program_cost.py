@@ -18,7 +18,6 @@ from harness.bpf.syscall import test_run as run_program
 from harness.plumbing.errors import TrafficError
 from harness.testbed import Testbed
 from harness.topology import Family, Node, Pod
-from harness.topology.hosts import NIC
 from harness.traffic.cpus import held, one_cpu
 
 #: Each repetition takes one from the TTL, so that no more than 254 measure the same path.
@@ -124,11 +123,13 @@ def _stages(testbed: Testbed, family: Family, size: int) -> list[_Stage]:
     there = _frame(client, server, family, size, client.mac, client.lxc_mac)
     if client.node is server.node:
         return [_Stage(client.node, "from_container", client.lxc, there, _LOCAL)]
-    wire = _frame(client, server, family, size, client.node.macs[NIC], server.node.macs[NIC])
+    uplinks = client.node.uplink, server.node.uplink
+    macs = (node.macs[node.uplink] for node in (client.node, server.node))
+    wire = _frame(client, server, family, size, *macs)
     return [
         _Stage(client.node, "from_container", client.lxc, there, _OFF_NODE),
-        _Stage(client.node, "to_netdev", NIC, wire, _PASSED),
-        _Stage(server.node, "from_netdev", NIC, wire, _LOCAL),
+        _Stage(client.node, "to_netdev", uplinks[0], wire, _PASSED),
+        _Stage(server.node, "from_netdev", uplinks[1], wire, _LOCAL),
     ]
 
 

@@ -12,12 +12,14 @@ from harness.topology import addressing as plan
 
 def every_address(family):
     for node in range(1, plan.MAX_NODES + 1):
-        yield plan.node_nic(node)[family]
+        for wire in range(len(plan.WIRES)):
+            yield plan.node_uplink(node, wire)[family]
         yield plan.gateway(node)[family]
         for number in range(1, plan.MAX_PODS_PER_NODE + 1):
             yield plan.pod(node, number)[family]
     yield plan.WORLD[family]
-    yield plan.WORLD_NIC[family]
+    for wire in range(len(plan.WIRES)):
+        yield plan.world_uplink(wire)[family]
 
 
 def test_no_two_hosts_share_an_address(family):
@@ -42,15 +44,36 @@ def test_what_the_drawings_say():
     assert plan.pod(1, 1) == Addresses("10.0.1.10", "fd00:10:0:1::a")
     assert plan.pod(2, 1) == Addresses("10.0.2.10", "fd00:10:0:2::a")
     assert plan.gateway(1) == Addresses("10.0.1.1", "fd00:10:0:1::1")
-    assert plan.node_nic(1) == Addresses("192.168.56.11", "fd00:56::11")
-    assert plan.node_nic(2) == Addresses("192.168.56.12", "fd00:56::12")
+    assert plan.node_uplink(1) == Addresses("192.168.56.11", "fd00:56::11")
+    assert plan.node_uplink(2) == Addresses("192.168.56.12", "fd00:56::12")
 
 
-def test_nodes_and_the_world_share_the_wire_and_nothing_else(family):
-    wire = plan.WIRE4 if family is Family.ipv4 else plan.WIRE6
-    on_the_wire = [plan.node_nic(plan.MAX_NODES)[family], plan.WORLD_NIC[family]]
+@pytest.mark.parametrize("number", range(len(plan.WIRES)))
+def test_nodes_and_the_world_share_the_wire_and_nothing_else(family, number):
+    wire = plan.WIRES[number][family]
+    nodes = [plan.node_uplink(node, number)[family] for node in (1, plan.MAX_NODES)]
+    on_the_wire = [*nodes, plan.world_uplink(number)[family]]
     assert all(ip_address(address) in wire for address in on_the_wire)
     assert ip_address(plan.WORLD[family]) not in wire
+
+
+def test_every_wire_has_networks_of_its_own_and_a_name_for_its_uplinks(family):
+    first, second = (wire[family] for wire in plan.WIRES)
+    assert not first.overlaps(second)
+    assert len(set(plan.UPLINKS)) == len(plan.WIRES)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"uplinks": 0}, "uplinks=0 is not between 1 and 2"),
+        ({"uplinks": 3}, "uplinks=3 is not between 1 and 2"),
+        ({"pod_device": "veht"}, "pod_device='veht' is unknown: use veth"),
+    ],
+)
+def test_uplinks_and_devices_out_of_bounds_are_refused(changes, said):
+    with pytest.raises(UnknownNameError, match=said):
+        Topology(**changes)
 
 
 def test_a_mac_is_local_unicast_and_unique():
