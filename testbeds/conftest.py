@@ -12,14 +12,14 @@ from testbeds.faults import HelperCall, Metadata
 
 
 @pytest.fixture
-def helper_call(machine: None, loaded_programs: None) -> Iterator[HelperCall]:
+def helper_call(hr_machine: None, hr_programs: None) -> Iterator[HelperCall]:
     """A redirect helper to be called as the test says."""
     with closing(HelperCall()) as call:
         yield call
 
 
 @pytest.fixture
-def metadata(machine: None, loaded_programs: None) -> Iterator[Metadata]:
+def metadata(hr_machine: None, hr_programs: None) -> Iterator[Metadata]:
     """Writes and reads a packet's metadata on both sides of the namespace border."""
     with closing(Metadata()) as border:
         yield border

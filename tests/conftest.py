@@ -4,6 +4,7 @@
 import pytest
 
 from harness.kernels.store import Store
+from harness.topology import Family
 from tests.support.results_desk import Desk
 
 
@@ -25,3 +26,8 @@ def results(desk):
 @pytest.fixture
 def store(tmp_path):
     return Store(tmp_path / "kernels")
+
+
+@pytest.fixture(params=list(Family), ids=lambda family: family.name)
+def family(request):
+    return request.param

@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pytest plugin: options, fixtures, reports.
+"""The pytest plugin's rooms. `pytest_hostroute` registers them when a run turns out to be ours."""
 
-A project with datapaths of its own loads it with `pytest_plugins = ["harness.plugin"]`.
-"""
+from __future__ import annotations
 
-pytest_plugins = [
-    "harness.plugin.options",
-    "harness.plugin.termination",
-    "harness.plugin.prerequisites",
-    "harness.plugin.parameters",
-    "harness.plugin.brief",
-    "harness.plugin.fixtures",
-    "harness.plugin.failures",
-    "harness.plugin.matrix",
-    "harness.plugin.record",
-    "harness.plugin.bench_options",
-    "harness.plugin.bench",
-]
+from importlib import import_module
+
+import pytest
+
+#: In the order in which their hooks are to run, where pytest has no opinion.
+_MODULES = ("options", "termination", "prerequisites", "parameters", "brief", "failures", "matrix",
+            "record", "bench")  # fmt: skip
+
+
+def register(config: pytest.Config) -> None:
+    """Take part in a run."""
+    for name in _MODULES:
+        module = import_module(f"{__name__}.{name}")
+        config.pluginmanager.register(module, f"hostroute {name}")

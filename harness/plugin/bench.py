@@ -18,47 +18,34 @@ from harness.plugin.bench_options import budget, chosen_arms, seed
 from harness.plugin.bench_progress import Show
 from harness.plugin.bench_session import BenchSession, Curve
 from harness.plugin.bench_table import summary
-from harness.plugin.options import settings
+from harness.plugin.options import option, settings
 from harness.plugin.record import document
 from harness.plumbing.errors import HarnessError, UnknownNameError
 from harness.topology import Family
 
 SESSION = pytest.StashKey[BenchSession]()
 LINES = pytest.StashKey[list[str]]()
-_MARKERS = (
-    "compares(testbed, *measures): asks for the comparison of each measure; of all without any",
-    "grows(testbed, over, *measures, every=False): asks for each measure's growth over pods or"
-    " services; `every`: also at the points that take long to build",
-    "needs_arms(*names): applies only where these are compared (--arms) and one is the baseline",
-)
 
 
-@pytest.fixture
-def comparison(
-    request: pytest.FixtureRequest, family: Family, machine: None, loaded_programs: None
-) -> Comparison:
+def comparison(request: pytest.FixtureRequest, family: Family) -> Comparison:
     """The comparison of a measure; the first test of a testbed waits for all of them."""
     testbed, key = request.param
     return request.config.stash[SESSION].comparison(testbed, key, family)
 
 
-@pytest.fixture
-def growth(
-    request: pytest.FixtureRequest, family: Family, machine: None, loaded_programs: None
-) -> Growth:
+def growth(request: pytest.FixtureRequest, family: Family) -> Growth:
     """The curve of a measure; the first test of an axis waits for all of them."""
     curve, key = request.param
     return request.config.stash[SESSION].growth(curve, key, family)
 
 
-@pytest.fixture
-def say(
-    request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
+def teller(
+    config: pytest.Config, record_property: Callable[[str, object], None]
 ) -> Callable[[str], None]:
     """A function that puts a line into the terminal's summary and the test's report."""
 
     def line(text: str) -> None:
-        request.config.stash[LINES].append(text)
+        config.stash[LINES].append(text)
         record_property("measured", text)
 
     return line
@@ -67,8 +54,6 @@ def say(
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Prepare the run's measuring, before pytest-benchmark reads its options."""
-    for line in _MARKERS:
-        config.addinivalue_line("markers", line)
     config.stash[LINES] = []
     quieten(config)
     try:
@@ -79,27 +64,28 @@ def pytest_configure(config: pytest.Config) -> None:
         pytest.exit(f"hostroute: {error}", returncode=error.exit_code)
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrize by the markers `compares` and `grows`, and `arm` over those with samples then."""
     compares = metafunc.definition.get_closest_marker("compares")
-    if compares is not None and "comparison" in metafunc.fixturenames:
+    if compares is not None and "hr_comparison" in metafunc.fixturenames:
         testbed, *named = compares.args
         keys = _known(named)
         if "arm" not in metafunc.fixturenames:
             asked = [(testbed, key) for key in keys]
-            metafunc.parametrize("comparison", asked, indirect=True, ids=keys)
+            metafunc.parametrize("hr_comparison", asked, indirect=True, ids=keys)
         else:
             arms = metafunc.config.stash[SESSION].arms_of(testbed) | {LIMIT: limit(testbed)}
             pairs = [(key, at) for key in keys for at in arms if MEASURES[key].applies(arms[at])]
             metafunc.parametrize(
-                "comparison, arm", [((testbed, key), label) for key, label in pairs],
-                indirect=["comparison"], ids=["-".join(pair) for pair in pairs],
+                "hr_comparison, arm", [((testbed, key), label) for key, label in pairs],
+                indirect=["hr_comparison"], ids=["-".join(pair) for pair in pairs],
             )  # fmt: skip
     grows = metafunc.definition.get_closest_marker("grows")
-    if grows is not None and "growth" in metafunc.fixturenames:
+    if grows is not None and "hr_growth" in metafunc.fixturenames:
         testbed, over, *named = grows.args
         curve, keys = Curve(testbed, over, **grows.kwargs), _known(named)
-        metafunc.parametrize("growth", [(curve, key) for key in keys], indirect=True, ids=keys)
+        metafunc.parametrize("hr_growth", [(curve, key) for key in keys], indirect=True, ids=keys)
 
 
 def _known(keys: Sequence[str]) -> list[str]:
@@ -127,20 +113,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Note what the selected tests will ask for."""
     wanting = session.config.stash[SESSION]
-    measuring = [item for item in session.items if {"comparison", "growth"} & _parameters(item)]
-    if measuring and session.config.getoption("--datapath"):
+    asking = {"hr_comparison", "hr_growth"}
+    measuring = [item for item in session.items if asking & _parameters(item)]
+    if measuring and option(session.config, "datapath"):
         error = UnknownNameError(
             "--datapath is for conformance; what measures compares arms",
-            f"use --arms {session.config.getoption('--arms')}, or leave out what measures",
+            f"use --arms {option(session.config, 'arms')}, or leave out what measures",
         )
         pytest.exit(f"hostroute: {error}", returncode=error.exit_code)
     for item in session.items:
         parameters = getattr(getattr(item, "callspec", None), "params", {})
-        if "comparison" in parameters:
-            testbed, key = parameters["comparison"]
+        if "hr_comparison" in parameters:
+            testbed, key = parameters["hr_comparison"]
             wanting.want(testbed, key, parameters["family"])
-        if "growth" in parameters:
-            curve, key = parameters["growth"]
+        if "hr_growth" in parameters:
+            curve, key = parameters["hr_growth"]
             wanting.want_curve(curve, key, parameters["family"])
 
 

@@ -13,22 +13,17 @@ from zlib import crc32
 
 import pytest
 
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option."""
-    parser.getgroup("host routing").addoption(
-        "--brief", action="store_true",
-        help="each assertion once on each datapath, with one of its families and sizes in turn",
-    )  # fmt: skip
+from harness.plugin.options import option
+from pytest_hostroute import is_ours
 
 
 # Last, when nothing is there but what is going to run.
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep one of each assertion's tests for each datapath."""
-    if not config.getoption("brief"):
+    if not option(config, "brief"):
         return
-    varied = [item for item in items if item.get_closest_marker("conformance")]
+    varied = [item for item in items if is_ours(item) and item.get_closest_marker("conformance")]
     kept = set(choose([(_assertion(item), _datapath(item)) for item in varied]))
     dropped = [item for index, item in enumerate(varied) if index not in kept]
     if dropped:

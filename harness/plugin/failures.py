@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from harness.plugin.fixtures import TESTBEDS_KEY
-from harness.plugin.options import results_directory
+from harness.plugin.building import TESTBEDS_KEY
+from harness.plugin.options import option, results_directory
 from harness.plumbing.errors import BuildError, HarnessError
 from harness.testbed import Testbed
 from harness.watch.legs import LegTable
+from pytest_hostroute import is_ours
 
 _KEPT = pytest.StashKey[set[Path]]()
 _NOT_KEPT = pytest.StashKey[list[str]]()
@@ -96,7 +97,7 @@ def _add_testbed(item: pytest.Item, report: pytest.TestReport, testbed: Testbed)
         if entry.degraded:
             report.user_properties.append(("degraded", entry.status()))
     pcaps: list[Path] = []
-    if report.failed or item.config.getoption("--keep-pcaps"):
+    if report.failed or option(item.config, "keep-pcaps"):
         try:
             pcaps = _keep(testbed, item)
         except OSError as error:
@@ -104,7 +105,7 @@ def _add_testbed(item: pytest.Item, report: pytest.TestReport, testbed: Testbed)
             item.config.stash[_NOT_KEPT].append(str(error))
     if report.failed:
         report.sections += list(_sections(testbed, pcaps))
-        if item.config.getoption("--pause"):
+        if option(item.config, "pause"):
             print(f"\n{item.nodeid} failed; its testbed:\n{_how_to_enter(testbed)}")  # noqa: T201
             with contextlib.suppress(EOFError):  # nobody is there to press it
                 input("Enter to go on: ")
@@ -120,7 +121,7 @@ def pytest_runtest_makereport(
     """Add counters, legs and pcaps to a failed test's report, and legs to a passed one's."""
     outcome = yield
     report = outcome.get_result()
-    if report.failed and call.excinfo is not None:
+    if report.failed and call.excinfo is not None and is_ours(item):
         _say_in_one_line(item, report, call.excinfo.value)
     if report.when != "call":
         return

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Command-line options, checked before anything runs."""
+"""The values of the command-line options, checked before anything runs."""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,39 +14,14 @@ from harness.datapath import NodeSettings
 from harness.plumbing.errors import HarnessError, RecordError, UnknownNameError
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the group `host routing`."""
-    group = parser.getgroup("host routing")
-    group.addoption(
-        "--datapath", action="append", default=[], metavar="NAME[,NAME]",
-        help=f"run only on these datapaths: {', '.join(datapaths.DATAPATHS)}",
-    )  # fmt: skip
-    group.addoption(
-        "--legacy-services", type=int, default=100, metavar="N",
-        help="services' worth of kube-proxy rules on the legacy path (default %(default)s)",
-    )  # fmt: skip
-    group.addoption(
-        "--keep-pcaps", action="store_true",
-        help="keep every test's captures, not only a failed test's, in pcaps/ where records go",
-    )  # fmt: skip
-    group.addoption(
-        "--pause", action="store_true",
-        help="when a test fails, keep its testbed until Enter is pressed, and say how to enter it",
-    )  # fmt: skip
-    group.addoption(
-        "--record", action="store_true",
-        help="write a record of what became of every assertion; what measures writes one anyway",
-    )  # fmt: skip
-    group.addoption(
-        "--results", metavar="DIR",
-        help="where records and pcaps go, below the root directory (default results); with the =:"
-        " pytest takes a directory that stands alone for one of tests",
-    )  # fmt: skip
+def option(config: pytest.Config, name: str) -> Any:
+    """The value of `--hr-NAME`; the table of options is in `pytest_hostroute`."""
+    return config.getoption(f"hr_{name.replace('-', '_')}")
 
 
 def chosen_datapaths(config: pytest.Config) -> list[str]:
     """The datapaths asked for; all of them if none was named."""
-    given = config.getoption("--datapath")
+    given = option(config, "datapath")
     named = [name for entry in given for name in entry.split(",") if name]
     if given and not named:
         raise UnknownNameError(
@@ -56,12 +32,12 @@ def chosen_datapaths(config: pytest.Config) -> list[str]:
 
 def settings(config: pytest.Config) -> NodeSettings:
     """What every node is asked for."""
-    return NodeSettings(legacy_services=config.getoption("--legacy-services"))
+    return NodeSettings(legacy_services=option(config, "legacy-services"))
 
 
 def results_directory(config: pytest.Config) -> Path:
     """Where records go."""
-    return config.rootpath / (config.getoption("--results") or "results")
+    return config.rootpath / (option(config, "results") or "results")
 
 
 def check_results(config: pytest.Config) -> None:
@@ -87,9 +63,9 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         chosen_datapaths(config)
         settings(config)
-        if config.getoption("--record") or config.getoption("--results") is not None:
+        if option(config, "record") or option(config, "results") is not None:
             check_results(config)
-        if config.getoption("--pause") and config.getoption("capture") != "no":
+        if option(config, "pause") and config.getoption("capture") != "no":
             raise pytest.UsageError("--pause needs the terminal: add -s")
         if getattr(config.option, "dist", "no") != "no":
             raise pytest.UsageError(

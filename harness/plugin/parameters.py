@@ -11,17 +11,9 @@ from harness import datapath as datapaths
 from harness.plugin.options import chosen_datapaths
 from harness.plumbing.errors import UnknownNameError
 from harness.topology import Family
+from pytest_hostroute import is_ours
 
 _ID = re.compile(r"_hr(\d\d)_")
-_MARKERS = (
-    "conformance: asserts an entry of the catalogue on real namespaces, programs and captures",
-    "control: a negative control: a mutated datapath must fail the assertion meant for it",
-    "bench: measures",
-    "slow: takes minutes",
-    "hr(id): the entry of the catalogue that the test asserts, such as HR-07",
-    "topology(...): parameters of the testbed that the test asks for",
-    "datapaths(*names): the datapaths the test applies to; all of them without it",
-)
 
 
 def catalogue_id(name: str) -> str | None:
@@ -30,14 +22,8 @@ def catalogue_id(name: str) -> str | None:
     return f"HR-{match[1]}" if match else None
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Declare the markers, for whichever project loads the plugin."""
-    for line in _MARKERS:
-        config.addinivalue_line("markers", line)
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Parametrize `datapath` and `family` over all values; `--datapath` deselects later."""
+def generate(metafunc: pytest.Metafunc) -> None:
+    """Parametrize `datapath` and `family` over all values; `--hr-datapath` deselects later."""
     if "datapath" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("datapaths")
         names = list(marker.args) if marker else list(datapaths.DATAPATHS)
@@ -56,6 +42,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     kept: list[pytest.Item] = []
     dropped: list[pytest.Item] = []
     for item in items:
+        if not is_ours(item):
+            kept.append(item)
+            continue
         identity = catalogue_id(item.name)
         if identity:
             item.add_marker(pytest.mark.hr(identity))

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
 
 import pytest
 
 from harness.plumbing.errors import HarnessError
 from harness.testbed.prerequisites import check_machine, describe_machine, host_routing_status
-from harness.watch.evidence import KernelLog
+
+_CHECKED = pytest.StashKey[bool]()
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -23,35 +23,28 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     return lines
 
 
-@pytest.fixture(scope="session")
-def machine() -> None:
-    """Ends the run with one line and an exit code if the machine cannot hold a testbed."""
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Look at the machine before the tests are collected, where some are going to run."""
+    option = session.config.option
+    if not (option.collectonly or option.showfixtures or option.show_fixtures_per_test):
+        require_machine(session.config)
+
+
+def require_machine(config: pytest.Config) -> None:
+    """End the run with one line and an exit code if the machine cannot hold a testbed; ask once."""
+    if config.stash.get(_CHECKED, False):
+        return
     try:
         check_machine()
     except HarnessError as error:
         pytest.exit(f"hostroute: {error}", returncode=error.exit_code)
-
-
-@pytest.fixture(scope="session")
-def run_log(machine: None) -> Iterator[KernelLog]:
-    """The kernel's log since the first testbed of the run."""
-    log = KernelLog()
-    yield log
-    log.close()
-
-
-@pytest.fixture
-def kernel_log(machine: None) -> Iterator[KernelLog]:
-    """The kernel's log since the test began."""
-    log = KernelLog()
-    yield log
-    log.close()
+    config.stash[_CHECKED] = True
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Judge the run's kernel log last, when there is something to judge."""
-    items.sort(key=lambda item: "run_log" in _parameters(item))
+    items.sort(key=lambda item: "hr_run_log" in _parameters(item))
 
 
 def _parameters(item: pytest.Item) -> list[str]:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from harness import results
-from harness.plugin.options import check_results, results_directory
+from harness.plugin.options import check_results, option, results_directory
 from harness.plumbing.errors import HarnessError
 from harness.plumbing.signals import held
 from harness.results import Document
@@ -59,7 +59,7 @@ class _Recorder:
                 check_results(self.config)
             except HarnessError as error:
                 pytest.exit(f"hostroute: {error}", returncode=error.exit_code)
-        if measures or self.config.getoption("--record"):
+        if measures or option(self.config, "record"):
             self.document()
 
     @pytest.hookimpl(trylast=True)
@@ -92,7 +92,7 @@ class _Recorder:
             self._write(session)
 
     def _write(self, session: pytest.Session) -> None:
-        asked, cut = self.config.getoption("--record"), self._cut(session)
+        asked, cut = option(self.config, "record"), self._cut(session)
         measured = self.begun is not None and any(self.begun[part] for part in _MEASURED)
         if self.config.getoption("collectonly"):
             return
@@ -151,18 +151,13 @@ def document(config: pytest.Config) -> Document:
     return config.stash[_RECORDER].document()
 
 
-@pytest.fixture
-def observed(request: pytest.FixtureRequest) -> Observe:
-    """A function that notes what the kernel did: `observed("mark", 0x77)`.
-
-    For behaviour that may differ between kernels on which the test passes all the same. It goes
-    into the record beside the outcome.
-    """
+def observer(node: pytest.Item) -> Observe:
+    """A function that notes for the record what the kernel did: `hr_observed("mark", 0x77)`."""
 
     def note(name: str, value: Value) -> None:
         if not isinstance(value, Value):
-            raise TypeError(f"observed({name!r}): {value!r} is no text, number, boolean or None")
-        request.node.user_properties.append(("observed", (name, value)))
+            raise TypeError(f"hr_observed({name!r}): {value!r} is no text, number, boolean or None")
+        node.user_properties.append(("observed", (name, value)))
 
     return note
 

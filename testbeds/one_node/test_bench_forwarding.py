@@ -11,24 +11,24 @@ HERE = "one_node"
 
 
 @pytest.mark.compares(HERE)
-def test_bench_compare_one_node(comparison, request):
+def test_bench_compare_one_node(hr_comparison, request):
     """Comes to its end; with --require, to the verdict that is asked for."""
-    assert comparison.partial is None, comparison
-    assert failing(comparison, request.config.getoption("--require")) == []
+    assert hr_comparison.partial is None, hr_comparison
+    assert failing(hr_comparison, request.config.getoption("hr_require")) == []
 
 
 @pytest.mark.needs_arms("bpf", "legacy")
 @pytest.mark.compares(HERE, *BEATEN)
-def test_bench_host_routing_beats_legacy_one_node(comparison):
-    assert comparison.beats("bpf", "legacy"), comparison
+def test_bench_host_routing_beats_legacy_one_node(hr_comparison):
+    assert hr_comparison.beats("bpf", "legacy"), hr_comparison
 
 
 @pytest.mark.benchmark(timer=REPLAY)
 @pytest.mark.compares(HERE)
-def test_bench_samples_one_node(comparison, benchmark, arm):
+def test_bench_samples_one_node(hr_comparison, benchmark, arm):
     """The same samples as entries of pytest-benchmark; measures nothing itself."""
-    enter(benchmark, comparison, arm)
+    enter(benchmark, hr_comparison, arm)
 
 
-def test_bench_build_one_node(benchmark, machine, say):
-    say(measure_building(benchmark, HERE, aim_ms=25))
+def test_bench_build_one_node(benchmark, hr_machine, hr_say):
+    hr_say(measure_building(benchmark, HERE, aim_ms=25))

@@ -8,17 +8,17 @@ MARK = 0x77
 TSTAMP = 1_234_567_890
 
 
-def test_hr37_mark_and_tstamp_across_the_border(one_node, datapath, family, metadata, observed):
+def test_hr37_mark_and_tstamp_across_the_border(one_node, datapath, family, metadata, hr_observed):
     metadata.write_at(one_node.master, "lxc1", MARK, TSTAMP)
     metadata.read_at(one_node.pod2)
     exchange = one_node.pod1.ping(one_node.pod2)
     seen = metadata.seen()
-    observed("mark", seen["mark"])
-    observed("tstamp kept", seen["tstamp"] == TSTAMP)
-    observed("pkt_type", seen["pkt_type"])
+    hr_observed("mark", seen["mark"])
+    hr_observed("tstamp kept", seen["tstamp"] == TSTAMP)
+    hr_observed("pkt_type", seen["pkt_type"])
     lxc1, eth0 = one_node.master.ifindex("lxc1"), one_node.pod2.ifindex("eth0")
     devices = {lxc1: "lxc1", eth0: "eth0"}  # skb_iif; cleared by the scrub of c43272299488
-    observed("ingress_ifindex", devices.get(seen["ingress_ifindex"], seen["ingress_ifindex"]))
+    hr_observed("ingress_ifindex", devices.get(seen["ingress_ifindex"], seen["ingress_ifindex"]))
     assert exchange.lost == 0
     assert seen["packets"] == 1
     # redirect_peer keeps mark and timestamp (uapi/linux/bpf.h says so since 6.15); veth scrubs the
@@ -31,12 +31,12 @@ def test_hr37_mark_and_tstamp_across_the_border(one_node, datapath, family, meta
     assert seen["pkt_type"] == 0  # PACKET_HOST
 
 
-def test_hr38_interface_counters(one_node, datapath, family, observed):
+def test_hr38_interface_counters(one_node, datapath, family, hr_observed):
     with one_node.evidence() as evidence:
         exchange = one_node.pod1.ping(one_node.pod2, PINGS)
     assert exchange.lost == 0
     for link, counter in (("pod2:eth0", "rx_packets"), ("master:lxc2", "tx_packets")):
-        observed(f"{link} {counter}", evidence.links[link, counter])
+        hr_observed(f"{link} {counter}", evidence.links[link, counter])
     through_lxc = datapath.name in ("legacy", "bpf-redirect")
     assert evidence.links["master:lxc2", "tx_packets"] == (PINGS if through_lxc else 0)
     received = evidence.links["pod2:eth0", "rx_packets"]

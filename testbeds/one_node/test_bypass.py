@@ -14,12 +14,12 @@ from testbeds.faults import forward_policy_drop, tc_egress_drop
 PINGS = 5
 
 
-def test_hr01_programs_attached_and_hit(one_node, datapath, family, bypass):
+def test_hr01_programs_attached_and_hit(one_node, datapath, family, hr_bypass):
     with one_node.evidence() as evidence:
         one_node.pod1.ping(one_node.pod2, PINGS)
     attached = set(one_node.datapath_of("master").installed.attachments())
     hits = evidence.nodes["master"].programs.hits
-    if datapath.name in bypass:
+    if datapath.name in hr_bypass:
         tag = one_node.datapath_of("master").installed.module.tag("from_container")
         assert attached == {
             Attachment(lxc, "ingress", "from_container", tag) for lxc in ("lxc1", "lxc2")
@@ -30,11 +30,11 @@ def test_hr01_programs_attached_and_hit(one_node, datapath, family, bypass):
         assert hits == {}
 
 
-def test_hr02_netfilter_hooks(one_node, datapath, family, bypass):
+def test_hr02_netfilter_hooks(one_node, datapath, family, hr_bypass):
     with one_node.evidence() as evidence:
         exchange = one_node.pod1.ping(one_node.pod2, PINGS)
     assert exchange.lost == 0
-    expected = 0 if datapath.name in bypass else 2 * PINGS
+    expected = 0 if datapath.name in hr_bypass else 2 * PINGS
     hooks = ("prerouting", "forward", "postrouting")
     assert evidence.nodes["master"].hooks == dict.fromkeys(hooks, expected)
     with one_node.evidence() as control:  # the counters do count, on this node, in this run
@@ -46,38 +46,38 @@ RECEIVED = {4: "IpInReceives", 6: "Ip6InReceives"}
 FORWARDED = {4: "IpForwDatagrams", 6: "Ip6OutForwDatagrams"}
 
 
-def test_hr02_stack_counters(one_node, datapath, family, bypass, observed):
+def test_hr02_stack_counters(one_node, datapath, family, hr_bypass, hr_observed):
     with one_node.evidence() as evidence:
         exchange = one_node.pod1.ping(one_node.pod2, PINGS)
     assert exchange.lost == 0
     snmp = evidence.nodes["master"].snmp
     received, forwarded = RECEIVED[family], FORWARDED[family]
     for name in (received, forwarded):
-        observed(name, snmp.get(name, 0))
-    expected = 0 if datapath.name in bypass else 2 * PINGS
+        hr_observed(name, snmp.get(name, 0))
+    expected = 0 if datapath.name in hr_bypass else 2 * PINGS
     assert (snmp.get(received, 0), snmp.get(forwarded, 0)) == (expected, expected)
 
 
-def test_hr03_conntrack(one_node, datapath, family, bypass):
+def test_hr03_conntrack(one_node, datapath, family, hr_bypass):
     with one_node.evidence() as evidence:
         exchange = one_node.pod1.datagrams(one_node.pod2, PINGS)
     assert exchange.lost == 0
     entries = [(entry.source, entry.destination) for entry in evidence.nodes["master"].conntrack]
     flow = (exchange.flow.client, exchange.flow.server)
-    assert entries == ([] if datapath.name in bypass else [flow])
+    assert entries == ([] if datapath.name in hr_bypass else [flow])
     with one_node.evidence() as control:  # conntrack does track, on this node, in this run
         one_node.pod1.ping(one_node.master)
     assert len(control.nodes["master"].conntrack) == 1
 
 
-def test_hr04_forward_policy_drop(one_node, datapath, family, bypass, observed):
+def test_hr04_forward_policy_drop(one_node, datapath, family, hr_bypass, hr_observed):
     forward_policy_drop(one_node.master)
     with one_node.evidence() as evidence:
         exchange = one_node.pod1.ping(one_node.pod2, PINGS)
     # Counted behind the hook that drops them; before it since b4a11b2033b7 (6.7).
     counted = evidence.nodes["master"].snmp.get(FORWARDED[family], 0)
-    observed(f"{FORWARDED[family]} of the dropped", counted)
-    assert exchange.lost == (0 if datapath.name in bypass else PINGS)
+    hr_observed(f"{FORWARDED[family]} of the dropped", counted)
+    assert exchange.lost == (0 if datapath.name in hr_bypass else PINGS)
 
 
 @pytest.mark.datapaths("bpf-redirect")
@@ -96,15 +96,15 @@ def test_hr09_legs_as_legacy_bypass_as_bpf(one_node, datapath, family):
     assert evidence.nodes["master"].conntrack == []
 
 
-def test_hr11_tc_egress_drop_on_the_servers_lxc(one_node, datapath, family, observed):
+def test_hr11_tc_egress_drop_on_the_servers_lxc(one_node, datapath, family, hr_observed):
     with tc_egress_drop(one_node.master, "lxc2"):
         exchange = one_node.pod1.ping(one_node.pod2, PINGS)
-    observed("lost", exchange.lost)
+    hr_observed("lost", exchange.lost)
     through_lxc = datapath.name in ("legacy", "bpf-redirect")
     assert exchange.lost == (PINGS if through_lxc else 0)
 
 
-def test_hr43_host_route_deleted_and_rp_filter_on(one_node, datapath, family, bypass):
+def test_hr43_host_route_deleted_and_rp_filter_on(one_node, datapath, family, hr_bypass):
     master = one_node.master
     for pod in (one_node.pod1, one_node.pod2):
         prefix = f"{pod.address}/{family.host_prefix}"
@@ -112,17 +112,17 @@ def test_hr43_host_route_deleted_and_rp_filter_on(one_node, datapath, family, by
     for device in ("all", "lxc1", "lxc2"):
         master.ns.sysctl(f"ipv4/conf/{device}/rp_filter", 1)
     exchange = one_node.pod1.ping(one_node.pod2, PINGS)
-    assert exchange.lost == (0 if datapath.name in bypass else PINGS)
+    assert exchange.lost == (0 if datapath.name in hr_bypass else PINGS)
 
 
-def test_hr02_tcp_too(one_node, datapath, family, bypass):
+def test_hr02_tcp_too(one_node, datapath, family, hr_bypass):
     with one_node.evidence() as evidence:
         transfer = one_node.pod1.stream(one_node.pod2, 100_000)
     assert transfer.received_sha256 == transfer.sent_sha256
-    assert (evidence.nodes["master"].hooks["forward"] > 0) == (datapath.name not in bypass)
+    assert (evidence.nodes["master"].hooks["forward"] > 0) == (datapath.name not in hr_bypass)
 
 
-def test_hr46_backlog_enqueues_a_round_trip(one_node, datapath, family, observed):
+def test_hr46_backlog_enqueues_a_round_trip(one_node, datapath, family, hr_observed):
     rounds = []
     with pinned() as cpu, BacklogCounter(cpu) as backlog:
         for _ in range(20):
@@ -130,7 +130,7 @@ def test_hr46_backlog_enqueues_a_round_trip(one_node, datapath, family, observed
             exchange = one_node.pod1.datagrams(one_node.pod2, fenced=False)
             assert exchange.lost == 0
             rounds.append(backlog.read() - before)
-    observed("backlog enqueues", min(rounds))
+    hr_observed("backlog enqueues", min(rounds))
     # Others' traffic on this CPU, and a fence after a late reply, can only add.
     through_lxc = datapath.name in ("legacy", "bpf-redirect")
     assert min(rounds) == (4 if through_lxc else 2)

@@ -7,11 +7,11 @@ from harness.watch.capture import WHOLE
 from testbeds.packets import echoes
 
 
-def test_hr13_ttl_same_node(one_node, datapath, family, observed):
+def test_hr13_ttl_same_node(one_node, datapath, family, hr_observed):
     with one_node.capture() as seen:
         one_node.pod1.ping(one_node.pod2)
     for frame in seen.at("pod2:eth0", "request", "in"):
-        observed("TTL at pod2", frame.ttl)
+        hr_observed("TTL at pod2", frame.ttl)
     assert [frame.ttl for frame in seen.at("pod2:eth0", "request", "in")] == [63]
     assert [frame.ttl for frame in seen.at("pod1:eth0", "reply", "in")] == [63]
 

@@ -24,7 +24,7 @@ def _with_resolution(legs, family):
     return "\n".join(f"{name} {rest}" for name, rest in rows.items())
 
 
-def test_hr16_gateway_is_answered_for(one_node, datapath, family, bypass, observed):
+def test_hr16_gateway_is_answered_for(one_node, datapath, family, hr_bypass, hr_observed):
     pod, master = one_node.pod1, one_node.master
     pod.delete_neighbour("eth0", master.gateway[family])
     with one_node.evidence() as evidence, one_node.capture() as seen:
@@ -34,8 +34,8 @@ def test_hr16_gateway_is_answered_for(one_node, datapath, family, bypass, observ
     assert pod.neighbours(family)[master.gateway[family]] == pod.lxc_mac
     held = {entry.get_attr("IFA_ADDRESS") for entry in master.ns.netlink.get_addr()}
     answers = evidence.nodes["master"].programs.hits.get(("from-container", "answer"), 0)
-    observed("answers in BPF", answers)
-    if datapath.name in bypass:
+    hr_observed("answers in BPF", answers)
+    if datapath.name in hr_bypass:
         assert master.gateway[family] not in held
         assert answers == 1
     else:
@@ -88,7 +88,7 @@ def test_hr16_a_pod_may_not_take_the_gateways_address(one_node, datapath, family
 
 
 @pytest.mark.parametrize("size", [0, 57, 1400])
-def test_hr16_gateway_answers_ping(one_node, datapath, family, bypass, size):
+def test_hr16_gateway_answers_ping(one_node, datapath, family, hr_bypass, size):
     pod, gateway = one_node.pod1, one_node.master.gateway[family]
     with one_node.evidence() as evidence, one_node.capture(WHOLE) as seen:
         exchange = pod.ping(gateway, 2, size=size, ttl=1)
@@ -100,4 +100,4 @@ def test_hr16_gateway_answers_ping(one_node, datapath, family, bypass, size):
         (64, pod.lxc_mac, pod.mac)
     }
     answers = evidence.nodes["master"].programs.hits.get(("from-container", "answer"), 0)
-    assert answers == (2 if datapath.name in bypass else 0)
+    assert answers == (2 if datapath.name in hr_bypass else 0)

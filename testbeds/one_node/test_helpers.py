@@ -49,23 +49,23 @@ def _note(observed, helper_call, exchange):
 @pytest.mark.datapaths("bpf")
 @pytest.mark.parametrize("wrong", WRONG)
 def test_hr39_redirect_peer_misdirected(
-    one_node, datapath, family, helper_call, wrong, kernel_log, observed
+    one_node, datapath, family, helper_call, wrong, hr_kernel_log, hr_observed
 ):
     with one_node.capture() as seen:
         helper_call.put(one_node.master, "lxc1", "redirect_peer", WRONG[wrong](one_node))
         exchange = one_node.pod1.ping(one_node.pod2, PINGS)
-    _note(observed, helper_call, exchange)
+    _note(hr_observed, helper_call, exchange)
     assert helper_call.returned() == {TC_ACT_REDIRECT: PINGS}
     assert exchange.lost == PINGS
     assert seen.legs() == UNANSWERED
-    assert kernel_log.splats() == []
+    assert hr_kernel_log.splats() == []
 
 
 @pytest.mark.datapaths("bpf")
-def test_hr39_redirect_peer_well_directed(one_node, datapath, family, helper_call, observed):
+def test_hr39_redirect_peer_well_directed(one_node, datapath, family, helper_call, hr_observed):
     helper_call.put(one_node.master, "lxc1", "redirect_peer", one_node.master.ifindex("lxc2"))
     exchange = one_node.pod1.ping(one_node.pod2, PINGS)
-    _note(observed, helper_call, exchange)
+    _note(hr_observed, helper_call, exchange)
     assert helper_call.returned() == {TC_ACT_REDIRECT: PINGS}
     assert exchange.lost == 0
 
@@ -81,7 +81,7 @@ MISUSES = {
 @pytest.mark.datapaths("legacy")
 @pytest.mark.parametrize("misuse", MISUSES)
 def test_hr48_helpers_misused(
-    one_node, datapath, family, helper_call, misuse, kernel_log, observed
+    one_node, datapath, family, helper_call, misuse, hr_kernel_log, hr_observed
 ):
     helper, flags, hook, returned = MISUSES[misuse]
     interface = "lxc2" if hook == EGRESS else "lxc1"
@@ -89,10 +89,10 @@ def test_hr48_helpers_misused(
         one_node.master, interface, helper, one_node.master.ifindex("lxc2"), flags, hook
     )
     exchange = one_node.pod1.ping(one_node.pod2, PINGS)
-    _note(observed, helper_call, exchange)
+    _note(hr_observed, helper_call, exchange)
     assert helper_call.returned() == {returned: PINGS}
     assert exchange.lost == PINGS
-    assert kernel_log.splats() == []
+    assert hr_kernel_log.splats() == []
 
 
 @pytest.mark.parametrize("helper", ["redirect_peer", "bpf_redirect"])
@@ -113,7 +113,7 @@ def test_hr48_what_a_helper_refuses_is_counted(build_testbed, family, helper):
 @pytest.mark.datapaths("legacy")
 @pytest.mark.parametrize("destination", ["multicast", "unicast"])
 def test_hr48_redirect_neigh_of_a_multicast_frame(
-    one_node, datapath, family, helper_call, destination, observed
+    one_node, datapath, family, helper_call, destination, hr_observed
 ):
     pod, target = one_node.pod1, one_node.pod2
     helper_call.put(one_node.master, "lxc1", "redirect_neigh", one_node.master.ifindex("lxc2"))
@@ -126,7 +126,7 @@ def test_hr48_redirect_neigh_of_a_multicast_frame(
     with one_node.capture() as seen:
         pod.inject("eth0", [bytes(Ether(src=pod.mac, dst=mac) / echo)])
     arrived = [frame.direction for frame in seen.frames if frame.interface == "pod2:eth0"]
-    observed("frames at pod2", len(arrived))
+    hr_observed("frames at pod2", len(arrived))
     assert helper_call.returned() == {TC_ACT_REDIRECT: 1}
     assert arrived == ([] if destination == "multicast" else ["in", "out"])
 
@@ -142,7 +142,7 @@ REFUSING: dict[int, dict[str, object]] = {
 @pytest.mark.datapaths("legacy")
 @pytest.mark.parametrize("route", ["refusing", "unicast"])
 def test_hr48_redirect_neigh_where_the_route_refuses(
-    one_node, datapath, family, helper_call, route, observed
+    one_node, datapath, family, helper_call, route, hr_observed
 ):
     master, pod = one_node.master, one_node.pod2
     helper_call.put(master, "lxc1", "redirect_neigh", master.ifindex("lxc2"))
@@ -155,7 +155,7 @@ def test_hr48_redirect_neigh_where_the_route_refuses(
     arrived = len(seen.at("pod2:eth0", "request", "in"))
     counted = {name: evidence.links["master:lxc2", name] for name in ("tx_errors", "tx_dropped")}
     for name, count in counted.items():
-        observed(name, count)
+        hr_observed(name, count)
     assert helper_call.returned() == {TC_ACT_REDIRECT: PINGS}
     assert arrived == (0 if route == "refusing" else PINGS)
     # Before 7.0, without a backport, in dev->stats.tx_errors, which a veth does not show.

@@ -117,7 +117,7 @@ def test_hr17_time_exceeded_behind_an_extension_header(build_testbed, datapath):
     assert [_error(frame)[1:] for frame in told] == [TIME_EXCEEDED[6]]
 
 
-def test_hr20_options_are_the_stacks(one_node, datapath, family, bypass):
+def test_hr20_options_are_the_stacks(one_node, datapath, family, hr_bypass):
     testbed, pod, target = one_node, one_node.pod1, one_node.pod2
     alert = (
         IP(src=pod.address, dst=target.address, options=[IPOption_Router_Alert()])
@@ -129,14 +129,14 @@ def test_hr20_options_are_the_stacks(one_node, datapath, family, bypass):
         pod.inject("eth0", [_frame(pod, alert / UDP(sport=4000, dport=4001) / b"alert")])
     assert [f.direction for f in seen.frames if f.interface == "master:lxc2"][:1] == ["out"]
     stack = evidence.nodes["master"].programs.hits.get(("from-container", "stack"), 0)
-    assert stack == (1 if datapath.name in bypass else 0)
+    assert stack == (1 if datapath.name in hr_bypass else 0)
 
 
 #: What no router passes on: a header whose sum is wrong, or that speaks of more than there is.
 MALFORMED = {4: [{"chksum": 0xBAD}, {"len": 500}, {"len": 19}], 6: [{"plen": 500}]}
 
 
-def test_hr18_malformed_header_is_dropped(one_node, datapath, family, bypass):
+def test_hr18_malformed_header_is_dropped(one_node, datapath, family, hr_bypass):
     pod, target = one_node.pod1, one_node.pod2
     header: Any = IP if family == 4 else IPv6
     frames = [
@@ -147,7 +147,7 @@ def test_hr18_malformed_header_is_dropped(one_node, datapath, family, bypass):
         pod.inject("eth0", frames)
     assert {frame.interface for frame in seen.frames} == {"pod1:eth0", "master:lxc1"}
     drops = evidence.nodes["master"].programs.drops
-    assert drops == ({"malformed": len(frames)} if datapath.name in bypass else {})
+    assert drops == ({"malformed": len(frames)} if datapath.name in hr_bypass else {})
 
 
 @pytest.mark.datapaths("bpf", "bpf-redirect", "bpf-skip-fib")
@@ -193,10 +193,10 @@ def test_hr20_address_that_the_node_lost_is_looked_up_again(one_node, datapath, 
     assert lookups == [{}, {"not-fwded": 1}]
 
 
-def test_hr30_beyond_a_pods_own_mtu(one_node, datapath, family, bypass):
+def test_hr30_beyond_a_pods_own_mtu(one_node, datapath, family, hr_bypass):
     master, mtu = one_node.master, 1400
     master.ns.netlink.link("set", index=master.ifindex("lxc2"), mtu=mtu)
-    if datapath.name in bypass:
+    if datapath.name in hr_bypass:
         one_node.datapath_of("master").installed.sync()
     exchange = one_node.pod1.ping(one_node.pod2, size=mtu + 1 - HEADERS[family], df=True)
     assert [(e.type, e.code, e.mtu) for e in exchange.errors] == [(*TOO_BIG[family], mtu)]

@@ -19,7 +19,7 @@ REPEAT = 200
 
 @pytest.mark.datapaths("bpf", "bpf-redirect", "bpf-skip-fib")
 @pytest.mark.parametrize("path", ["local delivery", "off the node"])
-def test_bench_program_cost(two_node, datapath, family, path, say):
+def test_bench_program_cost(two_node, datapath, family, path, hr_say):
     pod = two_node.pod1
     target = (two_node.pod2 if path == "local delivery" else two_node.pod3).address
     ip = IP(src=pod.address, dst=target, ttl=255) if family == 4 else IPv6(
@@ -33,4 +33,4 @@ def test_bench_program_cost(two_node, datapath, family, path, say):
     assert {run.action for run in runs} == {TC_ACT_REDIRECT}
     cost = [run.nanoseconds for run in runs]
     head = f"program cost {datapath.name} {family.name} {path}"
-    say(f"{head}: {median(cost):.0f} ns a packet, least {min(cost)} (aim 150)")
+    hr_say(f"{head}: {median(cost):.0f} ns a packet, least {min(cost)} (aim 150)")

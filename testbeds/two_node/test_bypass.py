@@ -9,7 +9,7 @@ PINGS = 5
 NODES = ("master", "node1")
 
 
-def test_hr01_programs_attached_and_hit(two_node, datapath, family, bypass):
+def test_hr01_programs_attached_and_hit(two_node, datapath, family, hr_bypass):
     with two_node.evidence() as evidence:
         two_node.pod1.ping(two_node.pod2, PINGS)
     for node in NODES:
@@ -18,7 +18,7 @@ def test_hr01_programs_attached_and_hit(two_node, datapath, family, bypass):
             for hook in two_node.datapath_of(node).installed.attachments()
         }
         hits = evidence.nodes[node].programs.hits
-        if datapath.name not in bypass:
+        if datapath.name not in hr_bypass:
             assert (attached, hits) == (set(), {})
             continue
         lxc = {"master": "lxc1", "node1": "lxc2"}[node]
@@ -45,11 +45,11 @@ def _ping_both_nodes(testbed, count):
         assert pod.ping(node, count).lost == 0
 
 
-def test_hr02_netfilter_hooks(two_node, datapath, family, bypass):
+def test_hr02_netfilter_hooks(two_node, datapath, family, hr_bypass):
     with two_node.evidence() as evidence:
         exchange = two_node.pod1.ping(two_node.pod2, PINGS)
     assert exchange.lost == 0
-    expected = 0 if datapath.name in bypass else 2 * PINGS
+    expected = 0 if datapath.name in hr_bypass else 2 * PINGS
     hooks = dict.fromkeys(("prerouting", "forward", "postrouting"), expected)
     assert {node: evidence.nodes[node].hooks for node in NODES} == dict.fromkeys(NODES, hooks)
     with two_node.evidence() as control:  # the counters do count, on these nodes, in this run
@@ -57,35 +57,35 @@ def test_hr02_netfilter_hooks(two_node, datapath, family, bypass):
     assert {control.nodes[node].hooks["prerouting"] for node in NODES} == {PINGS}
 
 
-def test_hr03_conntrack(two_node, datapath, family, bypass):
+def test_hr03_conntrack(two_node, datapath, family, hr_bypass):
     with two_node.evidence() as evidence:
         exchange = two_node.pod1.datagrams(two_node.pod2, PINGS)
     assert exchange.lost == 0
     flow = (exchange.flow.client, exchange.flow.server)
     for node in NODES:
         entries = [(e.source, e.destination) for e in evidence.nodes[node].conntrack]
-        assert entries == ([] if datapath.name in bypass else [flow])
+        assert entries == ([] if datapath.name in hr_bypass else [flow])
     with two_node.evidence() as control:  # conntrack does track, on these nodes, in this run
         _ping_both_nodes(two_node, 1)
     assert [len(control.nodes[node].conntrack) for node in NODES] == [1, 1]
 
 
 @pytest.mark.parametrize("node", NODES)
-def test_hr04_forward_policy_drop(two_node, datapath, family, bypass, node):
+def test_hr04_forward_policy_drop(two_node, datapath, family, hr_bypass, node):
     forward_policy_drop(getattr(two_node, node))
     exchange = two_node.pod1.ping(two_node.pod2, PINGS)
-    assert exchange.lost == (0 if datapath.name in bypass else PINGS)
+    assert exchange.lost == (0 if datapath.name in hr_bypass else PINGS)
 
 
 @pytest.mark.parametrize("hook", ["ingress", "egress"])
 def test_hr05_netdev_drop_on_the_nic(
-    two_node, datapath, family, bypass, hook, observed, require_feature
+    two_node, datapath, family, hr_bypass, hook, hr_observed, require_feature
 ):
     require_feature(f"netdev-{hook}")
     netdev_drop(two_node.master, hook)
     exchange = two_node.pod1.ping(two_node.pod2, PINGS)
-    observed("lost", exchange.lost)
-    assert exchange.lost == (0 if datapath.name in bypass else PINGS)
+    hr_observed("lost", exchange.lost)
+    assert exchange.lost == (0 if datapath.name in hr_bypass else PINGS)
 
 
 @pytest.mark.datapaths("bpf-redirect")

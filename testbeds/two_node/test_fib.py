@@ -34,13 +34,13 @@ def _other_nodes_pods(testbed, family):
 
 @pytest.mark.datapaths("legacy", *LOOKS_UP)
 @pytest.mark.parametrize("kind", REFUSING)
-def test_hr19_refusing_routes(two_node, datapath, family, kind, observed):
+def test_hr19_refusing_routes(two_node, datapath, family, kind, hr_observed):
     network = _other_nodes_pods(two_node, family)
     two_node.master.delete_route(network)
     two_node.master.add_route(network, type=kind)
     with two_node.evidence() as evidence, two_node.capture() as seen:
         exchange = two_node.pod1.ping(two_node.pod2)
-    _note(observed, exchange, evidence)
+    _note(hr_observed, exchange, evidence)
     assert exchange.lost == 1
     if datapath.name == "legacy":
         error = REFUSING[kind][family]
@@ -53,11 +53,11 @@ def test_hr19_refusing_routes(two_node, datapath, family, kind, observed):
 
 
 @pytest.mark.datapaths("legacy", *LOOKS_UP)
-def test_hr21_no_route(two_node, datapath, family, observed):
+def test_hr21_no_route(two_node, datapath, family, hr_observed):
     two_node.master.delete_route(_other_nodes_pods(two_node, family))
     with two_node.evidence() as evidence, two_node.capture() as seen:
         exchange = two_node.pod1.ping(two_node.pod2)
-    _note(observed, exchange, evidence)
+    _note(hr_observed, exchange, evidence)
     assert [(e.type, e.code) for e in exchange.errors] == [{4: (3, 0), 6: (1, 0)}[family]]
     assert seen.legs() == REFUSED
     if datapath.name in LOOKS_UP:
@@ -67,12 +67,12 @@ def test_hr21_no_route(two_node, datapath, family, observed):
 
 @pytest.mark.datapaths(*LOOKS_UP)
 @pytest.mark.topology(pods_per_node=2)
-def test_hr22_forwarding_off_on_the_lxc(two_node, datapath, family, observed):
+def test_hr22_forwarding_off_on_the_lxc(two_node, datapath, family, hr_observed):
     two_node.master.ns.sysctl(f"{family.name}/conf/lxc1/forwarding", 0)
     with two_node.evidence() as evidence:
         away = two_node.pod1.ping(two_node.pod3)
         local = two_node.pod1.ping(two_node.pod2)
-    _note(observed, away, evidence)
+    _note(hr_observed, away, evidence)
     assert (away.lost, local.lost) == (1, 0)
     assert evidence.nodes["master"].programs.fib == {"fwd-disabled": 1}
     assert evidence.nodes["master"].programs.drops == {"fib": 1}

@@ -12,11 +12,11 @@ from harness.watch.capture import WHOLE
 from testbeds.packets import echoes
 
 
-def test_hr13_ttl_two_nodes(two_node, datapath, family, observed):
+def test_hr13_ttl_two_nodes(two_node, datapath, family, hr_observed):
     with two_node.capture() as seen:
         two_node.pod1.ping(two_node.pod2)
     for frame in seen.at("pod2:eth0", "request", "in"):
-        observed("TTL at pod2", frame.ttl)
+        hr_observed("TTL at pod2", frame.ttl)
     assert [frame.ttl for frame in seen.at("master:enp0s8", "request", "out")] == [63]
     assert [frame.ttl for frame in seen.at("pod2:eth0", "request", "in")] == [62]
     assert [frame.ttl for frame in seen.at("pod1:eth0", "reply", "in")] == [62]
@@ -70,7 +70,7 @@ def test_hr18_checksums_at_every_tap_two_nodes(build_testbed, datapath, family, 
     }
 
 
-def test_hr47_frame_not_addressed_to_the_nic(two_node, datapath, family, bypass, observed):
+def test_hr47_frame_not_addressed_to_the_nic(two_node, datapath, family, hr_bypass, hr_observed):
     source, target = two_node.pod1.address, two_node.pod2.address
     echo = (
         IP(src=source, dst=target) / ICMP(id=7, seq=1)
@@ -82,5 +82,5 @@ def test_hr47_frame_not_addressed_to_the_nic(two_node, datapath, family, bypass,
     with two_node.capture() as seen:
         two_node.master.inject("enp0s8", [bytes(frame)], flow)
     replied = len(seen.at("pod2:eth0", "reply", "out"))
-    observed("delivered", replied)
-    assert replied == (1 if datapath.name in bypass else 0)
+    hr_observed("delivered", replied)
+    assert replied == (1 if datapath.name in hr_bypass else 0)

@@ -26,7 +26,7 @@ def test_hr08_stream_between_nodes(two_node, datapath, family):
 
 
 @pytest.mark.topology(world=True)
-def test_hr08_pod_and_world(two_node, datapath, family, bypass):
+def test_hr08_pod_and_world(two_node, datapath, family, hr_bypass):
     with two_node.capture() as seen:
         two_node.pod1.ping(two_node.world, translated=(two_node.master.address,))
     answered = "" if datapath.name in ("bpf", "bpf-skip-fib") else "> reply"
@@ -40,17 +40,17 @@ def test_hr08_pod_and_world(two_node, datapath, family, bypass):
     """
     assert seen.legs() == expected
     # The legacy path masquerades; these programs have no stage for it yet.
-    shown = (two_node.pod1 if datapath.name in bypass else two_node.master).address
+    shown = (two_node.pod1 if datapath.name in hr_bypass else two_node.master).address
     layer = {4: "IP", 6: "IPv6"}[family]
     sources = [frame.packet[layer].src for frame in seen.at("world:eth0", "request", "in")]
     assert sources == [shown]
 
 
 @pytest.mark.parametrize("count", [1, 1000])
-def test_hr12_every_leg_once_two_nodes(two_node, datapath, family, bypass, count):
+def test_hr12_every_leg_once_two_nodes(two_node, datapath, family, hr_bypass, count):
     with two_node.evidence() as evidence, two_node.capture() as seen:
         two_node.pod1.ping(two_node.pod2, count)
     assert seen.legs() == TWO_NODES[datapath.name]
     # A leg may look alike on the stack and past it: not one packet of the many entered it.
-    stack = dict.fromkeys(HOOKS, 0 if datapath.name in bypass else 2 * count)
+    stack = dict.fromkeys(HOOKS, 0 if datapath.name in hr_bypass else 2 * count)
     assert [evidence.nodes[name].hooks for name in ("master", "node1")] == [stack, stack]

@@ -13,22 +13,22 @@ narrow_wire = pytest.mark.topology(wire_mtu=MTU)
 
 @narrow_wire
 @pytest.mark.parametrize("size", [MTU - 1, MTU])
-def test_hr30_up_to_the_mtu_passes(two_node, datapath, family, bypass, size):
+def test_hr30_up_to_the_mtu_passes(two_node, datapath, family, hr_bypass, size):
     with two_node.evidence() as evidence, two_node.capture() as seen:
         exchange = two_node.pod1.ping(two_node.pod2, size=size - HEADERS[family], df=True)
     assert exchange.lost == 0
     assert seen.legs() == TWO_NODES[datapath.name]
-    forwarded = 0 if datapath.name in bypass else 2
+    forwarded = 0 if datapath.name in hr_bypass else 2
     assert evidence.nodes["master"].hooks["forward"] == forwarded
 
 
 @narrow_wire
 @pytest.mark.parametrize("size", [MTU + 1, MTU + 4, 1500])
-def test_hr30_beyond_the_mtu_is_told(two_node, datapath, family, size, observed):
+def test_hr30_beyond_the_mtu_is_told(two_node, datapath, family, size, hr_observed):
     with two_node.evidence() as evidence, two_node.capture() as seen:
         exchange = two_node.pod1.ping(two_node.pod2, size=size - HEADERS[family], df=True)
     for result, lookups in evidence.nodes["master"].programs.fib.items():
-        observed(f"lookup {result}", lookups)  # by the route's mtu from 5.12 on
+        hr_observed(f"lookup {result}", lookups)  # by the route's mtu from 5.12 on
     assert [(e.type, e.code, e.mtu) for e in exchange.errors] == [(*TOO_BIG[family], MTU)]
     assert seen.legs() == REFUSED
 
@@ -48,7 +48,7 @@ def test_hr31_fragments_arrive_whole(two_node, datapath, family):
         assert len(fragments) == 4
 
 
-def test_hr33_gso_stream_arrives_intact(two_node, datapath, family, bypass):
+def test_hr33_gso_stream_arrives_intact(two_node, datapath, family, hr_bypass):
     with two_node.evidence() as evidence, two_node.capture() as seen:
         transfer = two_node.pod1.stream(two_node.pod2, 4_000_000)
     assert transfer.received_sha256 == transfer.sent_sha256
@@ -56,7 +56,7 @@ def test_hr33_gso_stream_arrives_intact(two_node, datapath, family, bypass):
     for node in ("master", "node1"):
         assert evidence.nodes[node].programs.fib.get("frag-needed", 0) == 0
         assert evidence.nodes[node].programs.drops == {}
-        if datapath.name in bypass:  # all of it in BPF: the stack too would carry it intact
+        if datapath.name in hr_bypass:  # all of it in BPF: the stack too would carry it intact
             assert evidence.nodes[node].hooks["forward"] == 0
             assert evidence.nodes[node].programs.hits.get(("from-container", "stack"), 0) == 0
     largest = max(frame.length for frame in seen.at("master:enp0s8", "request", "out"))

@@ -20,20 +20,20 @@ _STALE, _FAILED = 0x04, 0x20  # NUD_*, uapi/linux/neighbour.h
 _ONLINK = 4  # RTNH_F_ONLINK, uapi/linux/rtnetlink.h
 
 
-def test_hr27_first_packet_to_a_cold_neighbour(two_node, datapath, family, bypass, observed):
+def test_hr27_first_packet_to_a_cold_neighbour(two_node, datapath, family, hr_bypass, hr_observed):
     nexthop = two_node.network.host("node1").addresses[family]
     two_node.master.delete_neighbour("enp0s8", nexthop)
     with two_node.evidence() as evidence, two_node.capture() as seen:
         exchange = two_node.pod1.ping(two_node.pod2)
     ask, tell = _ASK[family], _TELL[family]
     for kind in (ask, tell):
-        observed(kind, len(seen.at("master:enp0s8", kind)))
+        hr_observed(kind, len(seen.at("master:enp0s8", kind)))
     assert exchange.lost == 0
     rows = TWO_NODES[datapath.name]
     rows = rows.replace("master:enp0s8 ", f"master:enp0s8 > {ask} < {tell} ")
     rows = rows.replace("node1:enp0s8 ", f"node1:enp0s8 < {ask} > {tell} ")
     assert seen.legs() == rows
-    if datapath.name in bypass:  # the stack would resolve too: it must not have been asked
+    if datapath.name in hr_bypass:  # the stack would resolve too: it must not have been asked
         assert evidence.nodes["master"].hooks["forward"] == 0
     if datapath.name in ("bpf", "bpf-redirect"):
         assert evidence.nodes["master"].programs.fib == {"no-neigh": 1}
@@ -60,13 +60,13 @@ def _learn(testbed, family, state):
     )  # fmt: skip
 
 
-def test_hr28_next_hop_announces_another_mac(two_node, datapath, family, observed):
+def test_hr28_next_hop_announces_another_mac(two_node, datapath, family, hr_observed):
     _learn(two_node, family, _STALE)
     assert two_node.pod1.ping(two_node.pod2).lost == 0
     _move(two_node, announce=True)
     with two_node.capture() as seen:
         exchange = two_node.pod1.ping(two_node.pod2, 2)
-    observed("lost after the move", exchange.lost)
+    hr_observed("lost after the move", exchange.lost)
     assert exchange.lost == 0
     requests = seen.at("master:enp0s8", "request", "out")
     assert [frame.destination_mac for frame in requests] == [NEW_MAC, NEW_MAC]
@@ -104,14 +104,14 @@ def _route_to_nobody(testbed, family, retrans_ms):
     return address, nexthop
 
 
-def test_hr29_neighbour_that_never_answers(two_node, datapath, family, observed):
+def test_hr29_neighbour_that_never_answers(two_node, datapath, family, hr_observed):
     # One question and no second one while the test lasts, however slow the machine.
     address, _ = _route_to_nobody(two_node, family, retrans_ms=60_000)
     with two_node.evidence() as evidence, two_node.capture() as seen:
         exchange = two_node.pod1.ping(address)
-    observed(_ASK[family], len(seen.at("master:enp0s8", _ASK[family])))
+    hr_observed(_ASK[family], len(seen.at("master:enp0s8", _ASK[family])))
     for result, lookups in evidence.nodes["master"].programs.fib.items():
-        observed(f"lookup {result}", lookups)
+        hr_observed(f"lookup {result}", lookups)
     assert exchange.lost == 1
     expected = f"""
         pod1:eth0        > request
@@ -125,7 +125,7 @@ def test_hr29_neighbour_that_never_answers(two_node, datapath, family, observed)
 
 
 @pytest.mark.datapaths("bpf", "bpf-redirect")
-def test_hr29_failed_neighbour_is_never_sent_to(two_node, datapath, family, observed):
+def test_hr29_failed_neighbour_is_never_sent_to(two_node, datapath, family, hr_observed):
     address, nexthop = _route_to_nobody(two_node, family, retrans_ms=20)
     two_node.pod1.ping(address)
     deadline = time.monotonic() + 10
@@ -137,7 +137,7 @@ def test_hr29_failed_neighbour_is_never_sent_to(two_node, datapath, family, obse
     with two_node.evidence() as evidence, two_node.capture() as seen:
         exchange = two_node.pod1.ping(address)
     for result, lookups in evidence.nodes["master"].programs.fib.items():
-        observed(f"lookup {result}", lookups)
+        hr_observed(f"lookup {result}", lookups)
     assert exchange.lost == 1
     assert seen.at("master:enp0s8", "request") == []
     # Up to 6.2, without a backport of "bpf: fib_lookup: require NUD_VALID", a success and no MAC.

@@ -19,7 +19,7 @@ from harness.datapath.features import release
 from harness.plumbing.process import TOOLS, find_tool
 from tests.support.run_cli import CLI, end, pytest_of, start
 
-pytestmark = pytest.mark.usefixtures("machine")
+pytestmark = pytest.mark.usefixtures("hr_machine")
 
 ONE_TEST = ("-q", "testbeds/one_node/test_legs.py", "-k", "hr10 and bpf and ipv4")
 UNSHARE_NUMBER = 272 if platform.machine() == "x86_64" else 97  # asm/unistd.h

@@ -41,13 +41,13 @@ SILENCE = (
 
 
 @pytest.fixture
-def built(machine, loaded_programs):
+def built(hr_machine, hr_programs):
     with arm("bpf", "one_node", NodeSettings()).build() as built:
         yield built
 
 
 @pytest.fixture
-def apart(machine, loaded_programs):
+def apart(hr_machine, hr_programs):
     with arm("bpf", "two_node", NodeSettings()).build() as built:
         yield built
 

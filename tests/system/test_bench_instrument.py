@@ -13,7 +13,7 @@ TWIN = "bpf twin"
 
 
 @pytest.fixture(scope="module")
-def twins(machine, loaded_programs):
+def twins(hr_machine, hr_programs):
     """A function that compares bpf with itself, once a family."""
     made = {}
 
@@ -48,26 +48,27 @@ def test_bench_a_planted_share_of_ten_percent_is_found(twins, family):
 
 
 @pytest.mark.compares("one_node", ROUND_TRIP)
-def test_bench_what_measures_has_one_thread(comparison):
+def test_bench_what_measures_has_one_thread(hr_comparison):
     """A second one would make every system call of an inline round trip longer."""
-    assert comparison.judgements  # numpy is imported by now
+    assert hr_comparison.judgements  # numpy is imported by now
     assert len(list(Path("/proc/self/task").iterdir())) == 1
 
 
 @pytest.mark.needs_arms("bpf", "legacy")
 @pytest.mark.compares("one_node", ROUND_TRIP)
-def test_bench_swapped_arms_mirror_the_verdict(comparison):
-    label = next(iter(comparison.judgements))
-    assert comparison.beats("bpf", "legacy")
+def test_bench_swapped_arms_mirror_the_verdict(hr_comparison):
+    label = next(iter(hr_comparison.judgements))
+    assert hr_comparison.beats("bpf", "legacy")
     ratios = paired_ratios(
-        comparison.arms[comparison.baseline].values, comparison.arms[label].values
+        hr_comparison.arms[hr_comparison.baseline].values, hr_comparison.arms[label].values
     )
     noise = paired_ratios(
-        comparison.arms[comparison.again].values, comparison.arms[comparison.again + AGAIN].values
+        hr_comparison.arms[hr_comparison.again].values,
+        hr_comparison.arms[hr_comparison.again + AGAIN].values,
     )
     # Both at the same level: the comparison's own may have been reached at an earlier look's.
     there, here = judge(ratios, noise, "lower"), judge([1 / r for r in ratios], noise, "lower")
-    assert here.ratio == pytest.approx(comparison.judgements[label].ratio)
+    assert here.ratio == pytest.approx(hr_comparison.judgements[label].ratio)
     swapped = {Verdict.FASTER: Verdict.SLOWER, Verdict.SLOWER: Verdict.FASTER}
     assert there.verdict is swapped[here.verdict]
     assert there.ratio == pytest.approx(1 / here.ratio)

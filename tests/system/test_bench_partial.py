@@ -38,7 +38,7 @@ class Breaking:
 
 
 @pytest.mark.parametrize("broken", [ROUND_TRIP, "connections"])
-def test_bench_a_link_that_goes_down_in_mid_run_ends_one_measure(machine, loaded_programs, broken):
+def test_bench_a_link_that_goes_down_in_mid_run_ends_one_measure(hr_machine, hr_programs, broken):
     breaking = Breaking(MEASURES[broken])
     tasks = [Task("broken", breaking, Family.ipv4), task(ROUND_TRIP, Family.ipv6)]
     arms = {name: arm(name, "one_node") for name in ("legacy", "bpf")}
@@ -51,7 +51,7 @@ def test_bench_a_link_that_goes_down_in_mid_run_ends_one_measure(machine, loaded
     assert whole.beats("bpf", "legacy")
 
 
-def test_bench_an_interrupted_run_leaves_its_record_and_nothing_else(machine, tmp_path):
+def test_bench_an_interrupted_run_leaves_its_record_and_nothing_else(hr_machine, tmp_path):
     mark = uuid.uuid4().hex
     command = pytest_of(
         "-m", "bench", "testbeds/one_node", "-k", "compare_one_node and ipv4", "--results",

@@ -30,7 +30,7 @@ from tests.support.host_state import (
 from tests.support.run_cli import MARK, end, start
 from tests.support.stopped_run import FIRST, MOMENTS, Run
 
-pytestmark = pytest.mark.usefixtures("machine")
+pytestmark = pytest.mark.usefixtures("hr_machine")
 
 
 @pytest.fixture

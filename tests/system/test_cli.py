@@ -18,7 +18,7 @@ from harness.plumbing.errors import LEGACY, NOT_PROVEN
 from tests.support.host_state import await_same, marked, namespaces_of, settled
 from tests.support.run_cli import CLI, DEADLINE, MARK, start
 
-pytestmark = pytest.mark.usefixtures("machine")
+pytestmark = pytest.mark.usefixtures("hr_machine")
 
 LEGACY_PROVEN = "proven: Legacy, through the node's stack"
 BYPASS = [name for name, datapath in DATAPATHS.items() if datapath.host_routing]

@@ -27,7 +27,7 @@ from harness.plumbing.errors import FAILED_ON_KERNEL, GuestError, KernelError
 from tests.support.host_state import await_, marked
 from tests.support.run_cli import CLI, MARK, ROOT, end, start
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("machine")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("hr_machine")]
 
 KERNEL, OTHER = "6.12", "5.10"
 BOOT = 400.0  # seconds that a guest may take on a machine that others use as well

@@ -7,7 +7,7 @@ from harness.bpf import pool, syscall
 from harness.bpf.source import Patch, Source
 
 
-def test_sources_that_are_no_longer_kept_hold_no_descriptor(machine):
+def test_sources_that_are_no_longer_kept_hold_no_descriptor(hr_machine):
     """Of patched ones two are: a suite of mutants would run out of descriptors otherwise."""
     held, used = [], []
     for turn in range(5):

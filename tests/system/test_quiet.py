@@ -6,7 +6,7 @@ import pytest
 from harness.plumbing.netlink_batch import operational_states
 from harness.topology import Host, Network, Topology, build
 
-pytestmark = pytest.mark.usefixtures("machine")
+pytestmark = pytest.mark.usefixtures("hr_machine")
 BUILDS = 3
 IFF_RUNNING = 0x40
 

@@ -15,7 +15,7 @@ from testbeds.one_node.legs import SAME_NODE
 from tests.support import records
 from tests.support.run_cli import end, pytest_of, start
 
-pytestmark = pytest.mark.usefixtures("machine")
+pytestmark = pytest.mark.usefixtures("hr_machine")
 
 MEASURED = """
 import json

@@ -20,7 +20,7 @@ PLANTED, TIMES, SECONDS = 0.05, 20, 10
 MINUTES = 240  # seconds for all measures of a testbed: more than a run has, on a busy machine
 
 
-def test_slow_instrument_a_against_a(machine, loaded_programs, request, say):
+def test_slow_instrument_a_against_a(hr_machine, hr_programs, request, hr_say):
     """At most 2 of 100 find a difference; the builds' ratios are kept in results/.
 
     Copied to tests/data/, they are what tests/unit/bench/test_verdict_on_real_samples.py replays.
@@ -42,11 +42,11 @@ def test_slow_instrument_a_against_a(machine, loaded_programs, request, say):
             found.append(str(comparison))
     path = request.config.rootpath / "results" / "a-against-a.json"
     path.write_text(json.dumps(kept, separators=(",", ":")), encoding="utf-8")
-    say(f"A against A: {len(found)} of {COMPARISONS} found a difference; kept in {path}")
+    hr_say(f"A against A: {len(found)} of {COMPARISONS} found a difference; kept in {path}")
     assert len(found) <= 2, found
 
 
-def test_slow_instrument_finds_a_planted_slowdown(machine, loaded_programs, monkeypatch, say):
+def test_slow_instrument_finds_a_planted_slowdown(hr_machine, hr_programs, monkeypatch, hr_say):
     slowed = planted_slowdown(PLANTED)
     monkeypatch.setitem(DATAPATHS, slowed.name, slowed)
     arms = {"bpf": arm("bpf", "one_node"), slowed.name: arm(slowed.name, "one_node")}
@@ -58,14 +58,14 @@ def test_slow_instrument_finds_a_planted_slowdown(machine, loaded_programs, monk
         seconds.append(campaign.spent)
         ratios.append(comparison.judgements[slowed.name].ratio)
         assert comparison.beats("bpf", slowed.name), comparison
-    say(
+    hr_say(
         f"planted slowdown of {PLANTED:.0%}: found {TIMES} of {TIMES} times, as {min(ratios):.3f}"
         f" to {max(ratios):.3f}, in {max(seconds):.1f} s at the most"
     )
 
 
 @pytest.mark.parametrize("testbed", TESTBEDS)
-def test_slow_instrument_repeats(machine, loaded_programs, testbed, say):
+def test_slow_instrument_repeats(hr_machine, hr_programs, testbed, hr_say):
     """The same comparison twice: the intervals overlap, but for the noise, for every measure."""
     tasks = [task(key, family) for key in MEASURES for family in Family]
     arms = {name: arm(name, testbed) for name in ("legacy", "bpf")}
@@ -83,5 +83,5 @@ def test_slow_instrument_repeats(machine, loaded_programs, testbed, say):
             room = 1 + max(first.noise, second.noise)
             if first.low > second.high * room or second.low > first.high * room:
                 apart.append(f"{one}; again: {second}")
-    say(f"twice the same on {testbed}: {len(apart)} of {len(tasks)} intervals lie apart")
+    hr_say(f"twice the same on {testbed}: {len(apart)} of {len(tasks)} intervals lie apart")
     assert apart == []
