@@ -22,6 +22,7 @@ from harness.plumbing.errors import HarnessError
 from harness.plumbing.signals import held
 from harness.results import Document
 from harness.topology import TESTBEDS
+from pytest_hostroute import activate
 
 #: What a test may say it observed.
 Value = str | int | float | bool | None
@@ -148,6 +149,7 @@ def document(config: pytest.Config) -> Document:
     Its lists `comparisons`, `summary`, `growth` and `exact`, its `seed`, and `partial`: why what
     was measured is not whole. A run that has put something into one of the lists is recorded.
     """
+    activate(config)  # a conftest.py may ask before any test of ours does
     return config.stash[_RECORDER].document()
 
 

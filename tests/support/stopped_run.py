@@ -127,7 +127,7 @@ class Run:
         reached, says = os.pipe()
         hears, go_on = os.pipe()
         self.child = start(
-            pytest_of("-q", "-p", "harness.plugin", "-p", "stopper", "--datapath", moment.datapath,
+            pytest_of("-q", "-p", "pytest_hostroute", "-p", "stopper", "--datapath", moment.datapath,
                       *moment.options, str(directory / "test_child.py"), rootdir=directory),
             {MARK: self.mark, "PYTHONPATH": str(directory), "TMPDIR": str(directory),
              "HOSTROUTE_MOMENT": moment.function, "HOSTROUTE_REACHED": str(says),

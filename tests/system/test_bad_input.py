@@ -350,7 +350,7 @@ def test_an_unknown_option_value(arguments, words):
 )
 def test_a_test_that_names_what_does_not_exist(tmp_path, test):
     (tmp_path / "test_unknown.py").write_text(test, encoding="ascii")
-    run = end(start(pytest_of("-q", "-p", "harness.plugin", str(tmp_path), rootdir=tmp_path)))
+    run = end(start(pytest_of("-q", "-p", "pytest_hostroute", str(tmp_path), rootdir=tmp_path)))
     assert run.code in (1, 2)
     assert "is unknown: use " in run.text
     assert "Traceback" not in run.text

@@ -91,7 +91,7 @@ def test_a_test_that_fails_on_another_kernel(tmp_path):
     """The control of the one above; and another project, whose records go elsewhere as a rule."""
     project = tmp_path / "project"
     project.mkdir()
-    (project / "conftest.py").write_text('pytest_plugins = ["harness.plugin"]\n')
+    (project / "conftest.py").write_text('pytest_plugins = ["pytest_hostroute"]\n')
     (project / "pyproject.toml").write_text(
         '[tool.pytest.ini_options]\naddopts = "--results=elsewhere"\n'
     )

@@ -68,7 +68,9 @@ def run(tmp_path):
             (tmp_path / name).mkdir()
         mounted = ("unshare", "--mount", "--propagation", "private", "sh", "-c", ON_A_SMALL_DISK,
                    "sh", *(str(tmp_path / name) for name in full), "--")  # fmt: skip
-        test = pytest_of("-p", "harness.plugin", str(tmp_path / "test_child.py"), rootdir=tmp_path)
+        test = pytest_of(
+            "-p", "pytest_hostroute", str(tmp_path / "test_child.py"), rootdir=tmp_path
+        )
         return end(start((*mounted, *test), {"TMPDIR": str(tmp_path / "tmp")}))
 
     return child

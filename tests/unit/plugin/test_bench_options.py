@@ -14,8 +14,8 @@ from tests.unit.bench.test_session import comparison
 
 
 def config(**options):
-    named = {"--arms": "legacy,bpf", "--bench-budget": None, "--bench-seed": None}
-    named |= {f"--{name.replace('_', '-')}": value for name, value in options.items()}
+    named = {"hr_arms": "legacy,bpf", "hr_bench_budget": None, "hr_bench_seed": None}
+    named |= {f"hr_{name}": value for name, value in options.items()}
     return SimpleNamespace(getoption=named.__getitem__)
 
 

@@ -80,14 +80,15 @@ def test_what_measures_takes_no_datapath():
 
 
 FOREIGN = """
-def test_hr07_legs(): pass
-def test_hr94_mistyped(): assert 1 == 2
+def test_hr07_legs(hr_observed): pass
+def test_hr94_mistyped(hr_observed): assert 1 == 2
+def test_hr10_payroll(): pass
 """
 
 
 def test_a_strict_project_of_another_may_load_the_plugin(tmp_path):
     """Its ids too: a failure that the catalogue does not know is in the matrix all the same."""
-    (tmp_path / "conftest.py").write_text('pytest_plugins = ["harness.plugin"]\n')
+    (tmp_path / "conftest.py").write_text('pytest_plugins = ["pytest_hostroute"]\n')
     (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
     (tmp_path / "test_it.py").write_text(FOREIGN)
     strict = (
@@ -117,14 +118,12 @@ def test_tests_are_not_shared_out(tmp_path):
     (tmp_path / "shares_out.py").write_text(
         "import pytest\n"
         "@pytest.hookimpl(tryfirst=True)\n"
-        "def pytest_configure(config):\n"
+        "def pytest_cmdline_main(config):\n"
         "    config.option.dist = 'load'\n",
         encoding="utf-8",
     )
     path = {"PYTHONPATH": str(tmp_path)}
-    run = end(
-        start(pytest_of("-q", "-p", "shares_out", "tests/unit/plumbing/test_errors.py"), path)
-    )
+    run = end(start(pytest_of("-q", "-p", "shares_out", "testbeds/one_node"), path))
     assert run.code == pytest.ExitCode.USAGE_ERROR
     assert "tests cannot be shared out by pytest-xdist" in run.text
     assert "leave out -n and --dist" in run.text

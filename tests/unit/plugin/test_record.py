@@ -15,14 +15,14 @@ OUTCOMES = """
 import pytest
 
 @pytest.mark.datapaths("bpf", "legacy")
-def test_hr37_passes(datapath, family, observed):
-    observed("mark", 0x77 if datapath.name == "bpf" else 0)
-    observed("kept", datapath.name == "bpf")
+def test_hr37_passes(datapath, family, hr_observed):
+    hr_observed("mark", 0x77 if datapath.name == "bpf" else 0)
+    hr_observed("kept", datapath.name == "bpf")
 
-def test_hr07_fails():
+def test_hr07_fails(hr_observed):
     assert [1] == [2], "the legs seen are not\\nthe legs expected"
 
-def test_hr08_skips():
+def test_hr08_skips(hr_observed):
     pytest.skip("no such hook before 5.16")
 
 @pytest.fixture
@@ -34,12 +34,12 @@ def breaks():
     yield
     raise OSError("the wire was cut")
 
-def test_hr09_has_no_fixture(broken): pass
-def test_hr10_loses_its_fixture(breaks): pass
-def test_hr11_fails_and_loses_its_fixture(breaks): assert False, "first"
+def test_hr09_has_no_fixture(hr_observed, broken): pass
+def test_hr10_loses_its_fixture(hr_observed, breaks): pass
+def test_hr11_fails_and_loses_its_fixture(hr_observed, breaks): assert False, "first"
 
 @pytest.mark.control
-def test_hr12_is_a_control(): pass
+def test_hr12_is_a_control(hr_observed): pass
 
 def test_of_nothing_in_the_catalogue(): pass
 """
@@ -67,7 +67,7 @@ def run(tmp_path):
         folder = tmp_path / directory
         folder.mkdir(exist_ok=True)
         (folder / "test_child.py").write_text(module, encoding="utf-8")
-        arguments = pytest_of("-p", "harness.plugin", *options, str(folder), rootdir=tmp_path)
+        arguments = pytest_of("-p", "pytest_hostroute", *options, str(folder), rootdir=tmp_path)
         return end(start(arguments, environment))
 
     return child
@@ -87,7 +87,7 @@ def measured(tmp_path, seed="7"):
 
 
 def test_every_assertion_is_in_the_record_with_its_outcome(run, tmp_path):
-    ended = run(OUTCOMES, "-q", "--record")
+    ended = run(OUTCOMES, "-q", "--hr-record")
     assert ended.code == 1
     (found,) = records_of(tmp_path)
     entries = {entry["test"].split("::")[1]: entry for entry in found["conformance"]}
@@ -109,29 +109,29 @@ def test_every_assertion_is_in_the_record_with_its_outcome(run, tmp_path):
     assert entries["test_hr08_skips"]["datapath"] is entries["test_hr08_skips"]["family"] is None
     assert (found["partial"], found["comparisons"], found["seed"]) == (None, [], None)
     assert found["command"][:1] == ["pytest"]
-    assert "--record" in found["command"]
+    assert "--hr-record" in found["command"]
     assert found["started"] <= found["ended"]
     assert f"record: {tmp_path}/results/{found['id']}.json" in ended.out
 
 
 def test_a_test_outside_a_testbeds_folder_has_no_testbed(run, tmp_path):
-    run("def test_hr44_no_splat(): pass", "--record", directory="elsewhere")
+    run("def test_hr44_no_splat(hr_observed): pass", "--hr-record", directory="elsewhere")
     (found,) = records_of(tmp_path)
     assert found["conformance"][0]["testbed"] is None
 
 
 def test_what_is_observed_must_fit_into_a_record(run):
-    ended = run('def test_hr07_x(observed):\n    observed("legs", [1])', "-q", "--record")
+    ended = run('def test_hr07_x(hr_observed):\n    hr_observed("legs", [1])', "-q", "--hr-record")
     assert ended.code == 1
-    assert "TypeError: observed('legs'): [1] is no text, number, boolean or None" in ended.text
+    assert "TypeError: hr_observed('legs'): [1] is no text, number, boolean or None" in ended.text
 
 
 @pytest.mark.parametrize(
     ("module", "options"),
     [
-        ("def test_hr07_x(): pass", ()),
-        ("def test_of_nothing(): pass", ("--record",)),
-        ("def test_hr07_x(): pass", ("--record", "--collect-only")),
+        ("def test_hr07_x(hr_observed): pass", ()),
+        ("def test_of_nothing(): pass", ("--hr-record",)),
+        ("def test_hr07_x(hr_observed): pass", ("--hr-record", "--collect-only")),
     ],
     ids=["not asked for", "nothing asserted", "nothing run"],
 )
@@ -146,7 +146,7 @@ def test_no_record(run, tmp_path, module, options):
 
 def test_what_was_measured_is_recorded_without_being_asked_for(run, tmp_path):
     measured(tmp_path)
-    ended = run("def test_hr07_x(): pass", "--results", "kept/here")
+    ended = run("def test_hr07_x(hr_observed): pass", "--hr-results", "kept/here")
     assert ended.code == 0, ended.text
     (path,) = (tmp_path / "kept" / "here").iterdir()
     found = results.read(path)
@@ -155,10 +155,10 @@ def test_what_was_measured_is_recorded_without_being_asked_for(run, tmp_path):
 
 
 BROKEN_OFF = """
-def test_hr07_first(): pass
-def test_hr08_second():
+def test_hr07_first(hr_observed): pass
+def test_hr08_second(hr_observed):
     {}
-def test_hr10_third(): pass
+def test_hr10_third(hr_observed): pass
 """
 
 
@@ -177,7 +177,7 @@ def test_hr10_third(): pass
 )
 def test_a_run_that_is_broken_off_is_recorded_and_marked(run, tmp_path, how, options, code, reason):
     measured(tmp_path)
-    ended = run(BROKEN_OFF.format(how), "--record", *options)
+    ended = run(BROKEN_OFF.format(how), "--hr-record", *options)
     assert ended.code == code, ended.text
     (found,) = records_of(tmp_path)
     assert len(found["comparisons"]) == 1
@@ -199,7 +199,7 @@ def test_a_signal_while_the_record_is_written_does_not_lose_it(run, tmp_path):
             "    return write(*arguments)\n"
             "results.write = write_and_be_hit\n"
         )
-    ended = run("def test_hr07_x(): pass", "--record")
+    ended = run("def test_hr07_x(hr_observed): pass", "--hr-record")
     assert ended.code == 0, ended.text
     (found,) = records_of(tmp_path)
     assert found["conformance"][0]["outcome"] == "passed"
@@ -208,14 +208,14 @@ def test_a_signal_while_the_record_is_written_does_not_lose_it(run, tmp_path):
 
 def test_sigkill_leaves_no_half_record(run, tmp_path):
     measured(tmp_path)
-    ended = run(BROKEN_OFF.format("import os; os.kill(os.getpid(), 9)"), "--record")
+    ended = run(BROKEN_OFF.format("import os; os.kill(os.getpid(), 9)"), "--hr-record")
     assert ended.code == -signal.SIGKILL
     assert records_of(tmp_path) == []
 
 
 def test_results_that_cannot_be_written_are_refused_before_the_run(run, tmp_path):
     (tmp_path / "taken").write_text("")
-    ended = run("def test_hr07_x(): pass", "--results", "taken/below")
+    ended = run("def test_hr07_x(hr_observed): pass", "--hr-results", "taken/below")
     assert ended.code == RecordError.exit_code
     assert ended.text == (
         f"Exit: hostroute: records cannot be written to {tmp_path}/taken/below (Not a directory): "
@@ -226,7 +226,7 @@ def test_results_that_cannot_be_written_are_refused_before_the_run(run, tmp_path
 def test_what_measures_is_refused_before_it_does_where_no_record_can_be_kept(run, tmp_path):
     (tmp_path / "results").write_text("")
     ended = run(
-        "import pytest\n@pytest.mark.bench\ndef test_it():\n    print('measured')\n",
+        "import pytest\n@pytest.mark.bench\ndef test_it(hr_observed):\n    print('measured')\n",
         "-s",
         "-m",
         "bench",
@@ -238,7 +238,7 @@ def test_what_measures_is_refused_before_it_does_where_no_record_can_be_kept(run
 
 
 def test_a_directory_called_control_makes_no_controls(run, tmp_path):
-    ended = run("def test_hr07_x(): assert 0", "--record", directory="control")
+    ended = run("def test_hr07_x(hr_observed): assert 0", "--hr-record", directory="control")
     assert ended.code == 1
     (found,) = records_of(tmp_path)
     assert [entry["outcome"] for entry in found["conformance"]] == ["failed"]
