@@ -91,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
     results = Path.cwd() / "results"  # whatever pytest's root directory is, and its ini file says
 
     def job(share: Path) -> Job:
-        own = [f"--junitxml={share / 'junit.xml'}", f"--results={results}"]
+        own = [f"--junitxml={share / 'junit.xml'}", f"--hr-results={results}"]
         return Job([*pytest_args.command(words), *own], Path.cwd(), results=results)
 
     campaign = find_all(arguments)

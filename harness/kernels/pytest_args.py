@@ -16,18 +16,20 @@ from harness.plumbing.errors import UnknownNameError
 #: Options that cannot work in a guest, and why.
 REFUSED: dict[str, str] = {
     "--pause": "a guest has no terminal: use `hostroute kernels shell`",
+    "--hr-pause": "a guest has no terminal: use `hostroute kernels shell`",
     "--pdb": "a guest has no terminal: use `hostroute kernels shell`",
     "--trace": "a guest has no terminal: use `hostroute kernels shell`",
     "--junitxml": "every kernel has its own: it is among the results",
     "--junit-xml": "every kernel has its own: it is among the results",
     "--results": "name it before the --: what a guest writes elsewhere is gone with it",
+    "--hr-results": "name it before the --: what a guest writes elsewhere is gone with it",
     "--basetemp": "what a guest writes elsewhere is gone with it",
     "--log-file": "what a guest writes elsewhere is gone with it",
     "--benchmark-json": "what a guest writes elsewhere is gone with it",
     "--debug": "what a guest writes elsewhere is gone with it",
 }
 #: What every run of pytest in a guest has.
-ALWAYS = ("-p", "no:cacheprovider", "--record")
+ALWAYS = ("-p", "no:cacheprovider", "--hr-record")
 _NO_TESTS = 5
 _DEADLINE = 180.0
 _TELLING = re.compile(r"(?!ERROR: usage)(?:ERROR|Exit: |E  |.*\berror: )")

@@ -111,14 +111,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Note what the selected tests will ask for."""
+    """Note what the selected tests will ask for, and where progress is shown."""
     wanting = session.config.stash[SESSION]
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None:
+        wanting.show = Show(session.config, reporter)
     asking = {"hr_comparison", "hr_growth"}
     measuring = [item for item in session.items if asking & _parameters(item)]
     if measuring and option(session.config, "datapath"):
         error = UnknownNameError(
-            "--datapath is for conformance; what measures compares arms",
-            f"use --arms {option(session.config, 'arms')}, or leave out what measures",
+            "--hr-datapath is for conformance; what measures compares arms",
+            f"use --hr-arms {option(session.config, 'arms')}, or leave out what measures",
         )
         pytest.exit(f"hostroute: {error}", returncode=error.exit_code)
     for item in session.items:
@@ -134,13 +137,6 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def _parameters(item: pytest.Item) -> set[str]:
     """Names of the parameters that the test was generated with."""
     return set(getattr(getattr(item, "callspec", None), "params", {}))
-
-
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Remember the terminal."""
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is not None:
-        session.config.stash[SESSION].show = Show(session.config, reporter)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

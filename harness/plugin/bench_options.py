@@ -25,7 +25,7 @@ def chosen_arms(config: pytest.Config) -> list[str]:
     names = [datapaths.find(name).name for name in text.split(",") if name]
     if len(names) < 2 or len(set(names)) < len(names):
         raise UnknownNameError(
-            f"--arms {text}: two different datapaths or more are needed",
+            f"--hr-arms {text}: two different datapaths or more are needed",
             "a datapath against itself is measured anyway, as the noise floor",
         )
     return names
@@ -39,7 +39,7 @@ def budget(config: pytest.Config) -> float:
     """
     asked: float | None = option(config, "bench-budget")
     if asked is not None and not (math.isfinite(asked) and asked > 0):
-        raise UnknownNameError(f"--bench-budget {asked:g}: that is no time", "name seconds")
+        raise UnknownNameError(f"--hr-bench-budget {asked:g}: that is no time", "name seconds")
     return asked or SECONDS_PER_ARM * len(chosen_arms(config))
 
 
@@ -51,5 +51,5 @@ def seed(config: pytest.Config) -> int | None:
     """
     asked: int | None = option(config, "bench-seed")
     if asked is not None and asked < 0:
-        raise UnknownNameError(f"--bench-seed {asked} is negative", "use 0 or more")
+        raise UnknownNameError(f"--hr-bench-seed {asked} is negative", "use 0 or more")
     return asked

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`--brief`: every assertion on every datapath once, whatever else it varies.
+"""`--hr-brief`: every assertion on every datapath once, whatever else it varies.
 
 For kernels under emulation, where a test takes seconds. An assertion's other parameters (family,
 size, offloads) are dealt out over its datapaths, so that most are still met somewhere; what is left

@@ -158,14 +158,14 @@ def pytest_terminal_summary(
     if refused:
         terminalreporter.write_line(
             f"those of {len(refused)} testbeds could not be kept, the first for: {refused[0]};"
-            " name a directory that can be written: --results=DIR"
+            " name a directory that can be written: --hr-results=DIR"
         )
 
 
 _terminal: Any = None
 
 
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Remember the terminal."""
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Remember the terminal. (A run may turn out to be ours only while it collects.)"""
     global _terminal  # noqa: PLW0603 - pytest_runtest_logreport gets no config
     _terminal = session.config.pluginmanager.get_plugin("terminalreporter")

@@ -25,7 +25,7 @@ def chosen_datapaths(config: pytest.Config) -> list[str]:
     named = [name for entry in given for name in entry.split(",") if name]
     if given and not named:
         raise UnknownNameError(
-            f"--datapath {given[0]!r} names none", f"use {', '.join(datapaths.DATAPATHS)}"
+            f"--hr-datapath {given[0]!r} names none", f"use {', '.join(datapaths.DATAPATHS)}"
         )
     return [datapaths.find(name).name for name in named] or list(datapaths.DATAPATHS)
 
@@ -54,7 +54,7 @@ def check_results(config: pytest.Config) -> None:
     except OSError as error:
         raise RecordError(
             f"records cannot be written to {path} ({error.strerror})",
-            "name a directory that can be written: --results=DIR",
+            "name a directory that can be written: --hr-results=DIR",
         ) from None
 
 
@@ -66,7 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if option(config, "record") or option(config, "results") is not None:
             check_results(config)
         if option(config, "pause") and config.getoption("capture") != "no":
-            raise pytest.UsageError("--pause needs the terminal: add -s")
+            raise pytest.UsageError("--hr-pause needs the terminal: add -s")
         if getattr(config.option, "dist", "no") != "no":
             raise pytest.UsageError(
                 "tests cannot be shared out by pytest-xdist: what is measured would disturb itself,"

@@ -22,7 +22,7 @@ from harness.plumbing.errors import HarnessError
 from harness.plumbing.signals import held
 from harness.results import Document
 from harness.topology import TESTBEDS
-from pytest_hostroute import activate
+from pytest_hostroute import activate, is_ours
 
 #: What a test may say it observed.
 Value = str | int | float | bool | None
@@ -66,7 +66,7 @@ class _Recorder:
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Put the family into every report, as the datapath is."""
-        for item in items:
+        for item in filter(is_ours, items):
             parameters = getattr(item, "callspec", None)
             family = parameters.params.get("family") if parameters else None
             if family is not None:

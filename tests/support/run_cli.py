@@ -55,8 +55,8 @@ def start(
     path = os.pathsep.join(filter(None, (str(ROOT), (environment or {}).get("PYTHONPATH"))))
     return subprocess.Popen(
         [*_INTERRUPTIBLE, *argv], env={**os.environ, **(environment or {}), "PYTHONPATH": path},
-        cwd=ROOT, text=True, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, **{"stdin": subprocess.DEVNULL, **popen},
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        **{"cwd": ROOT, "stdin": subprocess.DEVNULL, **popen},
     )  # fmt: skip
 
 

@@ -97,7 +97,7 @@ MOMENTS = {
     # So many take a second to load: each is at work still.
     "loading rules": Moment(
         "harness.datapath.legacy:InstalledLegacy.await_ready", True, False, "tables-restore",
-        datapath="legacy", options=("--legacy-services", "5000"),
+        datapath="legacy", options=("--hr-legacy-services", "5000"),
     ),
     "starting captures": Moment("harness.watch.capture.tcpdump:Tcpdump.await_ready"),
     "pinging": Moment("harness.testbed.actor:ping"),
@@ -127,8 +127,9 @@ class Run:
         reached, says = os.pipe()
         hears, go_on = os.pipe()
         self.child = start(
-            pytest_of("-q", "-p", "pytest_hostroute", "-p", "stopper", "--datapath", moment.datapath,
-                      *moment.options, str(directory / "test_child.py"), rootdir=directory),
+            pytest_of("-q", "-p", "pytest_hostroute", "-p", "stopper",
+                      "--hr-datapath", moment.datapath, *moment.options,
+                      str(directory / "test_child.py"), rootdir=directory),
             {MARK: self.mark, "PYTHONPATH": str(directory), "TMPDIR": str(directory),
              "HOSTROUTE_MOMENT": moment.function, "HOSTROUTE_REACHED": str(says),
              "HOSTROUTE_GO_ON": str(hears), **environment},

@@ -302,7 +302,7 @@ platform.release = lambda: "%s"
 def test_a_datapath_that_cannot_run(patches, release, code, outcome):
     """Skipped where the kernel is too old for the helper, an error where it is not."""
     (patches / "lack.py").write_text(OLD_KERNEL % release, encoding="ascii")
-    arguments = pytest_of("-rs", "-p", "lack", *ONE_TEST, "--datapath", "bpf")
+    arguments = pytest_of("-rs", "-p", "lack", *ONE_TEST, "--hr-datapath", "bpf")
     run = end(start(arguments, {"PYTHONPATH": str(patches)}))
     assert run.code == code, run.text
     assert outcome in run.text.splitlines()[-1]
@@ -316,7 +316,7 @@ def test_a_datapath_that_cannot_run(patches, release, code, outcome):
 def test_a_testbed_that_a_test_builds_itself_cannot_run(patches, release, code, outcome):
     (patches / "lack.py").write_text(OLD_KERNEL % release, encoding="ascii")
     arguments = pytest_of(
-        "-rs", "-p", "lack", "testbeds/one_node/test_router_duties.py", "--datapath", "bpf",
+        "-rs", "-p", "lack", "testbeds/one_node/test_router_duties.py", "--hr-datapath", "bpf",
         "-k", "hr17_time_exceeded_behind",
     )  # fmt: skip
     run = end(start(arguments, {"PYTHONPATH": str(patches)}))
@@ -328,8 +328,8 @@ def test_a_testbed_that_a_test_builds_itself_cannot_run(patches, release, code, 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--datapath", "bfp"), "datapath 'bfp' is unknown: use legacy, bpf"),
-        (("--legacy-services", "-1"), "legacy_services=-1 is not between 0 and 20000"),
+        (("--hr-datapath", "bfp"), "datapath 'bfp' is unknown: use legacy, bpf"),
+        (("--hr-legacy-services", "-1"), "legacy_services=-1 is not between 0 and 20000"),
     ],
 )
 def test_an_unknown_option_value(arguments, words):
@@ -361,7 +361,7 @@ def test_a_test_that_names_what_does_not_exist(tmp_path, test):
 def test_pcaps_are_kept_where_records_go_or_it_is_said_why_not(tmp_path, taken):
     if taken:
         (tmp_path / "pcaps").write_text("", encoding="ascii")
-    run = end(start(pytest_of(*ONE_TEST, "--keep-pcaps", "--results", str(tmp_path))))
+    run = end(start(pytest_of(*ONE_TEST, "--hr-keep-pcaps", "--hr-results", str(tmp_path))))
     assert run.code == 0, run.text
     assert (f"kept in {tmp_path}/pcaps" in run.text) == (not taken)
     assert ("could not be kept, the first for: " in run.text) == taken

@@ -54,8 +54,8 @@ def test_bench_a_link_that_goes_down_in_mid_run_ends_one_measure(hr_machine, hr_
 def test_bench_an_interrupted_run_leaves_its_record_and_nothing_else(hr_machine, tmp_path):
     mark = uuid.uuid4().hex
     command = pytest_of(
-        "-m", "bench", "testbeds/one_node", "-k", "compare_one_node and ipv4", "--results",
-        str(tmp_path), "--bench-budget", "60",
+        "-m", "bench", "testbeds/one_node", "-k", "compare_one_node and ipv4", "--hr-results",
+        str(tmp_path), "--hr-bench-budget", "60",
     )  # fmt: skip
     child = start(command, {MARK: mark}, start_new_session=True)
     for line in child.stdout or ():

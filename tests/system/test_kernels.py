@@ -82,8 +82,8 @@ def test_a_part_of_the_suite_passes_on_another_kernel(tmp_path):
 
 
 TWO_TESTS = """
-def test_hr07_x(): assert 1 == 2
-def test_hr08_y(): pass
+def test_hr07_x(hr_observed): assert 1 == 2
+def test_hr08_y(hr_observed): pass
 """
 
 
@@ -93,7 +93,7 @@ def test_a_test_that_fails_on_another_kernel(tmp_path):
     project.mkdir()
     (project / "conftest.py").write_text('pytest_plugins = ["pytest_hostroute"]\n')
     (project / "pyproject.toml").write_text(
-        '[tool.pytest.ini_options]\naddopts = "--results=elsewhere"\n'
+        '[tool.pytest.ini_options]\naddopts = "--hr-results=elsewhere"\n'
     )
     (project / "test_it.py").write_text(TWO_TESTS)
     ended = subprocess.run(

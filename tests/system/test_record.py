@@ -37,8 +37,8 @@ shift; "$@"; code=$?; echo "left: $(ls -A $disks | grep -v :)"; exit $code
 def test_a_conformance_run_records_legs_degradations_and_what_was_observed(tmp_path):
     chosen = "hr07 and bpf and ipv4 or hr06_unmet and masquerade-bpf and ipv6 or hr38 and legacy"
     ended = end(start(pytest_of(
-        "-q", "testbeds/one_node", "-k", chosen, "--datapath", "bpf,legacy", "--record",
-        "--results", str(tmp_path),
+        "-q", "testbeds/one_node", "-k", chosen, "--hr-datapath", "bpf,legacy", "--hr-record",
+        "--hr-results", str(tmp_path),
     )))  # fmt: skip
     assert ended.code == 0, ended.text
     (found,) = results.read_all([tmp_path])

@@ -27,7 +27,7 @@ def test_the_first_arm_is_the_baseline():
 
 @pytest.mark.parametrize("text", ["bpf", "", "bpf,bpf", "bpf,legacy,bpf"])
 def test_fewer_than_two_different_arms_are_refused(text):
-    with pytest.raises(UnknownNameError, match=f"--arms {text}: two different datapaths"):
+    with pytest.raises(UnknownNameError, match=f"--hr-arms {text}: two different datapaths"):
         chosen_arms(config(arms=text))
 
 
@@ -44,14 +44,14 @@ def test_the_time_depends_on_the_arms_unless_it_is_named():
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf")])
 def test_no_time_is_refused(seconds):
-    with pytest.raises(UnknownNameError, match="--bench-budget"):
+    with pytest.raises(UnknownNameError, match="--hr-bench-budget"):
         budget(config(bench_budget=seconds))
 
 
 def test_a_seed_is_drawn_unless_it_is_named():
     assert seed(config()) is None
     assert seed(config(bench_seed=0)) == 0
-    with pytest.raises(UnknownNameError, match="--bench-seed -1 is negative"):
+    with pytest.raises(UnknownNameError, match="--hr-bench-seed -1 is negative"):
         seed(config(bench_seed=-1))
 
 
@@ -74,10 +74,10 @@ def test_what_is_required_of_a_verdict(bpf, verdict, faster, not_slower):
 @pytest.mark.parametrize(
     ("option", "value", "said"),
     [
-        ("--arms", "bpf", "--arms bpf: two different datapaths or more are needed"),
+        ("--arms", "bpf", "--hr-arms bpf: two different datapaths or more are needed"),
         ("--arms", "legacy,xdp", "datapath 'xdp' is unknown"),
-        ("--bench-budget", "-5", "--bench-budget -5: that is no time"),
-        ("--bench-seed", "-5", "--bench-seed -5 is negative"),
+        ("--bench-budget", "-5", "--hr-bench-budget -5: that is no time"),
+        ("--bench-seed", "-5", "--hr-bench-seed -5 is negative"),
     ],
 )
 def test_a_wrong_option_ends_the_run_with_one_line(option, value, said):

@@ -58,7 +58,7 @@ def test_unit_tests_need_no_root():
     ("option", "words"),
     [
         (("--datapath", "bpf,bfp"), "datapath 'bfp' is unknown: use legacy, bpf, "),
-        (("--datapath", ","), "--datapath ',' names none: use legacy, bpf, "),
+        (("--datapath", ","), "--hr-datapath ',' names none: use legacy, bpf, "),
         (("--legacy-services", "20001"), "legacy_services=20001 is not between 0 and 20000"),
     ],
 )
@@ -74,8 +74,8 @@ def test_what_measures_takes_no_datapath():
     arguments = ("-q", "-m", "bench", "--datapath", "bpf", "testbeds/one_node")
     run = end(start(pytest_of(*arguments)))
     assert run.code == 13
-    assert "hostroute: --datapath is for conformance" in run.text
-    assert "use --arms legacy,bpf" in run.text
+    assert "hostroute: --hr-datapath is for conformance" in run.text
+    assert "use --hr-arms legacy,bpf" in run.text
     assert "Traceback" not in run.text
 
 
@@ -109,7 +109,7 @@ def test_a_strict_project_of_another_may_load_the_plugin(tmp_path):
 def test_pause_needs_the_terminal():
     run = end(start(pytest_of("-q", "--pause", "tests/unit/plumbing/test_errors.py")))
     assert run.code == pytest.ExitCode.USAGE_ERROR
-    assert "--pause needs the terminal: add -s" in run.text
+    assert "--hr-pause needs the terminal: add -s" in run.text
     assert "Traceback" not in run.text
 
 

@@ -219,7 +219,7 @@ def test_results_that_cannot_be_written_are_refused_before_the_run(run, tmp_path
     assert ended.code == RecordError.exit_code
     assert ended.text == (
         f"Exit: hostroute: records cannot be written to {tmp_path}/taken/below (Not a directory): "
-        "name a directory that can be written: --results=DIR\n"
+        "name a directory that can be written: --hr-results=DIR\n"
     )
 
 
