@@ -166,6 +166,6 @@ _terminal: Any = None
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Remember the terminal. (A run may turn out to be ours only while it collects.)"""
+    """Remember the terminal: a run may turn out to be ours only while it collects."""
     global _terminal  # noqa: PLW0603 - pytest_runtest_logreport gets no config
     _terminal = session.config.pluginmanager.get_plugin("terminalreporter")
