@@ -12,7 +12,8 @@ from scapy.layers.l2 import Ether
 from harness.testbed import Actor
 from harness.topology import Family
 from harness.traffic import Flow
-from harness.traffic.flow import ICMP_PROTOCOL, next_identity
+from harness.traffic.flow import next_identity
+from harness.traffic.headers import ICMP_PROTOCOL
 
 _CLASS = 0xB8  # expedited forwarding: DSCP 46, RFC 3246
 _LABEL = 0x12345

@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import socket
-import struct
 from contextlib import ExitStack
 
 from harness.plumbing.netns import NetNS
 from harness.topology import Family
 from harness.traffic.exchange import Exchange, pattern, set_options
 from harness.traffic.fence import Fence, pinned
-from harness.traffic.flow import Flow, next_identity
+from harness.traffic.flow import NUMBER, Flow, next_identity
 
 
 def datagrams(
@@ -52,12 +51,12 @@ def datagrams(
         ):
             set_options(sock, family, ttl, df)
             sock.bind((address, port))
-        body = pattern(size - 4)
+        body = pattern(size - NUMBER.size)
         stack.enter_context(pinned())
         for number in range(1, count + 1):
             flow.sent.append(number)
             with exchange.sending():
-                ask.sendto(struct.pack("!I", number) + body, (server, flow.server_port))
+                ask.sendto(NUMBER.pack(number) + body, (server, flow.server_port))
             _answer(exchange, ask, answer, body)
         if fenced or len(exchange.replies) != count:
             fence.pass_()
@@ -71,8 +70,8 @@ def _answer(exchange: Exchange, ask: socket.socket, answer: socket.socket, body:
     """Send back whatever reached the server whole; read whatever reached the client."""
 
     def note(payload: bytes, whole: list[int]) -> bool:
-        undamaged = payload[4:] == body
-        number = struct.unpack("!I", payload[:4].ljust(4, b"\0"))[0]
+        undamaged = payload[NUMBER.size :] == body
+        (number,) = NUMBER.unpack(payload[: NUMBER.size].ljust(NUMBER.size, b"\0"))
         (whole if undamaged else exchange.damaged).append(number)
         return undamaged
 

@@ -5,63 +5,14 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-import struct
 from contextlib import ExitStack
 
 from harness.plumbing.netns import NetNS
 from harness.topology import Family
 from harness.traffic.exchange import Exchange, IcmpError, pattern, set_options
 from harness.traffic.fence import Fence, pinned
-from harness.traffic.flow import (
-    ICMP_ECHO,
-    ICMP_ECHO_REPLY,
-    ICMP_PROTOCOL,
-    Flow,
-    next_identity,
-)
-
-
-def _checksum(data: bytes) -> int:
-    """The Internet checksum (RFC 1071)."""
-    if len(data) % 2:
-        data += b"\0"
-    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
-
-
-def _echo(family: Family, identity: int, number: int, payload: bytes) -> bytes:
-    head = struct.pack("!BBHHH", ICMP_ECHO[family], 0, 0, identity, number & 0xFFFF)
-    if family is Family.ipv6:  # the kernel sums it: RFC 3542, 3.1
-        return head + payload
-    check = _checksum(head + payload)
-    return struct.pack("!BBHHH", ICMP_ECHO[family], 0, check, identity, number & 0xFFFF) + payload
-
-
-def _icmp_of(family: Family, packet: bytes) -> bytes:
-    """The ICMP message; an IPv4 raw socket reads the IP header too (raw(7))."""
-    return packet[(packet[0] & 0x0F) * 4 :] if family is Family.ipv4 else packet
-
-
-def _quoted_number(family: Family, quote: bytes, flow: Flow) -> int | None:
-    """The number of the flow's echo that an ICMP error quotes; None: not this flow's."""
-    if family is Family.ipv4:
-        if len(quote) < 28 or quote[9] != socket.IPPROTO_ICMP:
-            return None
-        inner = quote[(quote[0] & 0x0F) * 4 :]
-    else:
-        if len(quote) < 48 or quote[6] != socket.IPPROTO_ICMPV6:
-            return None
-        inner = quote[40:]
-    kind, identity, number = inner[0], *struct.unpack("!HH", inner[4:8])
-    if kind != ICMP_ECHO[family] or identity != flow.client_port:
-        return None
-    return int(number)
-
-
-def _is_error(family: Family, kind: int) -> bool:
-    return kind < 128 if family is Family.ipv6 else kind in (3, 4, 5, 11, 12)
+from harness.traffic.flow import Flow, next_identity
+from harness.traffic.headers import ICMP, ICMP_PROTOCOL, decode_icmp, decode_ip, echo_request
 
 
 class _PingReader:
@@ -71,27 +22,28 @@ class _PingReader:
         self.sock, self.exchange, self.payload = sock, exchange, payload
 
     def drain(self) -> None:
-        family, flow = self.exchange.flow.family, self.exchange.flow
+        """Read what is there."""
         while True:
             try:
-                packet, sender = self.sock.recvfrom(65535)
+                raw, sender = self.sock.recvfrom(65535)
             except BlockingIOError:
                 return
-            message = _icmp_of(family, packet)
-            kind, code = message[0], message[1]
-            if kind == ICMP_ECHO_REPLY[family]:
-                identity, number = struct.unpack("!HH", message[4:8])
-                if identity == flow.client_port and sender[0] == flow.server:
-                    whole = message[8:] == self.payload
-                    (self.exchange.replies if whole else self.exchange.damaged).append(number)
-            elif _is_error(family, kind):
-                number = _quoted_number(family, message[8:], flow)
-                if number is not None:
-                    mtu = struct.unpack("!I", message[4:8])[0]
-                    mtu = mtu & 0xFFFF if family is Family.ipv4 else mtu
-                    told = (3, 4) if family is Family.ipv4 else (2, 0)
-                    mtu = mtu if (kind, code) == told else 0
-                    self.exchange.errors.append(IcmpError(sender[0], kind, code, mtu, number))
+            self._sort(raw, sender[0])
+
+    def _sort(self, raw: bytes, sender: str) -> None:
+        flow, family = self.exchange.flow, self.exchange.flow.family
+        # An IPv4 raw socket reads the IP header too (raw(7)).
+        packet = decode_ip(raw) if family is Family.ipv4 else decode_icmp(family, raw)
+        icmp = packet.transport
+        if not isinstance(icmp, ICMP):
+            return
+        if icmp.is_reply and icmp.identity == flow.client_port and sender == flow.server:
+            whole = packet.payload(raw) == self.payload
+            (self.exchange.replies if whole else self.exchange.damaged).append(icmp.number)
+        echo = packet.quote.transport if packet.quote else None
+        if isinstance(echo, ICMP) and echo.is_request and echo.identity == flow.client_port:
+            error = IcmpError(sender, icmp.type, icmp.code, icmp.mtu, echo.number)
+            self.exchange.errors.append(error)
 
 
 def ping(
@@ -128,7 +80,7 @@ def ping(
     flow = Flow(family, protocol, source, destination, identity, identity, translated=translated)
     exchange = Exchange(flow)
     with ExitStack() as stack:
-        sock = stack.enter_context(ns.socket(family.af, socket.SOCK_RAW, ICMP_PROTOCOL[family]))
+        sock = stack.enter_context(ns.socket(family.af, socket.SOCK_RAW, protocol))
         fence = stack.enter_context(Fence(ns))
         set_options(sock, family, ttl, df, mark)
         scope = _scope(ns, destination)
@@ -138,7 +90,7 @@ def ping(
         stack.enter_context(pinned())
         for number in range(1, count + 1):
             flow.sent.append(number)
-            echo = _echo(family, flow.client_port, number, payload)
+            echo = echo_request(family, identity, number, payload)
             with exchange.sending():
                 sock.sendto(echo, (destination, 0, *scope))
             reader.drain()

@@ -7,7 +7,7 @@ from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import Ether
 
 from harness.traffic import Flow
-from harness.traffic.flow import ICMP_PROTOCOL
+from harness.traffic.headers import ICMP_PROTOCOL
 from harness.watch.capture import WHOLE
 from testbeds.packets import echoes
 
