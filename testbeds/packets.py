@@ -9,7 +9,7 @@ from scapy.layers.inet import ICMP, IP
 from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import Ether
 
-from harness.testbed import Actor
+from harness.testbed import Actor, PodActor
 from harness.topology import Family
 from harness.traffic import Flow
 from harness.traffic.flow import next_identity
@@ -20,7 +20,7 @@ _LABEL = 0x12345
 
 
 def echoes(
-    pod: Actor, target: Actor, family: Family, numbers: Sequence[int]
+    pod: PodActor, target: Actor, family: Family, numbers: Sequence[int]
 ) -> tuple[list[bytes], Flow]:
     """Echo requests of a pod with every field set that a router passes on as it is."""
     identity = next_identity()

@@ -14,6 +14,7 @@ import pytest
 from harness import datapath as datapaths
 from harness.bpf.source import Patch
 from harness.datapath.bpf import InstalledBpf
+from harness.plugin.fixtures import BuildTestbed
 from harness.topology import Family
 from harness.watch.capture import WHOLE
 from harness.watch.evidence import KernelLog
@@ -217,7 +218,7 @@ def test_kernel_splat_is_noticed(request, tmp_path):
     assert "run_log.splats() == []" in line
 
 
-def test_capture_that_lost_packets_is_refused(request, monkeypatch, build_testbed):
+def test_capture_that_lost_packets_is_refused(request, monkeypatch, build_testbed: BuildTestbed):
     """A ring of 8 frames and a tcpdump that is stopped meanwhile: the kernel drops, and says so."""
     import signal
 

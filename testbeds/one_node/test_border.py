@@ -2,13 +2,16 @@
 """What crosses the namespace border with a packet, and what the interfaces count."""
 
 from harness.datapath.features import release
+from harness.testbed import Testbed
 
 PINGS = 5
 MARK = 0x77
 TSTAMP = 1_234_567_890
 
 
-def test_hr37_mark_and_tstamp_across_the_border(one_node, datapath, family, metadata, observed):
+def test_hr37_mark_and_tstamp_across_the_border(
+    one_node: Testbed, datapath, family, metadata, observed
+):
     metadata.write_at(one_node.master, "lxc1", MARK, TSTAMP)
     metadata.read_at(one_node.pod2)
     exchange = one_node.pod1.ping(one_node.pod2)
@@ -31,7 +34,7 @@ def test_hr37_mark_and_tstamp_across_the_border(one_node, datapath, family, meta
     assert seen["pkt_type"] == 0  # PACKET_HOST
 
 
-def test_hr38_interface_counters(one_node, datapath, family, observed):
+def test_hr38_interface_counters(one_node: Testbed, datapath, family, observed):
     with one_node.evidence() as evidence:
         exchange = one_node.pod1.ping(one_node.pod2, PINGS)
     assert exchange.lost == 0

@@ -7,20 +7,22 @@ Zeros mean nothing without the legacy arm's non-zeros: every test runs on both.
 import pytest
 
 from harness.attach import Attachment
+from harness.testbed import Testbed
 from harness.traffic.fence import pinned
 from harness.watch.evidence import BacklogCounter
 from testbeds.faults import forward_policy_drop, tc_egress_drop
+from testbeds.programs import module_of
 
 PINGS = 5
 
 
-def test_hr01_programs_attached_and_hit(one_node, datapath, family, bypass):
+def test_hr01_programs_attached_and_hit(one_node: Testbed, datapath, family, bypass):
     with one_node.evidence() as evidence:
         one_node.pod1.ping(one_node.pod2, PINGS)
     attached = set(one_node.datapath_of("master").installed.attachments())
     hits = evidence.nodes["master"].programs.hits
     if datapath.name in bypass:
-        tag = one_node.datapath_of("master").installed.module.tag("from_container")
+        tag = module_of(one_node, "master").tag("from_container")
         assert attached == {
             Attachment(lxc, "ingress", "from_container", tag) for lxc in ("lxc1", "lxc2")
         }
@@ -30,7 +32,7 @@ def test_hr01_programs_attached_and_hit(one_node, datapath, family, bypass):
         assert hits == {}
 
 
-def test_hr02_netfilter_hooks(one_node, datapath, family, bypass):
+def test_hr02_netfilter_hooks(one_node: Testbed, datapath, family, bypass):
     with one_node.evidence() as evidence:
         exchange = one_node.pod1.ping(one_node.pod2, PINGS)
     assert exchange.lost == 0
@@ -46,7 +48,7 @@ RECEIVED = {4: "IpInReceives", 6: "Ip6InReceives"}
 FORWARDED = {4: "IpForwDatagrams", 6: "Ip6OutForwDatagrams"}
 
 
-def test_hr02_stack_counters(one_node, datapath, family, bypass, observed):
+def test_hr02_stack_counters(one_node: Testbed, datapath, family, bypass, observed):
     with one_node.evidence() as evidence:
         exchange = one_node.pod1.ping(one_node.pod2, PINGS)
     assert exchange.lost == 0
@@ -58,7 +60,7 @@ def test_hr02_stack_counters(one_node, datapath, family, bypass, observed):
     assert (snmp.get(received, 0), snmp.get(forwarded, 0)) == (expected, expected)
 
 
-def test_hr03_conntrack(one_node, datapath, family, bypass):
+def test_hr03_conntrack(one_node: Testbed, datapath, family, bypass):
     with one_node.evidence() as evidence:
         exchange = one_node.pod1.datagrams(one_node.pod2, PINGS)
     assert exchange.lost == 0
@@ -70,7 +72,7 @@ def test_hr03_conntrack(one_node, datapath, family, bypass):
     assert len(control.nodes["master"].conntrack) == 1
 
 
-def test_hr04_forward_policy_drop(one_node, datapath, family, bypass, observed):
+def test_hr04_forward_policy_drop(one_node: Testbed, datapath, family, bypass, observed):
     forward_policy_drop(one_node.master)
     with one_node.evidence() as evidence:
         exchange = one_node.pod1.ping(one_node.pod2, PINGS)
@@ -81,7 +83,7 @@ def test_hr04_forward_policy_drop(one_node, datapath, family, bypass, observed):
 
 
 @pytest.mark.datapaths("bpf-redirect")
-def test_hr09_legs_as_legacy_bypass_as_bpf(one_node, datapath, family):
+def test_hr09_legs_as_legacy_bypass_as_bpf(one_node: Testbed, datapath, family):
     forward_policy_drop(one_node.master)
     with one_node.evidence() as evidence, one_node.capture() as seen:
         one_node.pod1.ping(one_node.pod2, PINGS)
@@ -96,7 +98,7 @@ def test_hr09_legs_as_legacy_bypass_as_bpf(one_node, datapath, family):
     assert evidence.nodes["master"].conntrack == []
 
 
-def test_hr11_tc_egress_drop_on_the_servers_lxc(one_node, datapath, family, observed):
+def test_hr11_tc_egress_drop_on_the_servers_lxc(one_node: Testbed, datapath, family, observed):
     with tc_egress_drop(one_node.master, "lxc2"):
         exchange = one_node.pod1.ping(one_node.pod2, PINGS)
     observed("lost", exchange.lost)
@@ -104,7 +106,7 @@ def test_hr11_tc_egress_drop_on_the_servers_lxc(one_node, datapath, family, obse
     assert exchange.lost == (PINGS if through_lxc else 0)
 
 
-def test_hr43_host_route_deleted_and_rp_filter_on(one_node, datapath, family, bypass):
+def test_hr43_host_route_deleted_and_rp_filter_on(one_node: Testbed, datapath, family, bypass):
     master = one_node.master
     for pod in (one_node.pod1, one_node.pod2):
         prefix = f"{pod.address}/{family.host_prefix}"
@@ -115,14 +117,14 @@ def test_hr43_host_route_deleted_and_rp_filter_on(one_node, datapath, family, by
     assert exchange.lost == (0 if datapath.name in bypass else PINGS)
 
 
-def test_hr02_tcp_too(one_node, datapath, family, bypass):
+def test_hr02_tcp_too(one_node: Testbed, datapath, family, bypass):
     with one_node.evidence() as evidence:
         transfer = one_node.pod1.stream(one_node.pod2, 100_000)
     assert transfer.received_sha256 == transfer.sent_sha256
     assert (evidence.nodes["master"].hooks["forward"] > 0) == (datapath.name not in bypass)
 
 
-def test_hr46_backlog_enqueues_a_round_trip(one_node, datapath, family, observed):
+def test_hr46_backlog_enqueues_a_round_trip(one_node: Testbed, datapath, family, observed):
     rounds = []
     with pinned() as cpu, BacklogCounter(cpu) as backlog:
         for _ in range(20):

@@ -3,11 +3,13 @@
 
 import pytest
 
+from harness.plugin.fixtures import BuildTestbed
+from harness.testbed import Testbed
 from harness.watch.capture import WHOLE
 from testbeds.packets import echoes
 
 
-def test_hr13_ttl_same_node(one_node, datapath, family, observed):
+def test_hr13_ttl_same_node(one_node: Testbed, datapath, family, observed):
     with one_node.capture() as seen:
         one_node.pod1.ping(one_node.pod2)
     for frame in seen.at("pod2:eth0", "request", "in"):
@@ -16,7 +18,7 @@ def test_hr13_ttl_same_node(one_node, datapath, family, observed):
     assert [frame.ttl for frame in seen.at("pod1:eth0", "reply", "in")] == [63]
 
 
-def test_hr13_nothing_but_the_ttl_changes_same_node(one_node, datapath, family):
+def test_hr13_nothing_but_the_ttl_changes_same_node(one_node: Testbed, datapath, family):
     # Two packets: the first of a next hop goes through the neighbour layer, the second not.
     frames, flow = echoes(one_node.pod1, one_node.pod2, family, (1, 2))
     with one_node.capture(WHOLE) as seen:
@@ -28,7 +30,7 @@ def test_hr13_nothing_but_the_ttl_changes_same_node(one_node, datapath, family):
         assert arrived == left
 
 
-def test_hr14_macs_at_the_pod(one_node, datapath, family):
+def test_hr14_macs_at_the_pod(one_node: Testbed, datapath, family):
     with one_node.capture() as seen:
         one_node.pod1.ping(one_node.pod2)
     for pod, kind in ((one_node.pod2, "request"), (one_node.pod1, "reply")):
@@ -40,7 +42,9 @@ def test_hr14_macs_at_the_pod(one_node, datapath, family):
 
 
 @pytest.mark.parametrize("offloads", [True, False], ids=["offloads", "no-offloads"])
-def test_hr18_checksums_at_every_tap_same_node(build_testbed, datapath, family, offloads):
+def test_hr18_checksums_at_every_tap_same_node(
+    build_testbed: BuildTestbed, datapath, family, offloads
+):
     testbed = build_testbed("one_node", datapath, family, {"offloads": offloads})
     with testbed.capture(WHOLE) as seen:
         testbed.pod1.ping(testbed.pod2)

@@ -17,6 +17,8 @@ from harness.attach import EGRESS, INGRESS
 from harness.bpf.source import Patch
 from harness.datapath import DATAPATHS
 from harness.datapath.features import release
+from harness.plugin.fixtures import BuildTestbed
+from harness.testbed import Testbed
 from testbeds.faults import TC_ACT_REDIRECT, TC_ACT_SHOT, HelperCall
 from testbeds.one_node.legs import UNANSWERED
 
@@ -49,7 +51,7 @@ def _note(observed, helper_call, exchange):
 @pytest.mark.datapaths("bpf")
 @pytest.mark.parametrize("wrong", WRONG)
 def test_hr39_redirect_peer_misdirected(
-    one_node, datapath, family, helper_call, wrong, kernel_log, observed
+    one_node: Testbed, datapath, family, helper_call, wrong, kernel_log, observed
 ):
     with one_node.capture() as seen:
         helper_call.put(one_node.master, "lxc1", "redirect_peer", WRONG[wrong](one_node))
@@ -62,7 +64,9 @@ def test_hr39_redirect_peer_misdirected(
 
 
 @pytest.mark.datapaths("bpf")
-def test_hr39_redirect_peer_well_directed(one_node, datapath, family, helper_call, observed):
+def test_hr39_redirect_peer_well_directed(
+    one_node: Testbed, datapath, family, helper_call, observed
+):
     helper_call.put(one_node.master, "lxc1", "redirect_peer", one_node.master.ifindex("lxc2"))
     exchange = one_node.pod1.ping(one_node.pod2, PINGS)
     _note(observed, helper_call, exchange)
@@ -81,7 +85,7 @@ MISUSES = {
 @pytest.mark.datapaths("legacy")
 @pytest.mark.parametrize("misuse", MISUSES)
 def test_hr48_helpers_misused(
-    one_node, datapath, family, helper_call, misuse, kernel_log, observed
+    one_node: Testbed, datapath, family, helper_call, misuse, kernel_log, observed
 ):
     helper, flags, hook, returned = MISUSES[misuse]
     interface = "lxc2" if hook == EGRESS else "lxc1"
@@ -96,7 +100,7 @@ def test_hr48_helpers_misused(
 
 
 @pytest.mark.parametrize("helper", ["redirect_peer", "bpf_redirect"])
-def test_hr48_what_a_helper_refuses_is_counted(build_testbed, family, helper):
+def test_hr48_what_a_helper_refuses_is_counted(build_testbed: BuildTestbed, family, helper):
     """The bundled programs themselves, with a flag that no kernel knows."""
     name = {"redirect_peer": "bpf", "bpf_redirect": "bpf-redirect"}[helper]
     call = Patch("local_delivery.c", f"{helper}(pod->ifindex, 0)", f"{helper}(pod->ifindex, 0x80)")
@@ -113,7 +117,7 @@ def test_hr48_what_a_helper_refuses_is_counted(build_testbed, family, helper):
 @pytest.mark.datapaths("legacy")
 @pytest.mark.parametrize("destination", ["multicast", "unicast"])
 def test_hr48_redirect_neigh_of_a_multicast_frame(
-    one_node, datapath, family, helper_call, destination, observed
+    one_node: Testbed, datapath, family, helper_call, destination, observed
 ):
     pod, target = one_node.pod1, one_node.pod2
     helper_call.put(one_node.master, "lxc1", "redirect_neigh", one_node.master.ifindex("lxc2"))
@@ -142,7 +146,7 @@ REFUSING: dict[int, dict[str, object]] = {
 @pytest.mark.datapaths("legacy")
 @pytest.mark.parametrize("route", ["refusing", "unicast"])
 def test_hr48_redirect_neigh_where_the_route_refuses(
-    one_node, datapath, family, helper_call, route, observed
+    one_node: Testbed, datapath, family, helper_call, route, observed
 ):
     master, pod = one_node.master, one_node.pod2
     helper_call.put(master, "lxc1", "redirect_neigh", master.ifindex("lxc2"))

@@ -16,6 +16,8 @@ from scapy.layers.inet6 import (
 )
 from scapy.layers.l2 import Ether
 
+from harness.plugin.fixtures import BuildTestbed
+from harness.testbed import Testbed
 from harness.topology import Family
 from harness.traffic import IcmpError
 from testbeds.one_node.legs import OWN_NODE, REFUSED, UNANSWERED
@@ -42,7 +44,7 @@ def _expiring(pod, target):
 
 
 @pytest.mark.parametrize("size", [0, 56, 1000, 1400])
-def test_hr17_ttl_1_same_node(one_node, datapath, family, size):
+def test_hr17_ttl_1_same_node(one_node: Testbed, datapath, family, size):
     with one_node.capture() as seen:
         exchange = one_node.pod1.ping(one_node.pod2, ttl=1, size=size)
     gateway = one_node.master.gateway[family]
@@ -55,7 +57,7 @@ def test_hr17_ttl_1_same_node(one_node, datapath, family, size):
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_hr17_traceroute_is_answered(one_node, datapath, family, layer):
+def test_hr17_traceroute_is_answered(one_node: Testbed, datapath, family, layer):
     pod = one_node.pod1
     packet = _expiring(pod, one_node.pod2) / LAYERS[layer](sport=33434, dport=33434) / b"traceroute"
     with one_node.capture() as seen:
@@ -72,7 +74,7 @@ UDP_SEGMENT = 103  # uapi/linux/udp.h; socket has it since Python 3.14
 HOPS = {4: (socket.IPPROTO_IP, socket.IP_TTL), 6: (socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS)}
 
 
-def test_hr17_expiring_gso_packet_is_answered_once(one_node, datapath, family):
+def test_hr17_expiring_gso_packet_is_answered_once(one_node: Testbed, datapath, family):
     pod = one_node.pod1
     with one_node.capture() as seen, pod.ns.socket(family.af, socket.SOCK_DGRAM) as sender:
         sender.setsockopt(*HOPS[family], 1)
@@ -96,7 +98,7 @@ def _error(frame):
 PODS_ERROR = {4: ICMP(type=3, code=3), 6: ICMPv6DestUnreach(code=4)}
 
 
-def test_hr17_never_an_error_about_an_error(one_node, datapath, family):
+def test_hr17_never_an_error_about_an_error(one_node: Testbed, datapath, family):
     pod = one_node.pod1
     quoted = bytes(_expiring(one_node.pod2, pod) / UDP(sport=1, dport=2) / b"quoted")
     packet = _expiring(pod, one_node.pod2) / PODS_ERROR[family] / quoted
@@ -107,7 +109,7 @@ def test_hr17_never_an_error_about_an_error(one_node, datapath, family):
     ]  # fmt: skip
 
 
-def test_hr17_time_exceeded_behind_an_extension_header(build_testbed, datapath):
+def test_hr17_time_exceeded_behind_an_extension_header(build_testbed: BuildTestbed, datapath):
     testbed = build_testbed("one_node", datapath, Family.ipv6)
     pod = testbed.pod1
     packet = IPv6ExtHdrDestOpt() / UDP(sport=33434, dport=33434) / b"traceroute"
@@ -117,7 +119,7 @@ def test_hr17_time_exceeded_behind_an_extension_header(build_testbed, datapath):
     assert [_error(frame)[1:] for frame in told] == [TIME_EXCEEDED[6]]
 
 
-def test_hr20_options_are_the_stacks(one_node, datapath, family, bypass):
+def test_hr20_options_are_the_stacks(one_node: Testbed, datapath, family, bypass):
     testbed, pod, target = one_node, one_node.pod1, one_node.pod2
     alert = (
         IP(src=pod.address, dst=target.address, options=[IPOption_Router_Alert()])
@@ -136,7 +138,7 @@ def test_hr20_options_are_the_stacks(one_node, datapath, family, bypass):
 MALFORMED = {4: [{"chksum": 0xBAD}, {"len": 500}, {"len": 19}], 6: [{"plen": 500}]}
 
 
-def test_hr18_malformed_header_is_dropped(one_node, datapath, family, bypass):
+def test_hr18_malformed_header_is_dropped(one_node: Testbed, datapath, family, bypass):
     pod, target = one_node.pod1, one_node.pod2
     header: Any = IP if family == 4 else IPv6
     frames = [
@@ -151,7 +153,7 @@ def test_hr18_malformed_header_is_dropped(one_node, datapath, family, bypass):
 
 
 @pytest.mark.datapaths("bpf", "bpf-redirect", "bpf-skip-fib")
-def test_hr17_time_exceeded_is_limited(one_node, datapath, family):
+def test_hr17_time_exceeded_is_limited(one_node: Testbed, datapath, family):
     # The stack's own limit is switched off in testbeds; the programs' is 64 in 64 jiffies.
     frame = _frame(one_node.pod1, _expiring(one_node.pod1, one_node.pod2) / b"expiring")
     with one_node.evidence() as evidence:
@@ -162,11 +164,11 @@ def test_hr17_time_exceeded_is_limited(one_node, datapath, family):
     assert programs.drops == {"ttl": 2000 - answered}
 
 
-def test_hr17_ttl_1_to_the_node_itself_is_answered(one_node, datapath, family):
+def test_hr17_ttl_1_to_the_node_itself_is_answered(one_node: Testbed, datapath, family):
     assert one_node.pod1.ping(one_node.master, ttl=1).lost == 0
 
 
-def test_hr20_address_of_the_node_that_is_no_pod(one_node, datapath, family):
+def test_hr20_address_of_the_node_that_is_no_pod(one_node: Testbed, datapath, family):
     address = {4: "10.0.1.200", 6: "fd00:10:0:1::c8"}[family]
     one_node.master.add_address("lo", address, family.host_prefix)
     if datapath.name == "bpf-skip-fib":  # without a lookup, an agent must tell it
@@ -178,7 +180,7 @@ def test_hr20_address_of_the_node_that_is_no_pod(one_node, datapath, family):
 
 
 @pytest.mark.datapaths("bpf", "bpf-redirect")
-def test_hr20_address_that_the_node_lost_is_looked_up_again(one_node, datapath, family):
+def test_hr20_address_that_the_node_lost_is_looked_up_again(one_node: Testbed, datapath, family):
     master, address = one_node.master, {4: "192.0.2.200", 6: "2001:db8::c8"}[family]
     installed = one_node.datapath_of("master").installed
     master.add_address("lo", address, family.host_prefix)
@@ -193,7 +195,7 @@ def test_hr20_address_that_the_node_lost_is_looked_up_again(one_node, datapath, 
     assert lookups == [{}, {"not-fwded": 1}]
 
 
-def test_hr30_beyond_a_pods_own_mtu(one_node, datapath, family, bypass):
+def test_hr30_beyond_a_pods_own_mtu(one_node: Testbed, datapath, family, bypass):
     master, mtu = one_node.master, 1400
     master.ns.netlink.link("set", index=master.ifindex("lxc2"), mtu=mtu)
     if datapath.name in bypass:
@@ -203,7 +205,9 @@ def test_hr30_beyond_a_pods_own_mtu(one_node, datapath, family, bypass):
 
 
 @pytest.mark.parametrize("destination", ["ff02::1", "ff05::1", "fe80::99"])
-def test_hr23_link_local_and_multicast_are_not_routed(build_testbed, datapath, destination):
+def test_hr23_link_local_and_multicast_are_not_routed(
+    build_testbed: BuildTestbed, datapath, destination
+):
     testbed = build_testbed("one_node", datapath, Family.ipv6)
     pod = testbed.pod1
     packet = IPv6(src=pod.address, dst=destination) / UDP(sport=4000, dport=4001) / b"link scope"
@@ -215,7 +219,7 @@ def test_hr23_link_local_and_multicast_are_not_routed(build_testbed, datapath, d
 
 @pytest.mark.datapaths("bpf", "bpf-redirect", "bpf-skip-fib")
 @pytest.mark.parametrize("claimed", ["pod2", "stranger"])
-def test_hr45_spoofed_source(one_node, datapath, family, claimed):
+def test_hr45_spoofed_source(one_node: Testbed, datapath, family, claimed):
     pod, victim = one_node.pod1, one_node.pod2
     stranger = {4: "10.0.1.99", 6: "fd00:10:0:1::99"}[family]
     source = victim.address if claimed == "pod2" else stranger

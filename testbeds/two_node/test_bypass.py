@@ -3,13 +3,14 @@
 
 import pytest
 
+from harness.testbed import Testbed
 from testbeds.faults import forward_policy_drop, netdev_drop
 
 PINGS = 5
 NODES = ("master", "node1")
 
 
-def test_hr01_programs_attached_and_hit(two_node, datapath, family, bypass):
+def test_hr01_programs_attached_and_hit(two_node: Testbed, datapath, family, bypass):
     with two_node.evidence() as evidence:
         two_node.pod1.ping(two_node.pod2, PINGS)
     for node in NODES:
@@ -39,13 +40,13 @@ def test_hr01_programs_attached_and_hit(two_node, datapath, family, bypass):
         assert evidence.nodes[node].programs.drops == {}
 
 
-def _ping_both_nodes(testbed, count):
+def _ping_both_nodes(testbed: Testbed, count):
     """Each node's own pod asks it: that traffic is the stack's on every datapath."""
     for pod, node in ((testbed.pod1, testbed.master), (testbed.pod2, testbed.node1)):
         assert pod.ping(node, count).lost == 0
 
 
-def test_hr02_netfilter_hooks(two_node, datapath, family, bypass):
+def test_hr02_netfilter_hooks(two_node: Testbed, datapath, family, bypass):
     with two_node.evidence() as evidence:
         exchange = two_node.pod1.ping(two_node.pod2, PINGS)
     assert exchange.lost == 0
@@ -57,7 +58,7 @@ def test_hr02_netfilter_hooks(two_node, datapath, family, bypass):
     assert {control.nodes[node].hooks["prerouting"] for node in NODES} == {PINGS}
 
 
-def test_hr03_conntrack(two_node, datapath, family, bypass):
+def test_hr03_conntrack(two_node: Testbed, datapath, family, bypass):
     with two_node.evidence() as evidence:
         exchange = two_node.pod1.datagrams(two_node.pod2, PINGS)
     assert exchange.lost == 0
@@ -71,15 +72,15 @@ def test_hr03_conntrack(two_node, datapath, family, bypass):
 
 
 @pytest.mark.parametrize("node", NODES)
-def test_hr04_forward_policy_drop(two_node, datapath, family, bypass, node):
-    forward_policy_drop(getattr(two_node, node))
+def test_hr04_forward_policy_drop(two_node: Testbed, datapath, family, bypass, node):
+    forward_policy_drop(two_node.node(node))
     exchange = two_node.pod1.ping(two_node.pod2, PINGS)
     assert exchange.lost == (0 if datapath.name in bypass else PINGS)
 
 
 @pytest.mark.parametrize("hook", ["ingress", "egress"])
 def test_hr05_netdev_drop_on_the_nic(
-    two_node, datapath, family, bypass, hook, observed, require_feature
+    two_node: Testbed, datapath, family, bypass, hook, observed, require_feature
 ):
     require_feature(f"netdev-{hook}")
     netdev_drop(two_node.master, hook)
@@ -89,9 +90,9 @@ def test_hr05_netdev_drop_on_the_nic(
 
 
 @pytest.mark.datapaths("bpf-redirect")
-def test_hr09_bypass_as_bpf(two_node, datapath, family):
+def test_hr09_bypass_as_bpf(two_node: Testbed, datapath, family):
     for node in NODES:
-        forward_policy_drop(getattr(two_node, node))
+        forward_policy_drop(two_node.node(node))
     with two_node.evidence() as evidence:
         exchange = two_node.pod1.datagrams(two_node.pod2, PINGS)
     assert exchange.lost == 0

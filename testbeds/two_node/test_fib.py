@@ -6,6 +6,7 @@
 
 import pytest
 
+from harness.testbed import Testbed
 from harness.topology.addressing import pod_networks
 from testbeds.two_node.legs import REFUSED, UNANSWERED
 
@@ -28,13 +29,13 @@ def _note(observed, exchange, evidence):
         observed("ICMP type, code", f"{error.type}, {error.code}")
 
 
-def _other_nodes_pods(testbed, family):
+def _other_nodes_pods(testbed: Testbed, family):
     return str(pod_networks(2)[family])
 
 
 @pytest.mark.datapaths("legacy", *LOOKS_UP)
 @pytest.mark.parametrize("kind", REFUSING)
-def test_hr19_refusing_routes(two_node, datapath, family, kind, observed):
+def test_hr19_refusing_routes(two_node: Testbed, datapath, family, kind, observed):
     network = _other_nodes_pods(two_node, family)
     two_node.master.delete_route(network)
     two_node.master.add_route(network, type=kind)
@@ -53,7 +54,7 @@ def test_hr19_refusing_routes(two_node, datapath, family, kind, observed):
 
 
 @pytest.mark.datapaths("legacy", *LOOKS_UP)
-def test_hr21_no_route(two_node, datapath, family, observed):
+def test_hr21_no_route(two_node: Testbed, datapath, family, observed):
     two_node.master.delete_route(_other_nodes_pods(two_node, family))
     with two_node.evidence() as evidence, two_node.capture() as seen:
         exchange = two_node.pod1.ping(two_node.pod2)
@@ -67,7 +68,7 @@ def test_hr21_no_route(two_node, datapath, family, observed):
 
 @pytest.mark.datapaths(*LOOKS_UP)
 @pytest.mark.topology(pods_per_node=2)
-def test_hr22_forwarding_off_on_the_lxc(two_node, datapath, family, observed):
+def test_hr22_forwarding_off_on_the_lxc(two_node: Testbed, datapath, family, observed):
     two_node.master.ns.sysctl(f"{family.name}/conf/lxc1/forwarding", 0)
     with two_node.evidence() as evidence:
         away = two_node.pod1.ping(two_node.pod3)

@@ -6,13 +6,15 @@ from scapy.layers.inet import ICMP, IP
 from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import Ether
 
+from harness.plugin.fixtures import BuildTestbed
+from harness.testbed import Testbed
 from harness.traffic import Flow
 from harness.traffic.headers import ICMP_PROTOCOL
 from harness.watch.capture import WHOLE
 from testbeds.packets import echoes
 
 
-def test_hr13_ttl_two_nodes(two_node, datapath, family, observed):
+def test_hr13_ttl_two_nodes(two_node: Testbed, datapath, family, observed):
     with two_node.capture() as seen:
         two_node.pod1.ping(two_node.pod2)
     for frame in seen.at("pod2:eth0", "request", "in"):
@@ -22,7 +24,7 @@ def test_hr13_ttl_two_nodes(two_node, datapath, family, observed):
     assert [frame.ttl for frame in seen.at("pod1:eth0", "reply", "in")] == [62]
 
 
-def test_hr13_nothing_but_the_ttl_changes_two_nodes(two_node, datapath, family):
+def test_hr13_nothing_but_the_ttl_changes_two_nodes(two_node: Testbed, datapath, family):
     # Two packets: the first of a next hop goes through the neighbour layer, the second not.
     frames, flow = echoes(two_node.pod1, two_node.pod2, family, (1, 2))
     with two_node.capture(WHOLE) as seen:
@@ -34,7 +36,7 @@ def test_hr13_nothing_but_the_ttl_changes_two_nodes(two_node, datapath, family):
         assert arrived == left
 
 
-def test_hr14_macs_at_the_pod(two_node, datapath, family):
+def test_hr14_macs_at_the_pod(two_node: Testbed, datapath, family):
     with two_node.capture() as seen:
         two_node.pod1.ping(two_node.pod2)
     for pod, kind in ((two_node.pod2, "request"), (two_node.pod1, "reply")):
@@ -42,18 +44,20 @@ def test_hr14_macs_at_the_pod(two_node, datapath, family):
         assert [(f.source_mac, f.destination_mac) for f in frames] == [(pod.lxc_mac, pod.mac)]
 
 
-def test_hr15_macs_on_the_wire(two_node, datapath, family):
+def test_hr15_macs_on_the_wire(two_node: Testbed, datapath, family):
     # Two packets: the first of a next hop goes through the neighbour layer, the second not.
     with two_node.capture() as seen:
         two_node.pod1.ping(two_node.pod2, 2)
-    master, node1 = (two_node.network.host(name).macs["enp0s8"] for name in ("master", "node1"))
+    master, node1 = (node.macs["enp0s8"] for node in (two_node.master, two_node.node1))
     for kind, there in (("request", (master, node1)), ("reply", (node1, master))):
         frames = [*seen.at("master:enp0s8", kind), *seen.at("node1:enp0s8", kind)]
         assert [(f.source_mac, f.destination_mac) for f in frames] == [there] * 4
 
 
 @pytest.mark.parametrize("offloads", [True, False], ids=["offloads", "no-offloads"])
-def test_hr18_checksums_at_every_tap_two_nodes(build_testbed, datapath, family, offloads):
+def test_hr18_checksums_at_every_tap_two_nodes(
+    build_testbed: BuildTestbed, datapath, family, offloads
+):
     testbed = build_testbed("two_node", datapath, family, {"offloads": offloads})
     with testbed.capture(WHOLE) as seen:
         testbed.pod1.ping(testbed.pod2)
@@ -70,7 +74,7 @@ def test_hr18_checksums_at_every_tap_two_nodes(build_testbed, datapath, family, 
     }
 
 
-def test_hr47_frame_not_addressed_to_the_nic(two_node, datapath, family, bypass, observed):
+def test_hr47_frame_not_addressed_to_the_nic(two_node: Testbed, datapath, family, bypass, observed):
     source, target = two_node.pod1.address, two_node.pod2.address
     echo = (
         IP(src=source, dst=target) / ICMP(id=7, seq=1)

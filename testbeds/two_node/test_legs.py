@@ -3,30 +3,31 @@
 
 import pytest
 
+from harness.testbed import Testbed
 from harness.watch.evidence import HOOKS
 from testbeds.two_node.legs import TWO_NODES
 
 
-def test_hr08_ping_between_nodes(two_node, datapath, family):
+def test_hr08_ping_between_nodes(two_node: Testbed, datapath, family):
     with two_node.capture() as seen:
         two_node.pod1.ping(two_node.pod2)
     assert seen.legs() == TWO_NODES[datapath.name]
 
 
-def test_hr08_datagram_between_nodes(two_node, datapath, family):
+def test_hr08_datagram_between_nodes(two_node: Testbed, datapath, family):
     with two_node.capture() as seen:
         two_node.pod1.datagrams(two_node.pod2)
     assert seen.legs() == TWO_NODES[datapath.name]
 
 
-def test_hr08_stream_between_nodes(two_node, datapath, family):
+def test_hr08_stream_between_nodes(two_node: Testbed, datapath, family):
     with two_node.capture() as seen:
         two_node.pod1.stream(two_node.pod2, 100_000)
     assert seen.legs() == TWO_NODES[datapath.name]
 
 
 @pytest.mark.topology(world=True)
-def test_hr08_pod_and_world(two_node, datapath, family, bypass):
+def test_hr08_pod_and_world(two_node: Testbed, datapath, family, bypass):
     with two_node.capture() as seen:
         two_node.pod1.ping(two_node.world, translated=(two_node.master.address,))
     answered = "" if datapath.name in ("bpf", "bpf-skip-fib") else "> reply"
@@ -47,7 +48,7 @@ def test_hr08_pod_and_world(two_node, datapath, family, bypass):
 
 
 @pytest.mark.parametrize("count", [1, 1000])
-def test_hr12_every_leg_once_two_nodes(two_node, datapath, family, bypass, count):
+def test_hr12_every_leg_once_two_nodes(two_node: Testbed, datapath, family, bypass, count):
     with two_node.evidence() as evidence, two_node.capture() as seen:
         two_node.pod1.ping(two_node.pod2, count)
     assert seen.legs() == TWO_NODES[datapath.name]

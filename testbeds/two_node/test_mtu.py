@@ -3,6 +3,7 @@
 
 import pytest
 
+from harness.testbed import Testbed
 from testbeds.two_node.legs import REFUSED, TWO_NODES
 
 MTU = 1400
@@ -13,7 +14,7 @@ narrow_wire = pytest.mark.topology(wire_mtu=MTU)
 
 @narrow_wire
 @pytest.mark.parametrize("size", [MTU - 1, MTU])
-def test_hr30_up_to_the_mtu_passes(two_node, datapath, family, bypass, size):
+def test_hr30_up_to_the_mtu_passes(two_node: Testbed, datapath, family, bypass, size):
     with two_node.evidence() as evidence, two_node.capture() as seen:
         exchange = two_node.pod1.ping(two_node.pod2, size=size - HEADERS[family], df=True)
     assert exchange.lost == 0
@@ -24,7 +25,7 @@ def test_hr30_up_to_the_mtu_passes(two_node, datapath, family, bypass, size):
 
 @narrow_wire
 @pytest.mark.parametrize("size", [MTU + 1, MTU + 4, 1500])
-def test_hr30_beyond_the_mtu_is_told(two_node, datapath, family, size, observed):
+def test_hr30_beyond_the_mtu_is_told(two_node: Testbed, datapath, family, size, observed):
     with two_node.evidence() as evidence, two_node.capture() as seen:
         exchange = two_node.pod1.ping(two_node.pod2, size=size - HEADERS[family], df=True)
     for result, lookups in evidence.nodes["master"].programs.fib.items():
@@ -34,7 +35,7 @@ def test_hr30_beyond_the_mtu_is_told(two_node, datapath, family, size, observed)
 
 
 @narrow_wire
-def test_hr31_fragments_arrive_whole(two_node, datapath, family):
+def test_hr31_fragments_arrive_whole(two_node: Testbed, datapath, family):
     size = MTU + 1 - HEADERS[family]
     with two_node.capture() as seen:
         exchange = two_node.pod1.ping(two_node.pod2, 3, size=size)
@@ -48,7 +49,7 @@ def test_hr31_fragments_arrive_whole(two_node, datapath, family):
         assert len(fragments) == 4
 
 
-def test_hr33_gso_stream_arrives_intact(two_node, datapath, family, bypass):
+def test_hr33_gso_stream_arrives_intact(two_node: Testbed, datapath, family, bypass):
     with two_node.evidence() as evidence, two_node.capture() as seen:
         transfer = two_node.pod1.stream(two_node.pod2, 4_000_000)
     assert transfer.received_sha256 == transfer.sent_sha256

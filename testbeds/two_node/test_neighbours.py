@@ -11,6 +11,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 
 from harness.datapath.features import release
+from harness.testbed import Testbed
 from testbeds.two_node.legs import TWO_NODES
 
 NEW_MAC = "02:00:01:00:00:77"
@@ -20,8 +21,10 @@ _STALE, _FAILED = 0x04, 0x20  # NUD_*, uapi/linux/neighbour.h
 _ONLINK = 4  # RTNH_F_ONLINK, uapi/linux/rtnetlink.h
 
 
-def test_hr27_first_packet_to_a_cold_neighbour(two_node, datapath, family, bypass, observed):
-    nexthop = two_node.network.host("node1").addresses[family]
+def test_hr27_first_packet_to_a_cold_neighbour(
+    two_node: Testbed, datapath, family, bypass, observed
+):
+    nexthop = two_node.node1.address
     two_node.master.delete_neighbour("enp0s8", nexthop)
     with two_node.evidence() as evidence, two_node.capture() as seen:
         exchange = two_node.pod1.ping(two_node.pod2)
@@ -39,7 +42,7 @@ def test_hr27_first_packet_to_a_cold_neighbour(two_node, datapath, family, bypas
         assert evidence.nodes["master"].programs.fib == {"no-neigh": 1}
 
 
-def _move(testbed, announce):
+def _move(testbed: Testbed, announce):
     """node1's NIC gets another MAC, and says so or not."""
     node1 = testbed.node1
     for key in ("ipv4/conf/enp0s8/arp_notify", "ipv6/conf/enp0s8/ndisc_notify"):
@@ -51,16 +54,16 @@ def _move(testbed, announce):
             node1.add_neighbour("enp0s8", address, master.macs["enp0s8"])
 
 
-def _learn(testbed, family, state):
+def _learn(testbed: Testbed, family, state):
     """Replace master's permanent entry for node1 by one that ages."""
-    node1 = testbed.network.host("node1")
+    node1 = testbed.node1
     testbed.master.ns.netlink.neigh(
         "replace", dst=node1.addresses[family], lladdr=node1.macs["enp0s8"], state=state,
         ifindex=testbed.master.ifindex("enp0s8"), family=family.af,
     )  # fmt: skip
 
 
-def test_hr28_next_hop_announces_another_mac(two_node, datapath, family, observed):
+def test_hr28_next_hop_announces_another_mac(two_node: Testbed, datapath, family, observed):
     _learn(two_node, family, _STALE)
     assert two_node.pod1.ping(two_node.pod2).lost == 0
     _move(two_node, announce=True)
@@ -72,7 +75,7 @@ def test_hr28_next_hop_announces_another_mac(two_node, datapath, family, observe
     assert [frame.destination_mac for frame in requests] == [NEW_MAC, NEW_MAC]
 
 
-def test_hr28_next_hop_moves_silently(two_node, datapath, family):
+def test_hr28_next_hop_moves_silently(two_node: Testbed, datapath, family):
     """Only who keeps the neighbour layer informed that an entry is in use finds out."""
     master = two_node.master
     # The kernel's own timers, shortened: seconds to first probe, ms between probes.
@@ -80,7 +83,7 @@ def test_hr28_next_hop_moves_silently(two_node, datapath, family):
         master.ns.sysctl(f"{family.name}/neigh/enp0s8/{key}", value)
     _learn(two_node, family, _STALE)
     _move(two_node, announce=False)
-    nexthop = two_node.network.host("node1").addresses[family]
+    nexthop = two_node.node1.address
     deadline = time.monotonic() + 10
     while master.neighbours(family).get(nexthop) != NEW_MAC and time.monotonic() < deadline:
         two_node.pod1.ping(two_node.pod2)
@@ -97,14 +100,14 @@ DEAD = {
 }
 
 
-def _route_to_nobody(testbed, family, retrans_ms):
+def _route_to_nobody(testbed: Testbed, family, retrans_ms):
     network, address, nexthop = DEAD[family]
     testbed.master.ns.sysctl(f"{family.name}/neigh/enp0s8/retrans_time_ms", retrans_ms)
     testbed.master.add_route(network, gateway=nexthop, dev="enp0s8")
     return address, nexthop
 
 
-def test_hr29_neighbour_that_never_answers(two_node, datapath, family, observed):
+def test_hr29_neighbour_that_never_answers(two_node: Testbed, datapath, family, observed):
     # One question and no second one while the test lasts, however slow the machine.
     address, _ = _route_to_nobody(two_node, family, retrans_ms=60_000)
     with two_node.evidence() as evidence, two_node.capture() as seen:
@@ -125,7 +128,7 @@ def test_hr29_neighbour_that_never_answers(two_node, datapath, family, observed)
 
 
 @pytest.mark.datapaths("bpf", "bpf-redirect")
-def test_hr29_failed_neighbour_is_never_sent_to(two_node, datapath, family, observed):
+def test_hr29_failed_neighbour_is_never_sent_to(two_node: Testbed, datapath, family, observed):
     address, nexthop = _route_to_nobody(two_node, family, retrans_ms=20)
     two_node.pod1.ping(address)
     deadline = time.monotonic() + 10
@@ -154,7 +157,7 @@ ROUTER_MAC = "02:00:01:00:00:99"
 
 
 @pytest.mark.datapaths("bpf", "bpf-redirect")
-def test_hr28_next_hops_that_share_an_address(two_node, datapath, family):
+def test_hr28_next_hops_that_share_an_address(two_node: Testbed, datapath, family):
     """Each is told to the neighbour layer as in use, as only then its silent move is found."""
     master, pod = two_node.master, two_node.pod1
     router, networks = TWINS[family]
