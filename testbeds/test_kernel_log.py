@@ -3,4 +3,4 @@
 
 
 def test_hr44_no_kernel_splat_during_the_run(run_log):
-    assert run_log.splats() == []
+    assert run_log.splats() == [], "splats"

@@ -40,10 +40,11 @@ def test_hr06_unmet_requirement_means_legacy(
 
     entry = testbed.datapath_of("master")
     checks = entry.decision.checks if entry.decision else ()
-    assert [check.requirement for check in checks if not check.met] == [requirement.split("-")[0]]
-    assert entry.status().startswith("master: Host Routing: Legacy (")
-    assert reason in entry.status()
-    assert entry.installed.attachments() == []
+    unmet = [check.requirement for check in checks if not check.met]
+    assert unmet == [requirement.split("-")[0]], "requirements not met"
+    assert entry.status().startswith("master: Host Routing: Legacy ("), "status"
+    assert reason in entry.status(), "reason"
+    assert entry.installed.attachments() == [], "attachments"
     with testbed.capture() as seen:
         testbed.pod1.ping(testbed.pod2)
     assert seen.legs() == SAME_NODE["legacy"]
@@ -52,8 +53,8 @@ def test_hr06_unmet_requirement_means_legacy(
 @pytest.mark.datapaths("bpf", "bpf-redirect", "bpf-skip-fib")
 def test_hr06_every_requirement_met_means_bpf(one_node: Testbed, datapath, family):
     entry = one_node.datapath_of("master")
-    assert str(entry.decision) == "Host Routing: BPF"
-    assert entry.installed.name == datapath.name
+    assert str(entry.decision) == "Host Routing: BPF", "decision"
+    assert entry.installed.name == datapath.name, "datapath"
     with one_node.capture() as seen:
         one_node.pod1.ping(one_node.pod2)
     assert seen.legs() == SAME_NODE[datapath.name]
@@ -66,4 +67,4 @@ def test_hr06_a_helper_a_datapath_does_not_call_is_no_requirement(
     features["redirect_peer"] = Probe(False, "unknown func")
     datapath = DATAPATHS["bpf-redirect"]
     testbed = build_testbed("one_node", datapath, family, features=features)
-    assert str(testbed.datapath_of("master").decision) == "Host Routing: BPF"
+    assert str(testbed.datapath_of("master").decision) == "Host Routing: BPF", "decision"

@@ -31,20 +31,20 @@ def test_hr16_gateway_is_answered_for(one_node: Testbed, datapath, family, bypas
     pod.delete_neighbour("eth0", master.gateway[family])
     with one_node.evidence() as evidence, one_node.capture() as seen:
         exchange = pod.ping(one_node.pod2)
-    assert exchange.lost == 0
+    assert exchange.lost == 0, "lost"
     assert seen.legs() == _with_resolution(SAME_NODE[datapath.name], family)
-    assert pod.neighbours(family)[master.gateway[family]] == pod.lxc_mac
+    assert pod.neighbours(family)[master.gateway[family]] == pod.lxc_mac, "neighbour entry"
     held = {entry.get_attr("IFA_ADDRESS") for entry in master.ns.netlink.get_addr()}
     answers = evidence.nodes["master"].programs.hits.get(("from-container", "answer"), 0)
     observed("answers in BPF", answers)
     if datapath.name in bypass:
-        assert master.gateway[family] not in held
-        assert answers == 1
+        assert master.gateway[family] not in held, "gateway is no address of the node"
+        assert answers == 1, "answered in BPF"
     else:
-        assert master.gateway[family] in held
-        assert answers == 0
+        assert master.gateway[family] in held, "gateway is an address of the node"
+        assert answers == 0, "not answered in BPF"
     faults = [frame.checksum_faults() for frame in seen.frames]
-    assert not any(faults)
+    assert not any(faults), "checksums"
 
 
 def _question(pod, target, family):
@@ -94,12 +94,12 @@ def test_hr16_gateway_answers_ping(one_node: Testbed, datapath, family, bypass, 
     pod, gateway = one_node.pod1, one_node.master.gateway[family]
     with one_node.evidence() as evidence, one_node.capture(WHOLE) as seen:
         exchange = pod.ping(gateway, 2, size=size, ttl=1)
-    assert exchange.lost == 0
+    assert exchange.lost == 0, "lost"
     assert seen.legs() == OWN_NODE
-    assert [frame.checksum_faults() for frame in seen.frames] == [[]] * len(seen.frames)
+    faults = [frame.checksum_faults() for frame in seen.frames]
+    assert not any(faults), "checksums"
     replies = seen.at("pod1:eth0", "reply", "in")
-    assert {(f.ttl, f.source_mac, f.destination_mac) for f in replies} == {
-        (64, pod.lxc_mac, pod.mac)
-    }
+    rewritten = {(frame.ttl, frame.source_mac, frame.destination_mac) for frame in replies}
+    assert rewritten == {(64, pod.lxc_mac, pod.mac)}, "reply's TTL and MACs"
     answers = evidence.nodes["master"].programs.hits.get(("from-container", "answer"), 0)
-    assert answers == (2 if datapath.name in bypass else 0)
+    assert answers == (2 if datapath.name in bypass else 0), "answered in BPF"

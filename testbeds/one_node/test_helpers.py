@@ -9,8 +9,6 @@ import dataclasses
 from typing import Any
 
 import pytest
-from scapy.layers.inet import ICMP, IP
-from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import Ether
 
 from harness.attach import EGRESS, INGRESS
@@ -21,6 +19,7 @@ from harness.plugin.fixtures import BuildTestbed
 from harness.testbed import Testbed
 from testbeds.faults import TC_ACT_REDIRECT, TC_ACT_SHOT, HelperCall
 from testbeds.one_node.legs import UNANSWERED
+from testbeds.packets import echo, ip
 
 PINGS = 3
 
@@ -57,10 +56,10 @@ def test_hr39_redirect_peer_misdirected(
         helper_call.put(one_node.master, "lxc1", "redirect_peer", WRONG[wrong](one_node))
         exchange = one_node.pod1.ping(one_node.pod2, PINGS)
     _note(observed, helper_call, exchange)
-    assert helper_call.returned() == {TC_ACT_REDIRECT: PINGS}
-    assert exchange.lost == PINGS
+    assert helper_call.returned() == {TC_ACT_REDIRECT: PINGS}, "returned"
+    assert exchange.lost == PINGS, "lost"
     assert seen.legs() == UNANSWERED
-    assert kernel_log.splats() == []
+    assert kernel_log.splats() == [], "splats"
 
 
 @pytest.mark.datapaths("bpf")
@@ -70,8 +69,8 @@ def test_hr39_redirect_peer_well_directed(
     helper_call.put(one_node.master, "lxc1", "redirect_peer", one_node.master.ifindex("lxc2"))
     exchange = one_node.pod1.ping(one_node.pod2, PINGS)
     _note(observed, helper_call, exchange)
-    assert helper_call.returned() == {TC_ACT_REDIRECT: PINGS}
-    assert exchange.lost == 0
+    assert helper_call.returned() == {TC_ACT_REDIRECT: PINGS}, "returned"
+    assert exchange.lost == 0, "lost"
 
 
 #: (helper, flags, hook) → what the helper returns; in each case the packet is lost.
@@ -94,9 +93,9 @@ def test_hr48_helpers_misused(
     )
     exchange = one_node.pod1.ping(one_node.pod2, PINGS)
     _note(observed, helper_call, exchange)
-    assert helper_call.returned() == {returned: PINGS}
-    assert exchange.lost == PINGS
-    assert kernel_log.splats() == []
+    assert helper_call.returned() == {returned: PINGS}, "returned"
+    assert exchange.lost == PINGS, "lost"
+    assert kernel_log.splats() == [], "splats"
 
 
 @pytest.mark.parametrize("helper", ["redirect_peer", "bpf_redirect"])
@@ -109,9 +108,9 @@ def test_hr48_what_a_helper_refuses_is_counted(build_testbed: BuildTestbed, fami
     testbed = build_testbed("one_node", misusing, family)
     with testbed.evidence() as evidence:
         exchange = testbed.pod1.ping(testbed.pod2, PINGS)
-    assert exchange.lost == PINGS
-    assert evidence.nodes["master"].programs.drops == {"redirect": PINGS}
-    assert evidence.nodes["master"].programs.hits == {("from-container", "drop"): PINGS}
+    assert exchange.lost == PINGS, "lost"
+    assert evidence.nodes["master"].programs.drops == {"redirect": PINGS}, "drops"
+    assert evidence.nodes["master"].programs.hits == {("from-container", "drop"): PINGS}, "hits"
 
 
 @pytest.mark.datapaths("legacy")
@@ -122,17 +121,13 @@ def test_hr48_redirect_neigh_of_a_multicast_frame(
     pod, target = one_node.pod1, one_node.pod2
     helper_call.put(one_node.master, "lxc1", "redirect_neigh", one_node.master.ifindex("lxc2"))
     mac = {"multicast": "01:00:5e:00:00:05", "unicast": pod.lxc_mac}[destination]
-    echo = (
-        IP(src=pod.address, dst=target.address) / ICMP(id=7, seq=1)
-        if family == 4
-        else IPv6(src=pod.address, dst=target.address) / ICMPv6EchoRequest(id=7, seq=1)
-    )
+    packet = ip(family, pod.address, target.address) / echo(family)
     with one_node.capture() as seen:
-        pod.inject("eth0", [bytes(Ether(src=pod.mac, dst=mac) / echo)])
+        pod.inject("eth0", [bytes(Ether(src=pod.mac, dst=mac) / packet)])
     arrived = [frame.direction for frame in seen.frames if frame.interface == "pod2:eth0"]
     observed("frames at pod2", len(arrived))
-    assert helper_call.returned() == {TC_ACT_REDIRECT: 1}
-    assert arrived == ([] if destination == "multicast" else ["in", "out"])
+    assert helper_call.returned() == {TC_ACT_REDIRECT: 1}, "returned"
+    assert arrived == ([] if destination == "multicast" else ["in", "out"]), "arrived"
 
 
 #: A route on which redirect_neigh finds no neighbour. IPv4's lookup, bound to a device, takes for
@@ -160,8 +155,8 @@ def test_hr48_redirect_neigh_where_the_route_refuses(
     counted = {name: evidence.links["master:lxc2", name] for name in ("tx_errors", "tx_dropped")}
     for name, count in counted.items():
         observed(name, count)
-    assert helper_call.returned() == {TC_ACT_REDIRECT: PINGS}
-    assert arrived == (0 if route == "refusing" else PINGS)
+    assert helper_call.returned() == {TC_ACT_REDIRECT: PINGS}, "returned"
+    assert arrived == (0 if route == "refusing" else PINGS), "arrived"
     # Before 7.0, without a backport, in dev->stats.tx_errors, which a veth does not show.
     shown = {PINGS} if release() >= (7, 0) else {0, PINGS}
-    assert sum(counted.values()) in (shown if route == "refusing" else {0})
+    assert sum(counted.values()) in (shown if route == "refusing" else {0}), "transmit errors"

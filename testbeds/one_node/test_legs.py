@@ -39,4 +39,4 @@ def test_hr12_every_leg_once_same_node(one_node: Testbed, datapath, family, bypa
     assert seen.legs() == SAME_NODE[datapath.name]
     # A leg may look alike on the stack and past it: not one packet of the many entered it.
     stack = dict.fromkeys(HOOKS, 0 if datapath.name in bypass else 2 * count)
-    assert evidence.nodes["master"].hooks == stack
+    assert evidence.nodes["master"].hooks == stack, "hooks"

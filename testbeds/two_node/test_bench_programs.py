@@ -4,13 +4,12 @@
 from statistics import median
 
 import pytest
-from scapy.layers.inet import IP, UDP
-from scapy.layers.inet6 import IPv6
-from scapy.layers.l2 import Ether
+from scapy.layers.inet import UDP
 
 from harness.bpf.syscall import test_run as run_program
 from harness.testbed import Testbed
 from testbeds.faults import TC_ACT_REDIRECT
+from testbeds.packets import from_pod, ip
 from testbeds.programs import module_of
 
 pytestmark = [pytest.mark.bench, pytest.mark.topology(pods_per_node=2)]
@@ -24,10 +23,8 @@ REPEAT = 200
 def test_bench_program_cost(two_node: Testbed, datapath, family, path, say):
     pod = two_node.pod1
     target = (two_node.pod2 if path == "local delivery" else two_node.pod3).address
-    ip = IP(src=pod.address, dst=target, ttl=255) if family == 4 else IPv6(
-        src=pod.address, dst=target, hlim=255
-    )  # fmt: skip
-    frame = bytes(Ether(src=pod.mac, dst=pod.lxc_mac) / ip / UDP(sport=1, dport=2) / bytes(64))
+    packet = ip(family, pod.address, target, ttl=255) / UDP(sport=1, dport=2) / bytes(64)
+    frame = from_pod(pod, packet)
     master = two_node.master
     fd = module_of(two_node, "master").fd("from_container")
     with master.ns:

@@ -42,15 +42,13 @@ def test_hr19_refusing_routes(two_node: Testbed, datapath, family, kind, observe
     with two_node.evidence() as evidence, two_node.capture() as seen:
         exchange = two_node.pod1.ping(two_node.pod2)
     _note(observed, exchange, evidence)
-    assert exchange.lost == 1
-    if datapath.name == "legacy":
-        error = REFUSING[kind][family]
-        assert [(e.type, e.code) for e in exchange.errors] == ([error] if error else [])
-        assert seen.legs() == (REFUSED if error else UNANSWERED)
-    else:
-        assert seen.legs() == UNANSWERED
-        assert evidence.nodes["master"].programs.fib == {kind: 1}
-        assert evidence.nodes["master"].programs.drops == {"fib": 1}
+    assert exchange.lost == 1, "lost"
+    error = REFUSING[kind][family] if datapath.name == "legacy" else None
+    assert seen.legs() == (REFUSED if error else UNANSWERED)
+    assert [(e.type, e.code) for e in exchange.errors] == ([error] if error else []), "errors"
+    if datapath.name in LOOKS_UP:
+        assert evidence.nodes["master"].programs.fib == {kind: 1}, "lookups"
+        assert evidence.nodes["master"].programs.drops == {"fib": 1}, "drops"
 
 
 @pytest.mark.datapaths("legacy", *LOOKS_UP)
@@ -59,11 +57,12 @@ def test_hr21_no_route(two_node: Testbed, datapath, family, observed):
     with two_node.evidence() as evidence, two_node.capture() as seen:
         exchange = two_node.pod1.ping(two_node.pod2)
     _note(observed, exchange, evidence)
-    assert [(e.type, e.code) for e in exchange.errors] == [{4: (3, 0), 6: (1, 0)}[family]]
+    assert [(e.type, e.code) for e in exchange.errors] == [{4: (3, 0), 6: (1, 0)}[family]], "errors"
     assert seen.legs() == REFUSED
     if datapath.name in LOOKS_UP:
-        assert evidence.nodes["master"].programs.fib == {"not-fwded": 1}
-        assert evidence.nodes["master"].programs.hits["from-container", "stack"] == 1
+        assert evidence.nodes["master"].programs.fib == {"not-fwded": 1}, "lookups"
+        hits = evidence.nodes["master"].programs.hits
+        assert hits["from-container", "stack"] == 1, "left to the stack"
 
 
 @pytest.mark.datapaths(*LOOKS_UP)
@@ -74,6 +73,6 @@ def test_hr22_forwarding_off_on_the_lxc(two_node: Testbed, datapath, family, obs
         away = two_node.pod1.ping(two_node.pod3)
         local = two_node.pod1.ping(two_node.pod2)
     _note(observed, away, evidence)
-    assert (away.lost, local.lost) == (1, 0)
-    assert evidence.nodes["master"].programs.fib == {"fwd-disabled": 1}
-    assert evidence.nodes["master"].programs.drops == {"fib": 1}
+    assert (away.lost, local.lost) == (1, 0), "lost"
+    assert evidence.nodes["master"].programs.fib == {"fwd-disabled": 1}, "lookups"
+    assert evidence.nodes["master"].programs.drops == {"fib": 1}, "drops"

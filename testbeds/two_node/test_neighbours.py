@@ -3,15 +3,13 @@
 
 import time
 from ipaddress import ip_network
-from typing import Any
 
 import pytest
-from scapy.layers.inet import IP, UDP
-from scapy.layers.inet6 import IPv6
-from scapy.layers.l2 import Ether
+from scapy.layers.inet import UDP
 
 from harness.datapath.features import release
 from harness.testbed import Testbed
+from testbeds.packets import from_pod, ip
 from testbeds.two_node.legs import TWO_NODES
 
 NEW_MAC = "02:00:01:00:00:77"
@@ -31,15 +29,15 @@ def test_hr27_first_packet_to_a_cold_neighbour(
     ask, tell = _ASK[family], _TELL[family]
     for kind in (ask, tell):
         observed(kind, len(seen.at("master:enp0s8", kind)))
-    assert exchange.lost == 0
+    assert exchange.lost == 0, "lost"
     rows = TWO_NODES[datapath.name]
     rows = rows.replace("master:enp0s8 ", f"master:enp0s8 > {ask} < {tell} ")
     rows = rows.replace("node1:enp0s8 ", f"node1:enp0s8 < {ask} > {tell} ")
     assert seen.legs() == rows
     if datapath.name in bypass:  # the stack would resolve too: it must not have been asked
-        assert evidence.nodes["master"].hooks["forward"] == 0
+        assert evidence.nodes["master"].hooks["forward"] == 0, "forward hook"
     if datapath.name in ("bpf", "bpf-redirect"):
-        assert evidence.nodes["master"].programs.fib == {"no-neigh": 1}
+        assert evidence.nodes["master"].programs.fib == {"no-neigh": 1}, "lookups"
 
 
 def _move(testbed: Testbed, announce):
@@ -65,14 +63,14 @@ def _learn(testbed: Testbed, family, state):
 
 def test_hr28_next_hop_announces_another_mac(two_node: Testbed, datapath, family, observed):
     _learn(two_node, family, _STALE)
-    assert two_node.pod1.ping(two_node.pod2).lost == 0
+    assert two_node.pod1.ping(two_node.pod2).lost == 0, "lost before"
     _move(two_node, announce=True)
     with two_node.capture() as seen:
         exchange = two_node.pod1.ping(two_node.pod2, 2)
     observed("lost after the move", exchange.lost)
-    assert exchange.lost == 0
+    assert exchange.lost == 0, "lost"
     requests = seen.at("master:enp0s8", "request", "out")
-    assert [frame.destination_mac for frame in requests] == [NEW_MAC, NEW_MAC]
+    assert [frame.destination_mac for frame in requests] == [NEW_MAC, NEW_MAC], "MACs"
 
 
 def test_hr28_next_hop_moves_silently(two_node: Testbed, datapath, family):
@@ -89,9 +87,9 @@ def test_hr28_next_hop_moves_silently(two_node: Testbed, datapath, family):
         two_node.pod1.ping(two_node.pod2)
     with two_node.capture() as seen:
         exchange = two_node.pod1.ping(two_node.pod2)
-    assert exchange.lost == 0
+    assert exchange.lost == 0, "lost"
     requests = seen.at("master:enp0s8", "request", "out")
-    assert [frame.destination_mac for frame in requests] == [NEW_MAC]
+    assert [frame.destination_mac for frame in requests] == [NEW_MAC], "MACs"
 
 
 DEAD = {
@@ -115,7 +113,7 @@ def test_hr29_neighbour_that_never_answers(two_node: Testbed, datapath, family, 
     observed(_ASK[family], len(seen.at("master:enp0s8", _ASK[family])))
     for result, lookups in evidence.nodes["master"].programs.fib.items():
         observed(f"lookup {result}", lookups)
-    assert exchange.lost == 1
+    assert exchange.lost == 1, "lost"
     expected = f"""
         pod1:eth0        > request
         master:lxc1      < request
@@ -124,7 +122,7 @@ def test_hr29_neighbour_that_never_answers(two_node: Testbed, datapath, family, 
     """
     assert seen.legs() == expected
     if datapath.name in ("bpf", "bpf-redirect"):
-        assert evidence.nodes["master"].programs.fib == {"no-neigh": 1}
+        assert evidence.nodes["master"].programs.fib == {"no-neigh": 1}, "lookups"
 
 
 @pytest.mark.datapaths("bpf", "bpf-redirect")
@@ -136,16 +134,16 @@ def test_hr29_failed_neighbour_is_never_sent_to(two_node: Testbed, datapath, fam
     while state != _FAILED and time.monotonic() < deadline:
         entries = two_node.master.ns.netlink.get_neighbours(dst=nexthop, family=family.af)
         state = entries[0]["state"] if entries else None
-    assert state == _FAILED
+    assert state == _FAILED, "neighbour has failed"
     with two_node.evidence() as evidence, two_node.capture() as seen:
         exchange = two_node.pod1.ping(address)
     for result, lookups in evidence.nodes["master"].programs.fib.items():
         observed(f"lookup {result}", lookups)
-    assert exchange.lost == 1
-    assert seen.at("master:enp0s8", "request") == []
+    assert exchange.lost == 1, "lost"
+    assert seen.at("master:enp0s8", "request") == [], "sent to"
     # Up to 6.2, without a backport of "bpf: fib_lookup: require NUD_VALID", a success and no MAC.
     told = [{"no-neigh": 1}] if release() >= (6, 3) else [{"no-neigh": 1}, {"success": 1}]
-    assert evidence.nodes["master"].programs.fib in told
+    assert evidence.nodes["master"].programs.fib in told, "lookups"
 
 
 #: Two networks behind routers of one address, each behind an interface of its own.
@@ -164,12 +162,10 @@ def test_hr28_next_hops_that_share_an_address(two_node: Testbed, datapath, famil
     for device, network in zip(("enp0s8", "lxc1"), networks, strict=True):
         master.add_neighbour(device, router, ROUTER_MAC)
         master.add_route(network, gateway=router, dev=device, flags=_ONLINK)
-    layer: Any = IP if family == 4 else IPv6
     with two_node.evidence() as evidence:
         for network in networks:
-            packet = layer(src=pod.address, dst=str(next(ip_network(network).hosts())))
-            frame = Ether(src=pod.mac, dst=pod.lxc_mac) / packet / UDP(sport=4000, dport=4001)
-            pod.inject("eth0", [bytes(frame)])
+            packet = ip(family, pod.address, str(next(ip_network(network).hosts())))
+            pod.inject("eth0", [from_pod(pod, packet / UDP(sport=4000, dport=4001))])
     programs = evidence.nodes["master"].programs
-    assert programs.fib == {"success": 2}
-    assert programs.hits["from-container", "neigh"] == 2
+    assert programs.fib == {"success": 2}, "lookups"
+    assert programs.hits["from-container", "neigh"] == 2, "through bpf_redirect_neigh"
