@@ -1,39 +1,60 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames that a test crafts, with the flow they belong to."""
+"""Packets that a test crafts, and the flow they belong to."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from scapy.layers.inet import ICMP, IP
 from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import Ether
+from scapy.packet import Packet
 
-from harness.testbed import Actor
+from harness.testbed import Actor, PodActor
 from harness.topology import Family
 from harness.traffic import Flow
-from harness.traffic.flow import ICMP_PROTOCOL, next_identity
+from harness.traffic.flow import next_identity
+from harness.traffic.headers import ICMP_PROTOCOL
 
 _CLASS = 0xB8  # expedited forwarding: DSCP 46, RFC 3246
 _LABEL = 0x12345
 
 
+def ip(family: Family, source: str, destination: str, ttl: int = 64, **fields: Any) -> Packet:
+    """An IP header; `fields` are scapy's, of the family's own."""
+    if family is Family.ipv4:
+        return IP(src=source, dst=destination, ttl=ttl, **fields)
+    return IPv6(src=source, dst=destination, hlim=ttl, **fields)
+
+
+def echo(family: Family, identity: int = 7, number: int = 1) -> Packet:
+    """An echo request, to follow an IP header."""
+    layer = ICMP if family is Family.ipv4 else ICMPv6EchoRequest
+    return layer(id=identity, seq=number)
+
+
+def from_pod(pod: PodActor, packet: Packet) -> bytes:
+    """The frame in which a pod hands a packet to its gateway."""
+    return bytes(Ether(src=pod.mac, dst=pod.lxc_mac) / packet)
+
+
 def echoes(
-    pod: Actor, target: Actor, family: Family, numbers: Sequence[int]
+    pod: PodActor, target: Actor, family: Family, numbers: Sequence[int]
 ) -> tuple[list[bytes], Flow]:
     """Echo requests of a pod with every field set that a router passes on as it is."""
     identity = next_identity()
     source, destination = pod.address, target.address
-    frames = []
-    for number in numbers:
-        echo: IP | IPv6 = (
-            IP(src=source, dst=destination, tos=_CLASS, id=0xBEEF, flags="DF")
-            / ICMP(id=identity, seq=number)
-            if family is Family.ipv4
-            else IPv6(src=source, dst=destination, tc=_CLASS, fl=_LABEL)
-            / ICMPv6EchoRequest(id=identity, seq=number)
-        )
-        frames.append(bytes(Ether(src=pod.mac, dst=pod.lxc_mac) / echo / b"as it was sent"))
+    fields: dict[str, Any] = (
+        {"tos": _CLASS, "id": 0xBEEF, "flags": "DF"}
+        if family is Family.ipv4
+        else {"tc": _CLASS, "fl": _LABEL}
+    )
+    header = ip(family, source, destination, **fields)
+    frames = [
+        from_pod(pod, header / echo(family, identity, number) / b"as it was sent")
+        for number in numbers
+    ]
     return frames, Flow(
         family, ICMP_PROTOCOL[family], source, destination, identity, identity, list(numbers)
     )

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import gc
 import os
-import socket
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median
@@ -22,7 +20,7 @@ from harness.datapath.bpf import InstalledBpf
 from harness.plumbing.errors import KernelError, TrafficError
 from harness.testbed import Testbed
 from harness.topology import Family, Topology
-from harness.topology.addressing import mac_bytes
+from harness.traffic.headers import udp_frame
 from harness.traffic.inline import InlineFlow
 
 #: Set in a guest whose clock counts instructions.
@@ -108,8 +106,8 @@ def _program(testbed: Testbed, family: Family) -> float:
     client, server = testbed.network.pods[0], testbed.network.pods[-1]
     installed = testbed.datapaths[0].installed
     assert isinstance(installed, InstalledBpf)
-    frame = mac_bytes(client.lxc_mac) + mac_bytes(client.mac)
-    frame += _packet(family, client.addresses[family], server.addresses[family])
+    addresses = client.addresses[family], server.addresses[family]
+    frame = udp_frame(family, (client.mac, client.lxc_mac), addresses, SIZE, ttl=255)
     with client.node.ns:
         ifindex = client.node.ifindex(client.lxc)
         fd = installed.module.fd("from_container")
@@ -120,16 +118,3 @@ def _program(testbed: Testbed, family: Family) -> float:
             f" ({', '.join(str(run.action) for run in runs[:3])}, …)"
         )
     return median(run.nanoseconds for run in runs)
-
-
-def _packet(family: Family, source: str, destination: str) -> bytes:
-    """A UDP packet from its EtherType on; scapy would take two seconds to be imported."""
-    udp = struct.pack("!HHHH", 1, 2, 8 + SIZE, 0) + bytes(SIZE)
-    addresses = socket.inet_pton(family.af, source) + socket.inet_pton(family.af, destination)
-    if family is Family.ipv6:
-        return b"\x86\xdd" + struct.pack("!IHBB", 6 << 28, len(udp), 17, 255) + addresses + udp
-    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(udp), 0, 0, 255, 17, 0) + addresses
-    total = sum(struct.unpack("!10H", head))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return b"\x08\x00" + head[:10] + struct.pack("!H", ~total & 0xFFFF) + head[12:] + udp

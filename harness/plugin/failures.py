@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from harness.plugin import assertions
 from harness.plugin.building import TESTBEDS_KEY
 from harness.plugin.options import option, results_directory
 from harness.plumbing.errors import BuildError, HarnessError
@@ -21,6 +22,8 @@ from harness.testbed import Testbed
 from harness.watch.legs import LegTable
 from pytest_hostroute import is_ours
 
+#: The property of a failed test's report that names the assertion.
+ASSERTION = "assertion"
 _KEPT = pytest.StashKey[set[Path]]()
 _NOT_KEPT = pytest.StashKey[list[str]]()
 
@@ -78,6 +81,15 @@ def _how_to_enter(testbed: Testbed) -> str:
     return "\n".join(lines)
 
 
+def _name_assertion(item: pytest.Item, report: pytest.TestReport, error: BaseException) -> None:
+    """Put the name of the assertion that failed where programs find it."""
+    assertion = assertions.failed(error)
+    if assertion is not None and assertion.name:
+        # The item's go into the report of the teardown, from which junit.xml takes them.
+        for properties in (report.user_properties, item.user_properties):
+            properties.append((ASSERTION, assertion.name))
+
+
 def _say_in_one_line(item: pytest.Item, report: pytest.TestReport, error: BaseException) -> None:
     """An error that a user can act on needs no traceback; a build's log follows it."""
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
@@ -119,9 +131,12 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, Any, None]:
     """Add counters, legs and pcaps to a failed test's report, and legs to a passed one's."""
+    if call.when == "setup":  # a test that is run again has not failed yet
+        item.user_properties[:] = [entry for entry in item.user_properties if entry[0] != ASSERTION]
     outcome = yield
     report = outcome.get_result()
     if report.failed and call.excinfo is not None and is_ours(item):
+        _name_assertion(item, report, call.excinfo.value)
         _say_in_one_line(item, report, call.excinfo.value)
     if report.when != "call":
         return

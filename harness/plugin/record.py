@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from harness import results
+from harness.plugin.failures import ASSERTION
 from harness.plugin.options import check_results, option, results_directory
 from harness.plumbing.errors import HarnessError
 from harness.plumbing.signals import held
@@ -196,4 +197,8 @@ def _reason(report: pytest.TestReport) -> str:
     else:
         crash = getattr(longrepr, "reprcrash", None)
         text = crash.message if crash is not None else str(longrepr or "")
-    return next((line.strip() for line in text.splitlines() if line.strip()), "")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    name = dict(report.user_properties).get(ASSERTION)
+    if name and len(lines) > 1 and lines[0] == f"AssertionError: {name}":
+        return f"{name}: {lines[1]}"  # the name alone says what failed, and not how
+    return lines[0] if lines else ""

@@ -16,7 +16,7 @@ from harness.datapath import Datapath, Features, NodeDatapath, NodeSettings
 from harness.plumbing import scratch
 from harness.plumbing.errors import KernelError
 from harness.plumbing.netns import NetNS
-from harness.testbed.actor import Actor
+from harness.testbed.actor import Actor, Hosts, actor_of
 from harness.testbed.seen import Seen
 from harness.topology import Family, Host, Network, Topology
 from harness.traffic import Flow
@@ -24,7 +24,7 @@ from harness.watch.capture import HEADERS, Capture
 from harness.watch.evidence import Evidence
 
 
-class Testbed:
+class Testbed(Hosts):
     """A built topology with a datapath on every node.
 
     Its hosts are attributes: `testbed.pod1`, `testbed.master`, `testbed.world`.
@@ -157,7 +157,7 @@ class Testbed:
         except KeyError:
             hosts = ", ".join(host.name for host in self.network.hosts)
             raise AttributeError(f"the testbed has no host {name!r}; it has {hosts}") from None
-        return Actor(host, self.family, self._record)
+        return actor_of(host, self.family, self._record)
 
     def _record(self, flow: Flow) -> None:
         for seen in self._open:

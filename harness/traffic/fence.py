@@ -14,6 +14,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Self
 
 from harness.plumbing.errors import TrafficError
 from harness.plumbing.netns import NetNS
@@ -52,13 +53,19 @@ def pinned(cpu: int | None = None) -> Iterator[int]:
 
 
 class Fence:
-    """A datagram socket that talks to itself over `lo` inside a namespace."""
+    """A datagram socket that talks to itself over `lo` inside a namespace; `with` closes it."""
 
     def __init__(self, ns: NetNS) -> None:
         self._socket = ns.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
         self._socket.connect(self._socket.getsockname())
         self._socket.settimeout(_DEADLINE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._socket.close()
 
     def pass_(self) -> None:
         """Return once everything this thread sent from its CPU has come to its end.
@@ -75,7 +82,3 @@ class Fence:
                 f"the CPU's packet backlog was not drained in {_DEADLINE:g} s",
                 "is the machine overloaded?",
             ) from None
-
-    def close(self) -> None:
-        """Close the socket."""
-        self._socket.close()

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import itertools
 import socket
+import struct
 from dataclasses import dataclass, field
 
 from harness.topology import Family
+from harness.traffic.headers import ICMP_PROTOCOL
 
-ICMP_ECHO = {Family.ipv4: 8, Family.ipv6: 128}
-ICMP_ECHO_REPLY = {Family.ipv4: 0, Family.ipv6: 129}
-ICMP_PROTOCOL = {Family.ipv4: socket.IPPROTO_ICMP, Family.ipv6: socket.IPPROTO_ICMPV6}
+#: The first bytes of a datagram's payload: its number.
+NUMBER = struct.Struct("!I")
 
 _identities = itertools.count()
 
@@ -25,7 +26,8 @@ def next_identity() -> int:
 class Flow:
     """Requests from a client to a server, and their replies.
 
-    Every packet carries its number: an echo's sequence, a datagram's first four payload bytes.
+    Every packet carries its number: an echo's sequence, a datagram's first four payload bytes
+    (`NUMBER`).
 
     Attributes:
         family: Address family.

@@ -7,8 +7,7 @@ import socket
 from collections.abc import Sequence
 
 from harness.plumbing.netns import NetNS
-from harness.traffic.exchange import closing_fence
-from harness.traffic.fence import pinned
+from harness.traffic.fence import Fence, pinned
 
 
 def inject(ns: NetNS, ifname: str, frames: Sequence[bytes]) -> None:
@@ -19,7 +18,7 @@ def inject(ns: NetNS, ifname: str, frames: Sequence[bytes]) -> None:
         ifname: The interface.
         frames: Whole frames, Ethernet header first (scapy's `bytes(packet)`).
     """
-    with ns.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock, closing_fence(ns) as fence:
+    with ns.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock, Fence(ns) as fence:
         with ns:
             sock.bind((ifname, 0))
         with pinned():

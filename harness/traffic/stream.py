@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from harness.plumbing.errors import TrafficError
 from harness.plumbing.netns import NetNS
 from harness.topology import Family
-from harness.traffic.exchange import closing_fence
-from harness.traffic.fence import pinned
+from harness.traffic.fence import Fence, pinned
 from harness.traffic.flow import Flow, next_identity
 
 _CHUNK = 1 << 18
@@ -74,7 +73,7 @@ def stream(
             reader, _ = listener.accept()
         except OSError as error:
             raise TrafficError(f"no TCP connection from {client} to {server}: {error}") from None
-        with reader, closing_fence(client_ns) as fence:
+        with reader, Fence(client_ns) as fence:
             found = _transfer(flow, writer, reader, content, size, end)
             for each in (writer, reader):
                 each.close()

@@ -2,17 +2,24 @@
 """Mutated datapaths, and the assertion that must catch each: the suite's negative controls.
 
 An assertion that nobody has seen fail does not count. Each mutant is a named patch of the
-sources in bpf/; each of its catches is a test of the suite and a piece of the line on which
+sources in bpf/; each of its catches is a test of the suite and the name of the assertion on which
 that test must fail, for that reason and no other. One file a subject, registered here.
 """
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+from harness import datapath as datapaths
+from harness.datapath import Datapath
 from testbeds.mutants import (
     counters,
     delivery,
     gateway,
     impostors,
+    instrument,
     lookup,
     mtu,
     neighbours,
@@ -20,6 +27,7 @@ from testbeds.mutants import (
     router,
     stack,
 )
+from testbeds.mutants.assertions import suites
 from testbeds.mutants.mutant import Catch, Mutant
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -35,4 +43,31 @@ MUTANTS: tuple[Mutant, ...] = (
     *impostors.MUTANTS,
 )
 
-__all__ = ["MUTANTS", "Catch", "Mutant"]
+
+def mutated(mutant: Mutant) -> Datapath:
+    """The datapath with the mutant's fault, under the name by which it is tested."""
+    datapath: Any = datapaths.find(mutant.datapath)
+    name = mutant.posing_as or mutant.datapath
+    changes: dict[str, Any] = {"patches": mutant.patches} if mutant.patches else {}
+    changed: Datapath = dataclasses.replace(datapath, name=name, **changes)
+    return changed
+
+
+def catches() -> Iterator[Catch]:
+    """Every assertion that a control has seen to fail."""
+    for mutant in (*MUTANTS, *instrument.MISUSE):
+        yield from mutant.catches
+    yield from instrument.BROKEN.values()
+
+
+def never_failed() -> dict[str, list[str]]:
+    """Test → names of its assertions that no control has seen to fail."""
+    seen = {(catch.test, catch.assertion) for catch in catches()}
+    left = {
+        test: [name for name in names if (test, name) not in seen]
+        for test, names in suites().items()
+    }
+    return {test: names for test, names in left.items() if names}
+
+
+__all__ = ["MUTANTS", "Catch", "Mutant", "catches", "mutated", "never_failed", "suites"]

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m testbeds.mutants > docs/controls.md`: every mutant and what catches it."""
+"""`python -m testbeds.mutants > docs/controls.md`: what is broken, and what catches it."""
 
 from __future__ import annotations
 
-from testbeds.mutants import MUTANTS
+from collections.abc import Iterator
+
+from testbeds.mutants import MUTANTS, Catch, never_failed, suites
+from testbeds.mutants.instrument import BROKEN, MISUSE
 
 _HEAD = """\
 <!-- SPDX-License-Identifier: Apache-2.0 -->
@@ -11,28 +14,61 @@ _HEAD = """\
 # Negative controls: mutants, and what catches each
 
 A mutant is a patch of the sources in `bpf/` (`testbeds/mutants/`). `pytest -m control` builds and
-loads each, runs the tests named beside it, and passes only if each fails, on the line shown.
-"""
+loads each, runs the tests named beside it, and passes only if each fails, on the assertion named.
+
+| mutant | of | caught by | assertion | IPv |
+|---|---|---|---|---|"""
+_INSTRUMENT = """
+## Faults of the instrument
+
+What the suites look with can be broken, too: the program that calls a redirect helper
+(`bpf/misuse.c`), or what a test takes for granted of the harness.
+
+| fault | caught by | assertion | IPv |
+|---|---|---|---|"""
+_NEVER = """
+## Assertions that no control has seen to fail
+
+Most stand before or behind the one that a fault breaks first, or see to it that a test's own
+traffic came about.
+
+| test | assertions |
+|---|---|"""
+
+
+def _cells(catch: Catch) -> str:
+    test = catch.test.rpartition("::")[2]
+    values = ", ".join(str(value) for value in catch.arguments.values())
+    families = ", ".join(str(family) for family in catch.families)
+    where = f"`{test}`" + (f" ({values})" if values else "")
+    return f"{where} | {catch.assertion} | {families}"
+
+
+def _rows() -> Iterator[str]:
+    yield _HEAD
+    for mutant in MUTANTS:
+        for index, catch in enumerate(mutant.catches):
+            head = f"{mutant.name} | {mutant.datapath}" if index == 0 else " | "
+            yield f"| {head} | {_cells(catch)} |"
+    tests = {catch.test for mutant in MUTANTS for catch in mutant.catches}
+    yield f"\n{len(MUTANTS)} mutants; {len(tests)} tests seen to fail."
+    yield _INSTRUMENT
+    for fault in MISUSE:
+        for index, catch in enumerate(fault.catches):
+            yield f"| {fault.name if index == 0 else ''} | {_cells(catch)} |"
+    for name, catch in BROKEN.items():
+        yield f"| {name} | {_cells(catch)} |"
+    yield _NEVER
+    unseen = never_failed()
+    for test, names in unseen.items():
+        yield f"| `{test}` | {', '.join(names)} |"
+    total, left = (sum(map(len, names.values())) for names in (suites(), unseen))
+    yield f"\n{total} assertions; {total - left} seen to fail."
 
 
 def page() -> str:
     """The page, in Markdown."""
-    rows = [
-        _HEAD,
-        "| mutant | of | caught by | on the line with | IPv |",
-        "|---|---|---|---|---|",
-    ]
-    for mutant in MUTANTS:
-        for index, catch in enumerate(mutant.catches):
-            name = mutant.name if index == 0 else ""
-            of = mutant.datapath if index == 0 else ""
-            values = ", ".join(str(value) for value in catch.arguments.values())
-            test = f"`{catch.test.split('::')[1]}`" + (f" ({values})" if values else "")
-            families = ", ".join(str(family) for family in catch.families)
-            rows.append(f"| {name} | {of} | {test} | `{catch.line}` | {families} |")
-    tests = {catch.test for mutant in MUTANTS for catch in mutant.catches}
-    rows.append(f"\n{len(MUTANTS)} mutants; {len(tests)} tests seen to fail.")
-    return "\n".join(rows)
+    return "\n".join(_rows())
 
 
 if __name__ == "__main__":

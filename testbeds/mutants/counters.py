@@ -11,14 +11,14 @@ MUTANTS: tuple[Mutant, ...] = (
         "hits not counted",
         patch("count.c", "	if (hit)\n		*hit += 1;", ""),
         (
-            Catch(t.B1 + "test_hr01_programs_attached_and_hit", "assert hits =="),
-            Catch(t.B2 + "test_hr01_programs_attached_and_hit", "forwarded + resolved =="),
+            Catch(t.B1 + "test_hr01_programs_attached_and_hit", "hits"),
+            Catch(t.B2 + "test_hr01_programs_attached_and_hit", "packets forwarded"),
         ),
     ),
     Mutant(
         "lookups that succeed counted as without a neighbour",
         patch("forward.c", "count_fib(result);", "count_fib(result == 0 ? FIB_NO_NEIGH : result);"),
-        (Catch(t.NEIGH + "test_hr28_next_hops_that_share_an_address", 'fib == {"success": 2}'),),
+        (Catch(t.NEIGH + "test_hr28_next_hops_that_share_an_address", "lookups"),),
     ),
     Mutant(
         "what leaves the NIC counted twice",
@@ -27,6 +27,6 @@ MUTANTS: tuple[Mutant, ...] = (
             "	count_hit(PROGRAM_TO_NETDEV, VERDICT_PASS);",
             "	count_hit(PROGRAM_TO_NETDEV, VERDICT_PASS);\n" * 2,
         ),
-        (Catch(t.B2 + "test_hr01_programs_attached_and_hit", '["to-netdev", "pass"]'),),
+        (Catch(t.B2 + "test_hr01_programs_attached_and_hit", "to_netdev hits"),),
     ),
 )

@@ -14,7 +14,7 @@ MUTANTS: tuple[Mutant, ...] = (
             Patch("gateway.c", "target != node->gateway4)", "1)"),
             Patch("gateway.c", "!same_address6(&sol->target, &node->gateway6))", "1)"),
         ),
-        (Catch(t.GATEWAY, "exchange.lost == 0"), Catch(t.TAKEN, t.TABLE)),
+        (Catch(t.GATEWAY, "lost"), Catch(t.TAKEN, "legs")),
     ),
     Mutant(
         "gateway answered for with the pod's own MAC",
@@ -30,7 +30,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "	__builtin_memcpy(adv.mac, adv.eth.h_dest, ETH_ALEN);",
             ),
         ),
-        (Catch(t.GATEWAY, "== pod.lxc_mac"),),
+        (Catch(t.GATEWAY, "neighbour entry"),),
     ),
     Mutant(
         "every address answered for",
@@ -38,7 +38,7 @@ MUTANTS: tuple[Mutant, ...] = (
             Patch("gateway.c", "target != node->gateway4)", "0)"),
             Patch("gateway.c", "!same_address6(&sol->target, &node->gateway6))", "0)"),
         ),
-        (Catch(t.OWN_ADDRESS, t.TABLE),),
+        (Catch(t.OWN_ADDRESS, "legs"),),
     ),
     Mutant(
         "advertisement's checksum off by one",
@@ -47,24 +47,24 @@ MUTANTS: tuple[Mutant, ...] = (
             "adv.icmp.icmp6_cksum = fold(sum);",
             "adv.icmp.icmp6_cksum = fold(sum) + 1;",
         ),
-        (Catch(t.GATEWAY, "exchange.lost == 0", families=(6,)),),
+        (Catch(t.GATEWAY, "lost", families=(6,)),),
     ),
     Mutant(
         "gateway's pings not answered",
         patch("gateway_echo.c", "type != request)", "1)"),
-        (Catch(t.GATEWAY_PING, "exchange.lost == 0", {"size": 0}),),
+        (Catch(t.GATEWAY_PING, "lost", {"size": 0}),),
     ),
     Mutant(
         "gateway's echo reply has the request's TTL",
         patch(
             "gateway_echo.c", "#define ECHO_HOP_LIMIT	64", "#define ECHO_HOP_LIMIT	pkt->ttl"
         ),
-        (Catch(t.GATEWAY_PING, "(64, pod.lxc_mac, pod.mac)", {"size": 0}),),
+        (Catch(t.GATEWAY_PING, "reply's TTL and MACs", {"size": 0}),),
     ),
     Mutant(
         "gateway's echo reply with its header's checksum off",
         patch("gateway_echo.c", "before, after, sizeof(u16))", "before, after + 1, sizeof(u16))"),
-        (Catch(t.GATEWAY_PING, "exchange.lost == 0", {"size": 57}, (4,)),),
+        (Catch(t.GATEWAY_PING, "lost", {"size": 57}, (4,)),),
     ),
     Mutant(
         "gateway is looked up",
@@ -83,8 +83,8 @@ MUTANTS: tuple[Mutant, ...] = (
             ),
         ),
         (
-            Catch(t.GATEWAY_PING, "exchange.lost == 0", {"size": 1400}),
-            Catch(t.GATEWAY_FAR, '{"pod1:eth0", "master:lxc1"}'),
+            Catch(t.GATEWAY_PING, "lost", {"size": 1400}),
+            Catch(t.GATEWAY_FAR, "interfaces"),
         ),
     ),
 )

@@ -16,16 +16,12 @@ MUTANTS: tuple[Mutant, ...] = (
             "		return to_stack(program);",
         ),
         (
-            Catch(t.FIB + "test_hr19_refusing_routes", t.TABLE, {"kind": "prohibit"}),
-            Catch(
-                t.FIB + "test_hr19_refusing_routes", '.drops == {"fib": 1}', {"kind": "blackhole"}
-            ),
-            Catch(
-                t.FIB + "test_hr22_forwarding_off_on_the_lxc", '.drops == {"fib": 1}', families=(4,)
-            ),
+            Catch(t.FIB + "test_hr19_refusing_routes", "legs", {"kind": "prohibit"}),
+            Catch(t.FIB + "test_hr19_refusing_routes", "drops", {"kind": "blackhole"}),
+            Catch(t.FIB + "test_hr22_forwarding_off_on_the_lxc", "drops", families=(4,)),
             Catch(
                 t.FIB + "test_hr22_forwarding_off_on_the_lxc",
-                "(away.lost, local.lost)",
+                "lost",
                 families=(6,),
             ),
         ),
@@ -34,14 +30,10 @@ MUTANTS: tuple[Mutant, ...] = (
         "lookups counted under the next code",
         patch("forward.c", "	count_fib(result);", "	count_fib(result + 1);"),
         (
-            Catch(
-                t.FIB + "test_hr19_refusing_routes", ".fib == {kind: 1}", {"kind": "unreachable"}
-            ),
-            Catch(t.FIB + "test_hr22_forwarding_off_on_the_lxc", '.fib == {"fwd-disabled": 1}'),
-            Catch(
-                t.NEIGH + "test_hr27_first_packet_to_a_cold_neighbour", '.fib == {"no-neigh": 1}'
-            ),
-            Catch(t.NEIGH + "test_hr29_neighbour_that_never_answers", '.fib == {"no-neigh": 1}'),
+            Catch(t.FIB + "test_hr19_refusing_routes", "lookups", {"kind": "unreachable"}),
+            Catch(t.FIB + "test_hr22_forwarding_off_on_the_lxc", "lookups"),
+            Catch(t.NEIGH + "test_hr27_first_packet_to_a_cold_neighbour", "lookups"),
+            Catch(t.NEIGH + "test_hr29_neighbour_that_never_answers", "lookups"),
         ),
     ),
     Mutant(
@@ -52,8 +44,8 @@ MUTANTS: tuple[Mutant, ...] = (
             "	case FIB_NOT_FWDED: return drop(program, DROP_FIB);	/*",
         ),
         (
-            Catch(t.FIB + "test_hr21_no_route", "for e in exchange.errors]"),
-            Catch(t.D1 + "test_hr20_address_of_the_node_that_is_no_pod", t.LOST),
+            Catch(t.FIB + "test_hr21_no_route", "errors"),
+            Catch(t.D1 + "test_hr20_address_of_the_node_that_is_no_pod", "lost"),
         ),
     ),
     Mutant(
@@ -69,8 +61,8 @@ MUTANTS: tuple[Mutant, ...] = (
             for family in (4, 6)
         ),
         (
-            Catch(t.OWN_NODE, t.TABLE),
-            Catch(t.D1 + "test_hr17_ttl_1_to_the_node_itself_is_answered", ".lost == 0"),
+            Catch(t.OWN_NODE, "legs"),
+            Catch(t.D1 + "test_hr17_ttl_1_to_the_node_itself_is_answered", "lost"),
         ),
     ),
 )

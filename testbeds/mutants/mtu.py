@@ -23,12 +23,12 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Catch(
                 t.MTU + "test_hr30_beyond_the_mtu_is_told",
-                "for e in exchange.errors]",
+                "errors",
                 {"size": 1401},
             ),
             Catch(
                 t.MTU + "test_hr30_beyond_the_mtu_is_told",
-                "for e in exchange.errors]",
+                "errors",
                 {"size": 1404},
             ),
         ),
@@ -39,7 +39,7 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Catch(
                 t.MTU + "test_hr30_up_to_the_mtu_passes",
-                'hooks["forward"] == forwarded',
+                "forward hook",
                 {"size": 1400},
             ),
         ),
@@ -54,13 +54,13 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Catch(
                 t.MTU + "test_hr30_beyond_the_mtu_is_told",
-                "for e in exchange.errors]",
+                "errors",
                 {"size": 1401},
             ),
-            Catch(t.MTU + "test_hr31_fragments_arrive_whole", t.LOST, families=(4,)),
+            Catch(t.MTU + "test_hr31_fragments_arrive_whole", "lost", families=(4,)),
             Catch(
                 t.MTU + "test_hr31_fragments_arrive_whole",
-                "for e in exchange.errors]",
+                "errors",
                 families=(6,),
             ),
         ),
@@ -68,7 +68,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "size of a GSO packet taken for its segments'",
         patch("parse.h", "u32 gso_size = skb->gso_size;", "u32 gso_size = 0;"),
-        (Catch(t.MTU + "test_hr33_gso_stream_arrives_intact", '.get("frag-needed", 0) == 0'),),
+        (Catch(t.MTU + "test_hr33_gso_stream_arrives_intact", "frag-needed lookups"),),
     ),
     Mutant(
         "a byte of the stream corrupted",
@@ -79,6 +79,6 @@ MUTANTS: tuple[Mutant, ...] = (
             "	  if (skb->len > 2000) bpf_skb_store_bytes(skb, 1000, &byte, 1, 0); }\n	"
             + _PEER,
         ),
-        (Catch(t.MTU + "test_hr33_gso_stream_arrives_intact", "received_sha256"),),
+        (Catch(t.MTU + "test_hr33_gso_stream_arrives_intact", "stream intact"),),
     ),
 )

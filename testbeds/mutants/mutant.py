@@ -15,32 +15,41 @@ class Catch:
 
     Attributes:
         test: `one_node/test_legs::test_hr07_…`, below testbeds/.
-        line: What stands in the failing line.
+        assertion: The name of the assertion on which it must fail.
         arguments: Values for the test's own parameters.
         families: Which families the fault shows in.
     """
 
     test: str
-    line: str
+    assertion: str
     arguments: Mapping[str, object] = field(default_factory=dict)
     families: tuple[int, ...] = (4, 6)
 
 
 @dataclass(frozen=True)
-class Mutant:
-    """A fault in the datapath.
+class Fault:
+    """A fault in the sources of bpf/.
 
     Attributes:
         name: What is wrong, in a few words.
         patches: How it is made.
         catches: What must notice.
-        datapath: The datapath that is mutated.
-        posing_as: The name under which it is tested, if not its own.
     """
 
     name: str
     patches: tuple[Patch, ...]
     catches: tuple[Catch, ...]
+
+
+@dataclass(frozen=True)
+class Mutant(Fault):
+    """A fault in the datapath.
+
+    Attributes:
+        datapath: The datapath that is mutated.
+        posing_as: The name under which it is tested, if not its own.
+    """
+
     datapath: str = "bpf"
     posing_as: str = ""
 

@@ -15,7 +15,7 @@ MUTANTS: tuple[Mutant, ...] = (
             "	case FIB_NO_NEIGH:\n		break;",
             "		break;\n	case FIB_NO_NEIGH: return drop(program, DROP_FIB);",
         ),
-        (Catch(t.NEIGH + "test_hr27_first_packet_to_a_cold_neighbour", t.LOST),),
+        (Catch(t.NEIGH + "test_hr27_first_packet_to_a_cold_neighbour", "lost"),),
     ),
     Mutant(
         "cold neighbour sent to without a MAC",
@@ -31,7 +31,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "	if (1)",
             ),
         ),
-        (Catch(t.NEIGH + "test_hr29_neighbour_that_never_answers", t.TABLE),),
+        (Catch(t.NEIGH + "test_hr29_neighbour_that_never_answers", "legs"),),
     ),
     Mutant(
         "failed neighbour sent to without a MAC",  # as kernels without NUD_VALID's check did
@@ -46,7 +46,7 @@ MUTANTS: tuple[Mutant, ...] = (
             ),
             Patch("maps.c", "BPF_PERCPU_ARRAY(neighbour_used,", "BPF_ARRAY(neighbour_used,"),
         ),
-        (Catch(t.NEIGH + "test_hr29_failed_neighbour_is_never_sent_to", '"request") == []'),),
+        (Catch(t.NEIGH + "test_hr29_failed_neighbour_is_never_sent_to", "sent to"),),
     ),
     Mutant(
         "neighbours in use never refreshed",
@@ -55,7 +55,7 @@ MUTANTS: tuple[Mutant, ...] = (
             "	if (!use || (use->nexthop == nexthop && now - use->jiffies < REFRESH_JIFFIES))",
             "	if (1)",
         ),
-        (Catch(t.NEIGH + "test_hr28_next_hop_moves_silently", "== [NEW_MAC]"),),
+        (Catch(t.NEIGH + "test_hr28_next_hop_moves_silently", "MACs"),),
     ),
     Mutant(
         "next hops told apart by their address alone",
@@ -66,7 +66,11 @@ MUTANTS: tuple[Mutant, ...] = (
             ),
             Patch("maps.c", "BPF_PERCPU_ARRAY(neighbour_used,", "BPF_ARRAY(neighbour_used,"),
         ),
-        (Catch(t.NEIGH + "test_hr28_next_hops_that_share_an_address", '"neigh"] == 2'),),
+        (
+            Catch(
+                t.NEIGH + "test_hr28_next_hops_that_share_an_address", "through bpf_redirect_neigh"
+            ),
+        ),
     ),
     Mutant(
         "next hop's MAC remembered from the first packet",
@@ -87,6 +91,6 @@ MUTANTS: tuple[Mutant, ...] = (
                 "	if (1)",
             ),
         ),
-        (Catch(t.NEIGH + "test_hr28_next_hop_announces_another_mac", "== [NEW_MAC, NEW_MAC]"),),
+        (Catch(t.NEIGH + "test_hr28_next_hop_announces_another_mac", "MACs"),),
     ),
 )

@@ -14,8 +14,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "TTL not decremented on delivery",
         patch("local_delivery.c", _DELIVERED, "if (write_macs(skb, pod->mac, pod->lxc_mac))"),
         (
-            Catch(t.TTL, '"pod2:eth0", "request", "in")] == [63]'),
-            Catch(t.TTL_FAR, '"pod2:eth0", "request", "in")] == [62]'),
+            Catch(t.TTL, "TTL at pod2"),
+            Catch(t.TTL_FAR, "TTL at pod2"),
         ),
     ),
     Mutant(
@@ -28,19 +28,19 @@ MUTANTS: tuple[Mutant, ...] = (
 	/* Kernels""",
             "	/* Kernels",
         ),
-        (Catch(t.TTL_FAR, '"master:enp0s8", "request", "out")] == [63]'),),
+        (Catch(t.TTL_FAR, "TTL on the wire"),),
     ),
     Mutant(
         "TTL decremented twice",
         patch("local_delivery.c", _DELIVERED, "decrement_ttl(skb, pkt);\n	" + _DELIVERED),
-        (Catch(t.TTL, '"pod2:eth0", "request", "in")] == [63]', families=(4,)),),
+        (Catch(t.TTL, "TTL at pod2", families=(4,)),),
     ),
     Mutant(
         "IPv4 checksum not adjusted to the new TTL",
         patch("rewrite.c", "		ip->check = check + (check >= 0xffff);\n", ""),
         (
-            Catch(t.SUMS, t.NO_FAULTS, t.OFFLOADS, (4,)),
-            Catch(t.SUMS_FAR, t.NO_FAULTS, t.OFFLOADS, (4,)),
+            Catch(t.SUMS, "checksums", t.OFFLOADS, (4,)),
+            Catch(t.SUMS_FAR, "checksums", t.OFFLOADS, (4,)),
         ),
     ),
     Mutant(
@@ -50,7 +50,7 @@ MUTANTS: tuple[Mutant, ...] = (
             "ip->check = check + (check >= 0xffff);",
             "ip->check = check + (check >= 0xffff) + 1;",
         ),
-        (Catch(t.SUMS, t.NO_FAULTS, t.OFFLOADS, (4,)),),
+        (Catch(t.SUMS, "checksums", t.OFFLOADS, (4,)),),
     ),
     Mutant(
         "don't-fragment bit and flow label cleared",
@@ -71,7 +71,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "		ip->hop_limit -= 1;\n		ip->flow_lbl[1] = ip->flow_lbl[2] = 0;\n",
             ),
         ),
-        (Catch(t.KEPT, "arrived == left"), Catch(t.KEPT_FAR, "arrived == left")),
+        (Catch(t.KEPT, "all but the TTL"), Catch(t.KEPT_FAR, "all but the TTL")),
     ),
     Mutant(
         "traffic class cleared on forwarding",
@@ -82,12 +82,12 @@ MUTANTS: tuple[Mutant, ...] = (
             "	if (pkt->family == ADDRESS_FAMILY_INET6) { u8 first = 0x60;\n"
             "	bpf_skb_store_bytes(skb, L3_OFFSET, &first, 1, 0); }\n",
         ),
-        (Catch(t.KEPT_FAR, "arrived == left", families=(6,)),),
+        (Catch(t.KEPT_FAR, "all but the TTL", families=(6,)),),
     ),
     Mutant(
         "MACs not rewritten on delivery",
         patch("local_delivery.c", _DELIVERED, "if (decrement_ttl(skb, pkt))"),
-        (Catch(t.MACS, "assert macs =="), Catch(t.MACS_FAR, "(pod.lxc_mac, pod.mac)")),
+        (Catch(t.MACS, "MACs"), Catch(t.MACS_FAR, "MACs")),
     ),
     Mutant(
         "source MAC is the pod's own",
@@ -96,7 +96,7 @@ MUTANTS: tuple[Mutant, ...] = (
             "write_macs(skb, pod->mac, pod->lxc_mac)",
             "write_macs(skb, pod->mac, pod->mac)",
         ),
-        (Catch(t.MACS, "assert macs =="),),
+        (Catch(t.MACS, "MACs"),),
     ),
     Mutant(
         "MACs exchanged on the wire",
@@ -105,11 +105,11 @@ MUTANTS: tuple[Mutant, ...] = (
             "write_macs(skb, fib.dmac, fib.smac)",
             "write_macs(skb, fib.smac, fib.dmac)",
         ),
-        (Catch(t.MACS_WIRE, "[there] * 4"),),
+        (Catch(t.MACS_WIRE, "MACs"),),
     ),
     Mutant(
         "MACs not rewritten for the wire",
         patch("forward.c", "if (write_macs(skb, fib.dmac, fib.smac))", "if (0)"),
-        (Catch(t.MACS_WIRE, "[there] * 4"),),
+        (Catch(t.MACS_WIRE, "MACs"),),
     ),
 )

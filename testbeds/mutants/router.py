@@ -12,7 +12,6 @@ _LINK_SCOPE = (
     "		return to_stack(PROGRAM_FROM_CONTAINER);"
 )
 _OWN_SOURCE = t.D2 + "test_hr45_host_source_from_the_wire_is_not_delivered"
-_NOTHING_IN = 'f.direction == "in"] == []'
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
@@ -23,9 +22,9 @@ MUTANTS: tuple[Mutant, ...] = (
             "if (1)",
         ),
         (
-            Catch(t.D1 + "test_hr17_ttl_1_same_node", "exchange.errors ==", {"size": 56}),
-            Catch(t.D2 + "test_hr17_ttl_1_ends_at_the_first_node", "exchange.errors =="),
-            Catch(t.D2 + "test_hr17_ttl_2_ends_at_the_second_node", "exchange.errors =="),
+            Catch(t.D1 + "test_hr17_ttl_1_same_node", "errors", {"size": 56}),
+            Catch(t.D2 + "test_hr17_ttl_1_ends_at_the_first_node", "errors"),
+            Catch(t.D2 + "test_hr17_ttl_2_ends_at_the_second_node", "errors"),
         ),
     ),
     Mutant(
@@ -35,14 +34,14 @@ MUTANTS: tuple[Mutant, ...] = (
             Patch("icmp_error.c", "from_pod ? node->gateway6 : node->node6", "pkt->dst6"),
         ),
         (
-            Catch(t.D1 + "test_hr17_ttl_1_same_node", "exchange.errors ==", {"size": 0}),
-            Catch(t.D2 + "test_hr17_ttl_2_ends_at_the_second_node", "exchange.errors =="),
+            Catch(t.D1 + "test_hr17_ttl_1_same_node", "errors", {"size": 0}),
+            Catch(t.D2 + "test_hr17_ttl_2_ends_at_the_second_node", "errors"),
         ),
     ),
     Mutant(
         "ICMP error keeps the marks of GSO",
         patch("icmp_error.c", "(skb->gso_size || ", "("),
-        (Catch(t.D1 + "test_hr17_expiring_gso_packet_is_answered_once", "_error(f.packet)"),),
+        (Catch(t.D1 + "test_hr17_expiring_gso_packet_is_answered_once", "errors"),),
     ),
     Mutant(
         "ICMP error quotes too little",
@@ -50,7 +49,7 @@ MUTANTS: tuple[Mutant, ...] = (
             Patch("icmp_error.c", "quote = QUOTE_MAX4;", "quote = QUOTE_MAX4;\n	quote -= 8;"),
             Patch("icmp_error.c", "quote = QUOTE_MAX6;", "quote = QUOTE_MAX6;\n	quote -= 8;"),
         ),
-        (Catch(t.D1 + "test_hr17_expiring_gso_packet_is_answered_once", "== [whole]"),),
+        (Catch(t.D1 + "test_hr17_expiring_gso_packet_is_answered_once", "error's length"),),
     ),
     Mutant(
         "ICMP error's checksum off by one",
@@ -66,7 +65,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "head.icmp.icmp6_cksum = fold(sum) + 1;",
             ),
         ),
-        (Catch(t.SUMS, t.NO_FAULTS, t.OFFLOADS), Catch(t.SUMS_FAR, t.NO_FAULTS, t.OFFLOADS)),
+        (Catch(t.SUMS, "checksums", t.OFFLOADS), Catch(t.SUMS_FAR, "checksums", t.OFFLOADS)),
     ),
     Mutant(
         "source address not checked",
@@ -75,12 +74,10 @@ MUTANTS: tuple[Mutant, ...] = (
             Patch("from_container.c", "own = same_address6(&pkt.src6, &pod->ip6);", "own = true;"),
         ),
         (
-            Catch(
-                t.D1 + "test_hr45_spoofed_source", '.drops == {"source": 1}', {"claimed": "pod2"}
-            ),
+            Catch(t.D1 + "test_hr45_spoofed_source", "drops", {"claimed": "pod2"}),
             Catch(
                 t.D1 + "test_hr45_spoofed_source",
-                '.drops == {"source": 1}',
+                "drops",
                 {"claimed": "stranger"},
             ),
         ),
@@ -92,7 +89,7 @@ MUTANTS: tuple[Mutant, ...] = (
             "	u64 *count = drops.lookup(&reason);",
             "	u32 wrong = 0; u64 *count = drops.lookup(&wrong);",
         ),
-        (Catch(t.D1 + "test_hr45_spoofed_source", '.drops == {"source": 1}', {"claimed": "pod2"}),),
+        (Catch(t.D1 + "test_hr45_spoofed_source", "drops", {"claimed": "pod2"}),),
     ),
     Mutant(
         "link scope sent out of the NIC",
@@ -106,13 +103,13 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Catch(
                 t.D2 + "test_hr23_link_scope_never_reaches_the_wire",
-                "seen.frames} ==",
+                "interfaces",
                 {"destination": "ff02::1"},
                 (6,),
             ),
             Catch(
                 t.D2 + "test_hr23_link_scope_never_reaches_the_wire",
-                "seen.frames} ==",
+                "interfaces",
                 {"destination": "fe80::99"},
                 (6,),
             ),
@@ -129,7 +126,7 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Catch(
                 t.D1 + "test_hr23_link_local_and_multicast_are_not_routed",
-                "seen.frames} ==",
+                "interfaces",
                 {"destination": "ff02::1"},
                 (6,),
             ),
@@ -138,7 +135,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "tags and broadcasts ignored",
         patch("parse.h", "	return skb->vlan_present ||", "	return 0 && skb->vlan_present &&"),
-        (Catch(t.D2 + "test_hr23_tagged_frame_stays_on_its_link", "seen.frames} =="),),
+        (Catch(t.D2 + "test_hr23_tagged_frame_stays_on_its_link", "interfaces"),),
     ),
     Mutant(
         "link-local sources delivered from the wire",
@@ -150,7 +147,7 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Catch(
                 t.D2 + "test_hr23_link_local_source_from_the_wire_is_not_delivered",
-                'f.direction == "in"] == []',
+                "arrived",
                 families=(6,),
             ),
         ),
@@ -158,7 +155,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "the node's own source delivered from the wire",
         patch("from_netdev.c", "	if (sender && sender->flags)	/*", "	if (0)	/*"),
-        (Catch(_OWN_SOURCE, _NOTHING_IN, families=(4,)),),
+        (Catch(_OWN_SOURCE, "arrived", families=(4,)),),
     ),
     Mutant(
         "loopback sources delivered from the wire",
@@ -173,14 +170,14 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Catch(
                 _OWN_SOURCE,
-                _NOTHING_IN,
+                "arrived",
             ),
         ),
     ),
     Mutant(
         "IPv4 header checksum not looked at",
         patch("read_packet.c", "	return sum == 0xffff && (", "	return sum && ("),
-        (Catch(t.D1 + "test_hr18_malformed_header_is_dropped", "seen.frames} ==", families=(4,)),),
+        (Catch(t.D1 + "test_hr18_malformed_header_is_dropped", "interfaces", families=(4,)),),
     ),
     Mutant(
         "malformed headers passed on",
@@ -192,7 +189,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 "if (0 && bpf_ntohs(ip->payload_len) >",
             ),
         ),
-        (Catch(t.D1 + "test_hr18_malformed_header_is_dropped", "seen.frames} =="),),
+        (Catch(t.D1 + "test_hr18_malformed_header_is_dropped", "interfaces"),),
     ),
     Mutant(
         "probes of the gateway from a link-local address taken for spoofed",
@@ -202,7 +199,7 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Catch(
                 "one_node/test_gateway::test_hr16_gateway_is_probed_from_a_link_local_address",
-                t.TABLE,
+                "legs",
                 families=(6,),
             ),
         ),
@@ -213,7 +210,7 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Catch(
                 t.D2 + "test_hr17_no_time_exceeded_about_a_later_fragment",
-                'frame.direction == "out"]',
+                "frames that left",
                 families=(4,),
             ),
         ),
@@ -221,7 +218,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "time exceeded without a limit",
         patch("icmp_error.c", " || !error_affordable())", ")"),
-        (Catch(t.D1 + "test_hr17_time_exceeded_is_limited", "64 <= answered < 2000"),),
+        (Catch(t.D1 + "test_hr17_time_exceeded_is_limited", "answers"),),
     ),
     Mutant(
         "errors longer than a router's may be",
@@ -230,8 +227,8 @@ MUTANTS: tuple[Mutant, ...] = (
             Patch("icmp_error.c", "	if (quote > QUOTE_MAX6)\n		quote = QUOTE_MAX6;\n", ""),
         ),
         (
-            Catch(t.D1 + "test_hr17_ttl_1_same_node", "e.length - ETHERNET", {"size": 1400}, (4,)),
-            Catch(t.D1 + "test_hr17_ttl_1_same_node", "exchange.errors ==", {"size": 1400}, (6,)),
+            Catch(t.D1 + "test_hr17_ttl_1_same_node", "error's length", {"size": 1400}, (4,)),
+            Catch(t.D1 + "test_hr17_ttl_1_same_node", "errors", {"size": 1400}, (6,)),
         ),
     ),
     Mutant(
@@ -249,8 +246,8 @@ MUTANTS: tuple[Mutant, ...] = (
             ),
         ),
         (
-            Catch(t.D1 + "test_hr17_traceroute_is_answered", "_error(frame)", {"layer": "udp"}),
-            Catch(t.D1 + "test_hr17_traceroute_is_answered", "_error(frame)", {"layer": "tcp"}),
+            Catch(t.D1 + "test_hr17_traceroute_is_answered", "errors", {"layer": "udp"}),
+            Catch(t.D1 + "test_hr17_traceroute_is_answered", "errors", {"layer": "tcp"}),
         ),
     ),
     Mutant(
@@ -263,7 +260,7 @@ MUTANTS: tuple[Mutant, ...] = (
             ),
             Patch("icmp_error.c", "return type & 0x80;", "return true;"),
         ),
-        (Catch(t.D1 + "test_hr17_never_an_error_about_an_error", "in seen.frames] =="),),
+        (Catch(t.D1 + "test_hr17_never_an_error_about_an_error", "sightings"),),
     ),
     Mutant(
         "no errors about what stands behind an extension header",
@@ -276,7 +273,7 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Catch(
                 t.D1 + "test_hr17_time_exceeded_behind_an_extension_header",
-                "_error(frame)[1:]",
+                "errors",
                 families=(6,),
             ),
         ),
@@ -287,7 +284,7 @@ MUTANTS: tuple[Mutant, ...] = (
             Patch("read_packet.c", "((struct iphdr *)cur.l3)->ihl > 5;", "false;"),
             Patch("read_packet.c", "return pkt->protocol == IPPROTO_HOPOPTS;", "return false;"),
         ),
-        (Catch(t.D1 + "test_hr20_options_are_the_stacks", '"master:lxc2"'),),
+        (Catch(t.D1 + "test_hr20_options_are_the_stacks", "leaves through the lxc"),),
     ),
     Mutant(
         "options not left to the stack by bpf_redirect",
@@ -295,12 +292,12 @@ MUTANTS: tuple[Mutant, ...] = (
             Patch("read_packet.c", "((struct iphdr *)cur.l3)->ihl > 5;", "false;"),
             Patch("read_packet.c", "return pkt->protocol == IPPROTO_HOPOPTS;", "return false;"),
         ),
-        (Catch(t.D1 + "test_hr20_options_are_the_stacks", "assert stack =="),),
+        (Catch(t.D1 + "test_hr20_options_are_the_stacks", "left to the stack"),),
         "bpf-redirect",
     ),
     Mutant(
         "a pod's MTU not looked at",
         patch("local_delivery.c", "if (pkt->l3_size > pod->mtu)", "if (0)"),
-        (Catch(t.D1 + "test_hr30_beyond_a_pods_own_mtu", "in exchange.errors] =="),),
+        (Catch(t.D1 + "test_hr30_beyond_a_pods_own_mtu", "errors"),),
     ),
 )

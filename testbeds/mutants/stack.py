@@ -15,13 +15,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "local delivery left to the stack",
         patch("local_delivery.c", _PEER, "return to_stack(program);"),
         (
-            Catch(t.B1 + "test_hr01_programs_attached_and_hit", "assert hits =="),
-            Catch(t.B1 + "test_hr02_netfilter_hooks", t.ALL_HOOKS),
-            Catch(t.B1 + "test_hr02_stack_counters", "(expected, expected)"),
-            Catch(t.B1 + "test_hr03_conntrack", "assert entries =="),
-            Catch(t.B1 + "test_hr04_forward_policy_drop", t.LOST),
-            Catch(t.B1 + "test_hr43_host_route_deleted_and_rp_filter_on", t.LOST),
-            Catch(t.B1 + "test_hr46_backlog_enqueues_a_round_trip", "min(rounds)"),
+            Catch(t.B1 + "test_hr01_programs_attached_and_hit", "hits"),
+            Catch(t.B1 + "test_hr02_netfilter_hooks", "hooks"),
+            Catch(t.B1 + "test_hr02_stack_counters", "stack counters"),
+            Catch(t.B1 + "test_hr03_conntrack", "conntrack"),
+            Catch(t.B1 + "test_hr04_forward_policy_drop", "lost"),
+            Catch(t.B1 + "test_hr43_host_route_deleted_and_rp_filter_on", "lost"),
+            Catch(t.B1 + "test_hr46_backlog_enqueues_a_round_trip", "backlog enqueues"),
         ),
     ),
     Mutant(
@@ -32,10 +32,10 @@ MUTANTS: tuple[Mutant, ...] = (
             "	count_fib(result); return to_stack(program);",
         ),
         (
-            Catch(t.B2 + "test_hr02_netfilter_hooks", "dict.fromkeys(NODES, hooks)"),
-            Catch(t.B2 + "test_hr03_conntrack", "assert entries =="),
-            Catch(t.B2 + "test_hr04_forward_policy_drop", t.LOST, {"node": "master"}),
-            Catch(t.B2 + "test_hr05_netdev_drop_on_the_nic", t.LOST, {"hook": "egress"}),
+            Catch(t.B2 + "test_hr02_netfilter_hooks", "hooks"),
+            Catch(t.B2 + "test_hr03_conntrack", "conntrack"),
+            Catch(t.B2 + "test_hr04_forward_policy_drop", "lost", {"node": "master"}),
+            Catch(t.B2 + "test_hr05_netdev_drop_on_the_nic", "lost", {"hook": "egress"}),
         ),
     ),
     Mutant(
@@ -47,7 +47,7 @@ MUTANTS: tuple[Mutant, ...] = (
             "	if (!bpf_skb_load_bytes(skb, l4 + 6, &number, 2) && bpf_ntohs(number) % 100 == 0)\n"
             "		return to_stack(program); }\n" + _TTL_NEXT,
         ),
-        (Catch(t.MANY_FAR, t.STACK, {"count": 1000}),),
+        (Catch(t.MANY_FAR, "hooks", {"count": 1000}),),
     ),
     Mutant(
         "bpf-skip-fib leaves forwarding to the stack",
@@ -57,9 +57,9 @@ MUTANTS: tuple[Mutant, ...] = (
             "	if (node->nic_ifindex ||",
         ),
         (
-            Catch(t.B2 + "test_hr01_programs_attached_and_hit", "forwarded + resolved =="),
-            Catch(t.B2 + "test_hr02_netfilter_hooks", "dict.fromkeys(NODES, hooks)"),
-            Catch(t.MANY_FAR, t.STACK, {"count": 1}),
+            Catch(t.B2 + "test_hr01_programs_attached_and_hit", "packets forwarded"),
+            Catch(t.B2 + "test_hr02_netfilter_hooks", "hooks"),
+            Catch(t.MANY_FAR, "hooks", {"count": 1}),
         ),
         "bpf-skip-fib",
     ),
@@ -71,9 +71,9 @@ MUTANTS: tuple[Mutant, ...] = (
             "	if (program == PROGRAM_FROM_NETDEV) return to_stack(program);\n	if (pkt->ttl <= 1)",
         ),
         (
-            Catch(t.B2 + "test_hr02_netfilter_hooks", "dict.fromkeys(NODES, hooks)"),
-            Catch(t.B2 + "test_hr05_netdev_drop_on_the_nic", t.LOST, {"hook": "ingress"}),
-            Catch(t.OTHERHOST, "assert replied =="),
+            Catch(t.B2 + "test_hr02_netfilter_hooks", "hooks"),
+            Catch(t.B2 + "test_hr05_netdev_drop_on_the_nic", "lost", {"hook": "ingress"}),
+            Catch(t.OTHERHOST, "replies"),
         ),
     ),
     Mutant(
@@ -83,7 +83,7 @@ MUTANTS: tuple[Mutant, ...] = (
             "	case FIB_NO_NEIGH:\n		break;",
             "		break;\n	case FIB_NO_NEIGH: return to_stack(program);",
         ),
-        (Catch(t.NEIGH + "test_hr27_first_packet_to_a_cold_neighbour", 'hooks["forward"] == 0'),),
+        (Catch(t.NEIGH + "test_hr27_first_packet_to_a_cold_neighbour", "forward hook"),),
     ),
     Mutant(
         "bpf-redirect leaves local delivery to the stack",
@@ -93,8 +93,8 @@ MUTANTS: tuple[Mutant, ...] = (
             "return to_stack(program);",
         ),
         (
-            Catch(t.B1 + "test_hr09_legs_as_legacy_bypass_as_bpf", t.TABLE),
-            Catch(t.B2 + "test_hr09_bypass_as_bpf", t.LOST),
+            Catch(t.B1 + "test_hr09_legs_as_legacy_bypass_as_bpf", "legs"),
+            Catch(t.B2 + "test_hr09_bypass_as_bpf", "lost"),
         ),
         "bpf-redirect",
     ),
@@ -110,14 +110,14 @@ MUTANTS: tuple[Mutant, ...] = (
             for family in (4, 6)
         ),
         (
-            Catch(t.LEGS_TCP, t.TABLE),
-            Catch(t.MTU + "test_hr33_gso_stream_arrives_intact", 'hooks["forward"]'),
-            Catch(t.B1 + "test_hr02_tcp_too", 'hooks["forward"] > 0'),
+            Catch(t.LEGS_TCP, "legs"),
+            Catch(t.MTU + "test_hr33_gso_stream_arrives_intact", "forward hook"),
+            Catch(t.B1 + "test_hr02_tcp_too", "forward hook"),
         ),
     ),
     Mutant(
         "every packet through bpf_redirect_neigh",
         patch("forward.c", "if (result == FIB_SUCCESS && mac_known(fib.dmac) &&", "if (0 &&"),
-        (Catch(t.B2 + "test_hr01_programs_attached_and_hit", "assert forwarded > 0"),),
+        (Catch(t.B2 + "test_hr01_programs_attached_and_hit", "some by bpf_redirect"),),
     ),
 )

@@ -7,81 +7,83 @@ Zeros mean nothing without the legacy arm's non-zeros: every test runs on both.
 import pytest
 
 from harness.attach import Attachment
+from harness.testbed import Testbed
 from harness.traffic.fence import pinned
 from harness.watch.evidence import BacklogCounter
 from testbeds.faults import forward_policy_drop, tc_egress_drop
+from testbeds.programs import module_of
 
 PINGS = 5
 
 
-def test_hr01_programs_attached_and_hit(one_node, datapath, family, hr_bypass):
+def test_hr01_programs_attached_and_hit(one_node: Testbed, datapath, family, hr_bypass):
     with one_node.evidence() as evidence:
         one_node.pod1.ping(one_node.pod2, PINGS)
     attached = set(one_node.datapath_of("master").installed.attachments())
     hits = evidence.nodes["master"].programs.hits
     if datapath.name in hr_bypass:
-        tag = one_node.datapath_of("master").installed.module.tag("from_container")
+        tag = module_of(one_node, "master").tag("from_container")
         assert attached == {
             Attachment(lxc, "ingress", "from_container", tag) for lxc in ("lxc1", "lxc2")
-        }
-        assert hits == {("from-container", "local"): 2 * PINGS}
+        }, "attachments"
+        assert hits == {("from-container", "local"): 2 * PINGS}, "hits"
     else:
-        assert attached == set()
-        assert hits == {}
+        assert attached == set(), "no attachments"
+        assert hits == {}, "no hits"
 
 
-def test_hr02_netfilter_hooks(one_node, datapath, family, hr_bypass):
+def test_hr02_netfilter_hooks(one_node: Testbed, datapath, family, hr_bypass):
     with one_node.evidence() as evidence:
         exchange = one_node.pod1.ping(one_node.pod2, PINGS)
-    assert exchange.lost == 0
+    assert exchange.lost == 0, "lost"
     expected = 0 if datapath.name in hr_bypass else 2 * PINGS
     hooks = ("prerouting", "forward", "postrouting")
-    assert evidence.nodes["master"].hooks == dict.fromkeys(hooks, expected)
+    assert evidence.nodes["master"].hooks == dict.fromkeys(hooks, expected), "hooks"
     with one_node.evidence() as control:  # the counters do count, on this node, in this run
         one_node.pod1.ping(one_node.master, PINGS)
-    assert control.nodes["master"].hooks["prerouting"] == PINGS
+    assert control.nodes["master"].hooks["prerouting"] == PINGS, "hooks do count"
 
 
 RECEIVED = {4: "IpInReceives", 6: "Ip6InReceives"}
 FORWARDED = {4: "IpForwDatagrams", 6: "Ip6OutForwDatagrams"}
 
 
-def test_hr02_stack_counters(one_node, datapath, family, hr_bypass, hr_observed):
+def test_hr02_stack_counters(one_node: Testbed, datapath, family, hr_bypass, hr_observed):
     with one_node.evidence() as evidence:
         exchange = one_node.pod1.ping(one_node.pod2, PINGS)
-    assert exchange.lost == 0
+    assert exchange.lost == 0, "lost"
     snmp = evidence.nodes["master"].snmp
     received, forwarded = RECEIVED[family], FORWARDED[family]
     for name in (received, forwarded):
         hr_observed(name, snmp.get(name, 0))
     expected = 0 if datapath.name in hr_bypass else 2 * PINGS
-    assert (snmp.get(received, 0), snmp.get(forwarded, 0)) == (expected, expected)
+    assert (snmp.get(received, 0), snmp.get(forwarded, 0)) == (expected, expected), "stack counters"
 
 
-def test_hr03_conntrack(one_node, datapath, family, hr_bypass):
+def test_hr03_conntrack(one_node: Testbed, datapath, family, hr_bypass):
     with one_node.evidence() as evidence:
         exchange = one_node.pod1.datagrams(one_node.pod2, PINGS)
-    assert exchange.lost == 0
+    assert exchange.lost == 0, "lost"
     entries = [(entry.source, entry.destination) for entry in evidence.nodes["master"].conntrack]
     flow = (exchange.flow.client, exchange.flow.server)
-    assert entries == ([] if datapath.name in hr_bypass else [flow])
+    assert entries == ([] if datapath.name in hr_bypass else [flow]), "conntrack"
     with one_node.evidence() as control:  # conntrack does track, on this node, in this run
         one_node.pod1.ping(one_node.master)
-    assert len(control.nodes["master"].conntrack) == 1
+    assert len(control.nodes["master"].conntrack) == 1, "conntrack does track"
 
 
-def test_hr04_forward_policy_drop(one_node, datapath, family, hr_bypass, hr_observed):
+def test_hr04_forward_policy_drop(one_node: Testbed, datapath, family, hr_bypass, hr_observed):
     forward_policy_drop(one_node.master)
     with one_node.evidence() as evidence:
         exchange = one_node.pod1.ping(one_node.pod2, PINGS)
     # Counted behind the hook that drops them; before it since b4a11b2033b7 (6.7).
     counted = evidence.nodes["master"].snmp.get(FORWARDED[family], 0)
     hr_observed(f"{FORWARDED[family]} of the dropped", counted)
-    assert exchange.lost == (0 if datapath.name in hr_bypass else PINGS)
+    assert exchange.lost == (0 if datapath.name in hr_bypass else PINGS), "lost"
 
 
 @pytest.mark.datapaths("bpf-redirect")
-def test_hr09_legs_as_legacy_bypass_as_bpf(one_node, datapath, family):
+def test_hr09_legs_as_legacy_bypass_as_bpf(one_node: Testbed, datapath, family):
     forward_policy_drop(one_node.master)
     with one_node.evidence() as evidence, one_node.capture() as seen:
         one_node.pod1.ping(one_node.pod2, PINGS)
@@ -92,19 +94,19 @@ def test_hr09_legs_as_legacy_bypass_as_bpf(one_node, datapath, family):
         pod2:eth0      < request    > reply
     """
     assert seen.legs() == expected
-    assert set(evidence.nodes["master"].hooks.values()) == {0}
-    assert evidence.nodes["master"].conntrack == []
+    assert set(evidence.nodes["master"].hooks.values()) == {0}, "hooks"
+    assert evidence.nodes["master"].conntrack == [], "conntrack"
 
 
-def test_hr11_tc_egress_drop_on_the_servers_lxc(one_node, datapath, family, hr_observed):
+def test_hr11_tc_egress_drop_on_the_servers_lxc(one_node: Testbed, datapath, family, hr_observed):
     with tc_egress_drop(one_node.master, "lxc2"):
         exchange = one_node.pod1.ping(one_node.pod2, PINGS)
     hr_observed("lost", exchange.lost)
     through_lxc = datapath.name in ("legacy", "bpf-redirect")
-    assert exchange.lost == (PINGS if through_lxc else 0)
+    assert exchange.lost == (PINGS if through_lxc else 0), "lost"
 
 
-def test_hr43_host_route_deleted_and_rp_filter_on(one_node, datapath, family, hr_bypass):
+def test_hr43_host_route_deleted_and_rp_filter_on(one_node: Testbed, datapath, family, hr_bypass):
     master = one_node.master
     for pod in (one_node.pod1, one_node.pod2):
         prefix = f"{pod.address}/{family.host_prefix}"
@@ -112,25 +114,26 @@ def test_hr43_host_route_deleted_and_rp_filter_on(one_node, datapath, family, hr
     for device in ("all", "lxc1", "lxc2"):
         master.ns.sysctl(f"ipv4/conf/{device}/rp_filter", 1)
     exchange = one_node.pod1.ping(one_node.pod2, PINGS)
-    assert exchange.lost == (0 if datapath.name in hr_bypass else PINGS)
+    assert exchange.lost == (0 if datapath.name in hr_bypass else PINGS), "lost"
 
 
-def test_hr02_tcp_too(one_node, datapath, family, hr_bypass):
+def test_hr02_tcp_too(one_node: Testbed, datapath, family, hr_bypass):
     with one_node.evidence() as evidence:
         transfer = one_node.pod1.stream(one_node.pod2, 100_000)
-    assert transfer.received_sha256 == transfer.sent_sha256
-    assert (evidence.nodes["master"].hooks["forward"] > 0) == (datapath.name not in hr_bypass)
+    assert transfer.received_sha256 == transfer.sent_sha256, "stream intact"
+    forwarded = evidence.nodes["master"].hooks["forward"]
+    assert (forwarded > 0) == (datapath.name not in hr_bypass), "forward hook"
 
 
-def test_hr46_backlog_enqueues_a_round_trip(one_node, datapath, family, hr_observed):
+def test_hr46_backlog_enqueues_a_round_trip(one_node: Testbed, datapath, family, hr_observed):
     rounds = []
     with pinned() as cpu, BacklogCounter(cpu) as backlog:
         for _ in range(20):
             before = backlog.read()
             exchange = one_node.pod1.datagrams(one_node.pod2, fenced=False)
-            assert exchange.lost == 0
+            assert exchange.lost == 0, "lost"
             rounds.append(backlog.read() - before)
     hr_observed("backlog enqueues", min(rounds))
     # Others' traffic on this CPU, and a fence after a late reply, can only add.
     through_lxc = datapath.name in ("legacy", "bpf-redirect")
-    assert min(rounds) == (4 if through_lxc else 2)
+    assert min(rounds) == (4 if through_lxc else 2), "backlog enqueues"

@@ -7,6 +7,8 @@ import pytest
 
 from harness.datapath import DATAPATHS, NodeSettings, running_kernel
 from harness.datapath.probes import Probe
+from harness.plugin.building import BuildTestbed
+from harness.testbed import Testbed
 from testbeds.one_node.legs import SAME_NODE
 
 #: Requirement → (the setting that breaks it, None: the kernel lacks the helper; the reason).
@@ -26,7 +28,9 @@ UNMET: dict[str, tuple[dict[str, Any] | None, str]] = {
 
 @pytest.mark.datapaths("bpf")
 @pytest.mark.parametrize("requirement", UNMET)
-def test_hr06_unmet_requirement_means_legacy(build_testbed, datapath, family, requirement):
+def test_hr06_unmet_requirement_means_legacy(
+    build_testbed: BuildTestbed, datapath, family, requirement
+):
     changes, reason = UNMET[requirement]
     features = running_kernel(datapath.needs)
     if changes is None:
@@ -35,29 +39,31 @@ def test_hr06_unmet_requirement_means_legacy(build_testbed, datapath, family, re
     testbed = build_testbed("one_node", datapath, family, settings=settings, features=features)
 
     entry = testbed.datapath_of("master")
-    assert [check.requirement for check in entry.decision.checks if not check.met] == [
-        requirement.split("-")[0]
-    ]
-    assert entry.status().startswith("master: Host Routing: Legacy (")
-    assert reason in entry.status()
-    assert entry.installed.attachments() == []
+    checks = entry.decision.checks if entry.decision else ()
+    unmet = [check.requirement for check in checks if not check.met]
+    assert unmet == [requirement.split("-")[0]], "requirements not met"
+    assert entry.status().startswith("master: Host Routing: Legacy ("), "status"
+    assert reason in entry.status(), "reason"
+    assert entry.installed.attachments() == [], "attachments"
     with testbed.capture() as seen:
         testbed.pod1.ping(testbed.pod2)
     assert seen.legs() == SAME_NODE["legacy"]
 
 
 @pytest.mark.datapaths("bpf", "bpf-redirect", "bpf-skip-fib")
-def test_hr06_every_requirement_met_means_bpf(one_node, datapath, family):
+def test_hr06_every_requirement_met_means_bpf(one_node: Testbed, datapath, family):
     entry = one_node.datapath_of("master")
-    assert str(entry.decision) == "Host Routing: BPF"
-    assert entry.installed.name == datapath.name
+    assert str(entry.decision) == "Host Routing: BPF", "decision"
+    assert entry.installed.name == datapath.name, "datapath"
     with one_node.capture() as seen:
         one_node.pod1.ping(one_node.pod2)
     assert seen.legs() == SAME_NODE[datapath.name]
 
 
-def test_hr06_a_helper_a_datapath_does_not_call_is_no_requirement(build_testbed, family):
+def test_hr06_a_helper_a_datapath_does_not_call_is_no_requirement(
+    build_testbed: BuildTestbed, family
+):
     datapath = DATAPATHS["bpf-redirect"]
     features = running_kernel(datapath.needs) | {"redirect_peer": Probe(False, "unknown func")}
     testbed = build_testbed("one_node", datapath, family, features=features)
-    assert str(testbed.datapath_of("master").decision) == "Host Routing: BPF"
+    assert str(testbed.datapath_of("master").decision) == "Host Routing: BPF", "decision"

@@ -5,6 +5,8 @@ import pytest
 from scapy.layers.inet6 import ICMPv6ND_NS, ICMPv6NDOptSrcLLAddr, IPv6
 from scapy.layers.l2 import ARP, Ether
 
+from harness.plugin.building import BuildTestbed
+from harness.testbed import Testbed
 from harness.topology import Family
 from harness.watch.capture import WHOLE
 from testbeds.one_node.legs import OWN_NODE, SAME_NODE
@@ -24,25 +26,25 @@ def _with_resolution(legs, family):
     return "\n".join(f"{name} {rest}" for name, rest in rows.items())
 
 
-def test_hr16_gateway_is_answered_for(one_node, datapath, family, hr_bypass, hr_observed):
+def test_hr16_gateway_is_answered_for(one_node: Testbed, datapath, family, hr_bypass, hr_observed):
     pod, master = one_node.pod1, one_node.master
     pod.delete_neighbour("eth0", master.gateway[family])
     with one_node.evidence() as evidence, one_node.capture() as seen:
         exchange = pod.ping(one_node.pod2)
-    assert exchange.lost == 0
+    assert exchange.lost == 0, "lost"
     assert seen.legs() == _with_resolution(SAME_NODE[datapath.name], family)
-    assert pod.neighbours(family)[master.gateway[family]] == pod.lxc_mac
+    assert pod.neighbours(family)[master.gateway[family]] == pod.lxc_mac, "neighbour entry"
     held = {entry.get_attr("IFA_ADDRESS") for entry in master.ns.netlink.get_addr()}
     answers = evidence.nodes["master"].programs.hits.get(("from-container", "answer"), 0)
     hr_observed("answers in BPF", answers)
     if datapath.name in hr_bypass:
-        assert master.gateway[family] not in held
-        assert answers == 1
+        assert master.gateway[family] not in held, "gateway is no address of the node"
+        assert answers == 1, "answered in BPF"
     else:
-        assert master.gateway[family] in held
-        assert answers == 0
+        assert master.gateway[family] in held, "gateway is an address of the node"
+        assert answers == 0, "not answered in BPF"
     faults = [frame.checksum_faults() for frame in seen.frames]
-    assert not any(faults)
+    assert not any(faults), "checksums"
 
 
 def _question(pod, target, family):
@@ -55,7 +57,7 @@ def _question(pod, target, family):
     return Ether(src=pod.mac, dst="33:33:ff:00:00:01") / solicitation
 
 
-def test_hr16_gateway_is_probed_from_a_link_local_address(build_testbed, datapath):
+def test_hr16_gateway_is_probed_from_a_link_local_address(build_testbed: BuildTestbed, datapath):
     """As a pod asks when its entry is stale and no packet waits, whose source would be used."""
     testbed = build_testbed("one_node", datapath, Family.ipv6)
     pod, gateway = testbed.pod1, testbed.master.gateway.ipv6
@@ -68,7 +70,7 @@ def test_hr16_gateway_is_probed_from_a_link_local_address(build_testbed, datapat
     assert seen.legs() == _ASKED[6].replace(" \n ", "\n")
 
 
-def test_hr16_own_address_is_not_answered_for(one_node, datapath, family):
+def test_hr16_own_address_is_not_answered_for(one_node: Testbed, datapath, family):
     pod = one_node.pod1
     with one_node.capture() as seen:
         pod.inject("eth0", [bytes(_question(pod, pod.address, family))])
@@ -77,7 +79,7 @@ def test_hr16_own_address_is_not_answered_for(one_node, datapath, family):
 
 
 @pytest.mark.datapaths("bpf", "bpf-redirect", "bpf-skip-fib")
-def test_hr16_a_pod_may_not_take_the_gateways_address(one_node, datapath, family):
+def test_hr16_a_pod_may_not_take_the_gateways_address(one_node: Testbed, datapath, family):
     pod = one_node.pod1
     with one_node.capture() as seen:
         pod.inject("eth0", [bytes(_question(pod, pod.node.gateway[family], family))])
@@ -88,16 +90,16 @@ def test_hr16_a_pod_may_not_take_the_gateways_address(one_node, datapath, family
 
 
 @pytest.mark.parametrize("size", [0, 57, 1400])
-def test_hr16_gateway_answers_ping(one_node, datapath, family, hr_bypass, size):
+def test_hr16_gateway_answers_ping(one_node: Testbed, datapath, family, hr_bypass, size):
     pod, gateway = one_node.pod1, one_node.master.gateway[family]
     with one_node.evidence() as evidence, one_node.capture(WHOLE) as seen:
         exchange = pod.ping(gateway, 2, size=size, ttl=1)
-    assert exchange.lost == 0
+    assert exchange.lost == 0, "lost"
     assert seen.legs() == OWN_NODE
-    assert [frame.checksum_faults() for frame in seen.frames] == [[]] * len(seen.frames)
+    faults = [frame.checksum_faults() for frame in seen.frames]
+    assert not any(faults), "checksums"
     replies = seen.at("pod1:eth0", "reply", "in")
-    assert {(f.ttl, f.source_mac, f.destination_mac) for f in replies} == {
-        (64, pod.lxc_mac, pod.mac)
-    }
+    rewritten = {(frame.ttl, frame.source_mac, frame.destination_mac) for frame in replies}
+    assert rewritten == {(64, pod.lxc_mac, pod.mac)}, "reply's TTL and MACs"
     answers = evidence.nodes["master"].programs.hits.get(("from-container", "answer"), 0)
-    assert answers == (2 if datapath.name in hr_bypass else 0)
+    assert answers == (2 if datapath.name in hr_bypass else 0), "answered in BPF"

@@ -9,16 +9,17 @@ import dataclasses
 from typing import Any
 
 import pytest
-from scapy.layers.inet import ICMP, IP
-from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 from scapy.layers.l2 import Ether
 
 from harness.attach import EGRESS, INGRESS
 from harness.bpf.source import Patch
 from harness.datapath import DATAPATHS
 from harness.datapath.features import release
+from harness.plugin.building import BuildTestbed
+from harness.testbed import Testbed
 from testbeds.faults import TC_ACT_REDIRECT, TC_ACT_SHOT, HelperCall
 from testbeds.one_node.legs import UNANSWERED
+from testbeds.packets import echo, ip
 
 PINGS = 3
 
@@ -49,25 +50,27 @@ def _note(observed, helper_call, exchange):
 @pytest.mark.datapaths("bpf")
 @pytest.mark.parametrize("wrong", WRONG)
 def test_hr39_redirect_peer_misdirected(
-    one_node, datapath, family, helper_call, wrong, hr_kernel_log, hr_observed
+    one_node: Testbed, datapath, family, helper_call, wrong, hr_kernel_log, hr_observed
 ):
     with one_node.capture() as seen:
         helper_call.put(one_node.master, "lxc1", "redirect_peer", WRONG[wrong](one_node))
         exchange = one_node.pod1.ping(one_node.pod2, PINGS)
     _note(hr_observed, helper_call, exchange)
-    assert helper_call.returned() == {TC_ACT_REDIRECT: PINGS}
-    assert exchange.lost == PINGS
+    assert helper_call.returned() == {TC_ACT_REDIRECT: PINGS}, "returned"
+    assert exchange.lost == PINGS, "lost"
     assert seen.legs() == UNANSWERED
-    assert hr_kernel_log.splats() == []
+    assert hr_kernel_log.splats() == [], "splats"
 
 
 @pytest.mark.datapaths("bpf")
-def test_hr39_redirect_peer_well_directed(one_node, datapath, family, helper_call, hr_observed):
+def test_hr39_redirect_peer_well_directed(
+    one_node: Testbed, datapath, family, helper_call, hr_observed
+):
     helper_call.put(one_node.master, "lxc1", "redirect_peer", one_node.master.ifindex("lxc2"))
     exchange = one_node.pod1.ping(one_node.pod2, PINGS)
     _note(hr_observed, helper_call, exchange)
-    assert helper_call.returned() == {TC_ACT_REDIRECT: PINGS}
-    assert exchange.lost == 0
+    assert helper_call.returned() == {TC_ACT_REDIRECT: PINGS}, "returned"
+    assert exchange.lost == 0, "lost"
 
 
 #: (helper, flags, hook) → what the helper returns; in each case the packet is lost.
@@ -81,7 +84,7 @@ MISUSES = {
 @pytest.mark.datapaths("legacy")
 @pytest.mark.parametrize("misuse", MISUSES)
 def test_hr48_helpers_misused(
-    one_node, datapath, family, helper_call, misuse, hr_kernel_log, hr_observed
+    one_node: Testbed, datapath, family, helper_call, misuse, hr_kernel_log, hr_observed
 ):
     helper, flags, hook, returned = MISUSES[misuse]
     interface = "lxc2" if hook == EGRESS else "lxc1"
@@ -90,13 +93,13 @@ def test_hr48_helpers_misused(
     )
     exchange = one_node.pod1.ping(one_node.pod2, PINGS)
     _note(hr_observed, helper_call, exchange)
-    assert helper_call.returned() == {returned: PINGS}
-    assert exchange.lost == PINGS
-    assert hr_kernel_log.splats() == []
+    assert helper_call.returned() == {returned: PINGS}, "returned"
+    assert exchange.lost == PINGS, "lost"
+    assert hr_kernel_log.splats() == [], "splats"
 
 
 @pytest.mark.parametrize("helper", ["redirect_peer", "bpf_redirect"])
-def test_hr48_what_a_helper_refuses_is_counted(build_testbed, family, helper):
+def test_hr48_what_a_helper_refuses_is_counted(build_testbed: BuildTestbed, family, helper):
     """The bundled programs themselves, with a flag that no kernel knows."""
     name = {"redirect_peer": "bpf", "bpf_redirect": "bpf-redirect"}[helper]
     call = Patch("local_delivery.c", f"{helper}(pod->ifindex, 0)", f"{helper}(pod->ifindex, 0x80)")
@@ -105,30 +108,26 @@ def test_hr48_what_a_helper_refuses_is_counted(build_testbed, family, helper):
     testbed = build_testbed("one_node", misusing, family)
     with testbed.evidence() as evidence:
         exchange = testbed.pod1.ping(testbed.pod2, PINGS)
-    assert exchange.lost == PINGS
-    assert evidence.nodes["master"].programs.drops == {"redirect": PINGS}
-    assert evidence.nodes["master"].programs.hits == {("from-container", "drop"): PINGS}
+    assert exchange.lost == PINGS, "lost"
+    assert evidence.nodes["master"].programs.drops == {"redirect": PINGS}, "drops"
+    assert evidence.nodes["master"].programs.hits == {("from-container", "drop"): PINGS}, "hits"
 
 
 @pytest.mark.datapaths("legacy")
 @pytest.mark.parametrize("destination", ["multicast", "unicast"])
 def test_hr48_redirect_neigh_of_a_multicast_frame(
-    one_node, datapath, family, helper_call, destination, hr_observed
+    one_node: Testbed, datapath, family, helper_call, destination, hr_observed
 ):
     pod, target = one_node.pod1, one_node.pod2
     helper_call.put(one_node.master, "lxc1", "redirect_neigh", one_node.master.ifindex("lxc2"))
     mac = {"multicast": "01:00:5e:00:00:05", "unicast": pod.lxc_mac}[destination]
-    echo = (
-        IP(src=pod.address, dst=target.address) / ICMP(id=7, seq=1)
-        if family == 4
-        else IPv6(src=pod.address, dst=target.address) / ICMPv6EchoRequest(id=7, seq=1)
-    )
+    packet = ip(family, pod.address, target.address) / echo(family)
     with one_node.capture() as seen:
-        pod.inject("eth0", [bytes(Ether(src=pod.mac, dst=mac) / echo)])
+        pod.inject("eth0", [bytes(Ether(src=pod.mac, dst=mac) / packet)])
     arrived = [frame.direction for frame in seen.frames if frame.interface == "pod2:eth0"]
     hr_observed("frames at pod2", len(arrived))
-    assert helper_call.returned() == {TC_ACT_REDIRECT: 1}
-    assert arrived == ([] if destination == "multicast" else ["in", "out"])
+    assert helper_call.returned() == {TC_ACT_REDIRECT: 1}, "returned"
+    assert arrived == ([] if destination == "multicast" else ["in", "out"]), "arrived"
 
 
 #: A route on which redirect_neigh finds no neighbour. IPv4's lookup, bound to a device, takes for
@@ -142,7 +141,7 @@ REFUSING: dict[int, dict[str, object]] = {
 @pytest.mark.datapaths("legacy")
 @pytest.mark.parametrize("route", ["refusing", "unicast"])
 def test_hr48_redirect_neigh_where_the_route_refuses(
-    one_node, datapath, family, helper_call, route, hr_observed
+    one_node: Testbed, datapath, family, helper_call, route, hr_observed
 ):
     master, pod = one_node.master, one_node.pod2
     helper_call.put(master, "lxc1", "redirect_neigh", master.ifindex("lxc2"))
@@ -156,8 +155,8 @@ def test_hr48_redirect_neigh_where_the_route_refuses(
     counted = {name: evidence.links["master:lxc2", name] for name in ("tx_errors", "tx_dropped")}
     for name, count in counted.items():
         hr_observed(name, count)
-    assert helper_call.returned() == {TC_ACT_REDIRECT: PINGS}
-    assert arrived == (0 if route == "refusing" else PINGS)
+    assert helper_call.returned() == {TC_ACT_REDIRECT: PINGS}, "returned"
+    assert arrived == (0 if route == "refusing" else PINGS), "arrived"
     # Before 7.0, without a backport, in dev->stats.tx_errors, which a veth does not show.
     shown = {PINGS} if release() >= (7, 0) else {0, PINGS}
-    assert sum(counted.values()) in (shown if route == "refusing" else {0})
+    assert sum(counted.values()) in (shown if route == "refusing" else {0}), "transmit errors"

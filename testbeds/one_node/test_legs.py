@@ -3,39 +3,40 @@
 
 import pytest
 
+from harness.testbed import Testbed
 from harness.watch.evidence import HOOKS
 from testbeds.one_node.legs import OWN_NODE, SAME_NODE
 
 
-def test_hr07_ping_between_pods_same_node(one_node, datapath, family):
+def test_hr07_ping_between_pods_same_node(one_node: Testbed, datapath, family):
     with one_node.capture() as seen:
         one_node.pod1.ping(one_node.pod2)
     assert seen.legs() == SAME_NODE[datapath.name]
 
 
-def test_hr07_datagram_between_pods_same_node(one_node, datapath, family):
+def test_hr07_datagram_between_pods_same_node(one_node: Testbed, datapath, family):
     with one_node.capture() as seen:
         one_node.pod1.datagrams(one_node.pod2)
     assert seen.legs() == SAME_NODE[datapath.name]
 
 
-def test_hr07_stream_between_pods_same_node(one_node, datapath, family):
+def test_hr07_stream_between_pods_same_node(one_node: Testbed, datapath, family):
     with one_node.capture() as seen:
         one_node.pod1.stream(one_node.pod2, 100_000)
     assert seen.legs() == SAME_NODE[datapath.name]
 
 
-def test_hr10_pod_and_its_own_node(one_node, datapath, family):
+def test_hr10_pod_and_its_own_node(one_node: Testbed, datapath, family):
     with one_node.capture() as seen:
         one_node.pod1.ping(one_node.master)
     assert seen.legs() == OWN_NODE
 
 
 @pytest.mark.parametrize("count", [1, 1000])
-def test_hr12_every_leg_once_same_node(one_node, datapath, family, hr_bypass, count):
+def test_hr12_every_leg_once_same_node(one_node: Testbed, datapath, family, hr_bypass, count):
     with one_node.evidence() as evidence, one_node.capture() as seen:
         one_node.pod1.ping(one_node.pod2, count)
     assert seen.legs() == SAME_NODE[datapath.name]
     # A leg may look alike on the stack and past it: not one packet of the many entered it.
     stack = dict.fromkeys(HOOKS, 0 if datapath.name in hr_bypass else 2 * count)
-    assert evidence.nodes["master"].hooks == stack
+    assert evidence.nodes["master"].hooks == stack, "hooks"

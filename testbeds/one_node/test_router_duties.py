@@ -2,23 +2,23 @@
 """What a router owes its hosts, on one node: errors, its own addresses, link scope, sources."""
 
 import socket
-from typing import Any
 
 import pytest
-from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_Router_Alert
+from scapy.layers.inet import ICMP, TCP, UDP, IPOption_Router_Alert
 from scapy.layers.inet6 import (
     ICMPv6DestUnreach,
-    ICMPv6TimeExceeded,
     IPv6,
     IPv6ExtHdrDestOpt,
     IPv6ExtHdrHopByHop,
     RouterAlert,
 )
-from scapy.layers.l2 import Ether
 
+from harness.plugin.building import BuildTestbed
+from harness.testbed import Testbed
 from harness.topology import Family
-from harness.traffic import IcmpError
+from harness.traffic import IcmpError, headers
 from testbeds.one_node.legs import OWN_NODE, REFUSED, UNANSWERED
+from testbeds.packets import from_pod, ip
 
 TIME_EXCEEDED = {4: (11, 0), 6: (3, 0)}
 TOO_BIG = {4: (3, 4), 6: (2, 0)}
@@ -29,41 +29,44 @@ HEADERS = {4: 28, 6: 48}  # IP and ICMP
 LONGEST_ERROR = {4: 576, 6: 1280}
 
 
-def _frame(pod, packet):
-    """What the pod hands to its gateway."""
-    return bytes(Ether(src=pod.mac, dst=pod.lxc_mac) / packet)
-
-
 def _expiring(pod, target):
     """The header of a packet whose TTL or hop limit the first router uses up."""
-    if pod.family == 4:
-        return IP(src=pod.address, dst=target.address, ttl=1)
-    return IPv6(src=pod.address, dst=target.address, hlim=1)
+    return ip(pod.family, pod.address, target.address, ttl=1)
+
+
+def _told(seen):
+    """What pod1 is sent: the frames, and (sender, type, code) of each, as they should be errors."""
+    frames = [f for f in seen.frames if (f.interface, f.direction) == ("pod1:eth0", "in")]
+    told = []
+    for frame in frames:
+        header, icmp = frame.headers.ip, frame.headers.transport
+        error = isinstance(icmp, headers.ICMP) and header
+        told.append((header.source, icmp.type, icmp.code) if error else str(frame))
+    return frames, told
 
 
 @pytest.mark.parametrize("size", [0, 56, 1000, 1400])
-def test_hr17_ttl_1_same_node(one_node, datapath, family, size):
+def test_hr17_ttl_1_same_node(one_node: Testbed, datapath, family, size):
     with one_node.capture() as seen:
         exchange = one_node.pod1.ping(one_node.pod2, ttl=1, size=size)
     gateway = one_node.master.gateway[family]
     kind, code = TIME_EXCEEDED[family]
-    assert exchange.errors == [IcmpError(gateway, kind, code, 0, 1)]
+    assert exchange.errors == [IcmpError(gateway, kind, code, 0, 1)], "errors"
     assert seen.legs() == REFUSED
     whole = 2 * HEADERS[family] + size
     length = min(whole, LONGEST_ERROR[family])
-    assert [e.length - ETHERNET for e in seen.at("pod1:eth0", "error", "in")] == [length]
+    errors = seen.at("pod1:eth0", "error", "in")
+    assert [error.length - ETHERNET for error in errors] == [length], "error's length"
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_hr17_traceroute_is_answered(one_node, datapath, family, layer):
+def test_hr17_traceroute_is_answered(one_node: Testbed, datapath, family, layer):
     pod = one_node.pod1
     packet = _expiring(pod, one_node.pod2) / LAYERS[layer](sport=33434, dport=33434) / b"traceroute"
     with one_node.capture() as seen:
-        pod.inject("eth0", [_frame(pod, packet)])
-    told = [f.packet for f in seen.frames if (f.interface, f.direction) == ("pod1:eth0", "in")]
-    assert [_error(frame) for frame in told] == [
-        (one_node.master.gateway[family], *TIME_EXCEEDED[family])
-    ]
+        pod.inject("eth0", [from_pod(pod, packet)])
+    _, told = _told(seen)
+    assert told == [(one_node.master.gateway[family], *TIME_EXCEEDED[family])], "errors"
 
 
 #: Three datagrams as one packet, which only a device that cannot cut it would cut.
@@ -72,156 +75,148 @@ UDP_SEGMENT = 103  # uapi/linux/udp.h; socket has it since Python 3.14
 HOPS = {4: (socket.IPPROTO_IP, socket.IP_TTL), 6: (socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS)}
 
 
-def test_hr17_expiring_gso_packet_is_answered_once(one_node, datapath, family):
+def test_hr17_expiring_gso_packet_is_answered_once(one_node: Testbed, datapath, family):
     pod = one_node.pod1
     with one_node.capture() as seen, pod.ns.socket(family.af, socket.SOCK_DGRAM) as sender:
         sender.setsockopt(*HOPS[family], 1)
         sender.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, SEGMENT)
         sender.sendto(bytes(SEGMENT * SEGMENTS), (one_node.pod2.address, 4001))
-    told = [f for f in seen.frames if (f.interface, f.direction) == ("pod1:eth0", "in")]
-    assert [_error(f.packet) for f in told] == [
-        (one_node.master.gateway[family], *TIME_EXCEEDED[family])
-    ]
+    frames, told = _told(seen)
+    assert told == [(one_node.master.gateway[family], *TIME_EXCEEDED[family])], "errors"
     whole = 2 * HEADERS[family] + SEGMENT * SEGMENTS
-    assert [f.length - ETHERNET for f in told] == [whole]
-
-
-def _error(frame):
-    """(sender, type, code) of an ICMP error."""
-    layer = frame.getlayer(ICMP) or frame.getlayer(ICMPv6TimeExceeded)
-    return (frame.payload.src, layer.type, layer.code)
+    assert [f.length - ETHERNET for f in frames] == [whole], "error's length"
 
 
 #: Errors of the pod's own, which a router may not answer with an error (RFC 1122, 3.2.2).
 PODS_ERROR = {4: ICMP(type=3, code=3), 6: ICMPv6DestUnreach(code=4)}
 
 
-def test_hr17_never_an_error_about_an_error(one_node, datapath, family):
+def test_hr17_never_an_error_about_an_error(one_node: Testbed, datapath, family):
     pod = one_node.pod1
     quoted = bytes(_expiring(one_node.pod2, pod) / UDP(sport=1, dport=2) / b"quoted")
     packet = _expiring(pod, one_node.pod2) / PODS_ERROR[family] / quoted
     with one_node.capture() as seen:
-        pod.inject("eth0", [_frame(pod, packet)])
-    assert [(frame.interface, frame.direction) for frame in seen.frames] == [
-        ("pod1:eth0", "out"), ("master:lxc1", "in"),
-    ]  # fmt: skip
+        pod.inject("eth0", [from_pod(pod, packet)])
+    sightings = [(frame.interface, frame.direction) for frame in seen.frames]
+    assert sightings == [("pod1:eth0", "out"), ("master:lxc1", "in")], "sightings"
 
 
-def test_hr17_time_exceeded_behind_an_extension_header(build_testbed, datapath):
+def test_hr17_time_exceeded_behind_an_extension_header(build_testbed: BuildTestbed, datapath):
     testbed = build_testbed("one_node", datapath, Family.ipv6)
     pod = testbed.pod1
     packet = IPv6ExtHdrDestOpt() / UDP(sport=33434, dport=33434) / b"traceroute"
     with testbed.capture() as seen:
-        pod.inject("eth0", [_frame(pod, _expiring(pod, testbed.pod2) / packet)])
-    told = [f.packet for f in seen.frames if (f.interface, f.direction) == ("pod1:eth0", "in")]
-    assert [_error(frame)[1:] for frame in told] == [TIME_EXCEEDED[6]]
+        pod.inject("eth0", [from_pod(pod, _expiring(pod, testbed.pod2) / packet)])
+    _, told = _told(seen)
+    assert [error[1:] for error in told] == [TIME_EXCEEDED[6]], "errors"
 
 
-def test_hr20_options_are_the_stacks(one_node, datapath, family, hr_bypass):
+def test_hr20_options_are_the_stacks(one_node: Testbed, datapath, family, hr_bypass):
     testbed, pod, target = one_node, one_node.pod1, one_node.pod2
     alert = (
-        IP(src=pod.address, dst=target.address, options=[IPOption_Router_Alert()])
+        ip(family, pod.address, target.address, options=[IPOption_Router_Alert()])
         if family == 4
-        else IPv6(src=pod.address, dst=target.address)
+        else ip(family, pod.address, target.address)
         / IPv6ExtHdrHopByHop(options=[RouterAlert(value=0)])
     )
     with testbed.evidence() as evidence, testbed.capture() as seen:
-        pod.inject("eth0", [_frame(pod, alert / UDP(sport=4000, dport=4001) / b"alert")])
-    assert [f.direction for f in seen.frames if f.interface == "master:lxc2"][:1] == ["out"]
+        pod.inject("eth0", [from_pod(pod, alert / UDP(sport=4000, dport=4001) / b"alert")])
+    at_lxc2 = [frame.direction for frame in seen.frames if frame.interface == "master:lxc2"]
+    assert at_lxc2[:1] == ["out"], "leaves through the lxc"
     stack = evidence.nodes["master"].programs.hits.get(("from-container", "stack"), 0)
-    assert stack == (1 if datapath.name in hr_bypass else 0)
+    assert stack == (1 if datapath.name in hr_bypass else 0), "left to the stack"
 
 
 #: What no router passes on: a header whose sum is wrong, or that speaks of more than there is.
 MALFORMED = {4: [{"chksum": 0xBAD}, {"len": 500}, {"len": 19}], 6: [{"plen": 500}]}
 
 
-def test_hr18_malformed_header_is_dropped(one_node, datapath, family, hr_bypass):
+def test_hr18_malformed_header_is_dropped(one_node: Testbed, datapath, family, hr_bypass):
     pod, target = one_node.pod1, one_node.pod2
-    header: Any = IP if family == 4 else IPv6
     frames = [
-        _frame(pod, header(src=pod.address, dst=target.address, **fault) / UDP() / b"malformed")
+        from_pod(pod, ip(family, pod.address, target.address, **fault) / UDP() / b"malformed")
         for fault in MALFORMED[family]
     ]
     with one_node.evidence() as evidence, one_node.capture() as seen:
         pod.inject("eth0", frames)
-    assert {frame.interface for frame in seen.frames} == {"pod1:eth0", "master:lxc1"}
+    assert {frame.interface for frame in seen.frames} == {"pod1:eth0", "master:lxc1"}, "interfaces"
     drops = evidence.nodes["master"].programs.drops
-    assert drops == ({"malformed": len(frames)} if datapath.name in hr_bypass else {})
+    assert drops == ({"malformed": len(frames)} if datapath.name in hr_bypass else {}), "drops"
 
 
 @pytest.mark.datapaths("bpf", "bpf-redirect", "bpf-skip-fib")
-def test_hr17_time_exceeded_is_limited(one_node, datapath, family):
+def test_hr17_time_exceeded_is_limited(one_node: Testbed, datapath, family):
     # The stack's own limit is switched off in testbeds; the programs' is 64 in 64 jiffies.
-    frame = _frame(one_node.pod1, _expiring(one_node.pod1, one_node.pod2) / b"expiring")
+    frame = from_pod(one_node.pod1, _expiring(one_node.pod1, one_node.pod2) / b"expiring")
     with one_node.evidence() as evidence:
         one_node.pod1.inject("eth0", [frame] * 2000)
     programs = evidence.nodes["master"].programs
     answered = programs.hits["from-container", "answer"]
-    assert 64 <= answered < 2000
-    assert programs.drops == {"ttl": 2000 - answered}
+    assert 64 <= answered < 2000, "answers"
+    assert programs.drops == {"ttl": 2000 - answered}, "drops"
 
 
-def test_hr17_ttl_1_to_the_node_itself_is_answered(one_node, datapath, family):
-    assert one_node.pod1.ping(one_node.master, ttl=1).lost == 0
+def test_hr17_ttl_1_to_the_node_itself_is_answered(one_node: Testbed, datapath, family):
+    assert one_node.pod1.ping(one_node.master, ttl=1).lost == 0, "lost"
 
 
-def test_hr20_address_of_the_node_that_is_no_pod(one_node, datapath, family):
+def test_hr20_address_of_the_node_that_is_no_pod(one_node: Testbed, datapath, family):
     address = {4: "10.0.1.200", 6: "fd00:10:0:1::c8"}[family]
     one_node.master.add_address("lo", address, family.host_prefix)
     if datapath.name == "bpf-skip-fib":  # without a lookup, an agent must tell it
         one_node.datapath_of("master").installed.sync()
     with one_node.capture() as seen:
         exchange = one_node.pod1.ping(address)
-    assert exchange.lost == 0
+    assert exchange.lost == 0, "lost"
     assert seen.legs() == OWN_NODE
 
 
 @pytest.mark.datapaths("bpf", "bpf-redirect")
-def test_hr20_address_that_the_node_lost_is_looked_up_again(one_node, datapath, family):
+def test_hr20_address_that_the_node_lost_is_looked_up_again(one_node: Testbed, datapath, family):
     master, address = one_node.master, {4: "192.0.2.200", 6: "2001:db8::c8"}[family]
     installed = one_node.datapath_of("master").installed
     master.add_address("lo", address, family.host_prefix)
     installed.sync()
     with one_node.evidence() as held:
-        assert one_node.pod1.ping(address).lost == 0
+        assert one_node.pod1.ping(address).lost == 0, "lost while held"
     master.delete_address("lo", address, family.host_prefix)
     installed.sync()
     with one_node.evidence() as gone:
-        assert one_node.pod1.ping(address).lost == 1
+        assert one_node.pod1.ping(address).lost == 1, "lost when gone"
     lookups = [evidence.nodes["master"].programs.fib for evidence in (held, gone)]
-    assert lookups == [{}, {"not-fwded": 1}]
+    assert lookups == [{}, {"not-fwded": 1}], "lookups"
 
 
-def test_hr30_beyond_a_pods_own_mtu(one_node, datapath, family, hr_bypass):
+def test_hr30_beyond_a_pods_own_mtu(one_node: Testbed, datapath, family, hr_bypass):
     master, mtu = one_node.master, 1400
     master.ns.netlink.link("set", index=master.ifindex("lxc2"), mtu=mtu)
     if datapath.name in hr_bypass:
         one_node.datapath_of("master").installed.sync()
     exchange = one_node.pod1.ping(one_node.pod2, size=mtu + 1 - HEADERS[family], df=True)
-    assert [(e.type, e.code, e.mtu) for e in exchange.errors] == [(*TOO_BIG[family], mtu)]
+    assert [(e.type, e.code, e.mtu) for e in exchange.errors] == [(*TOO_BIG[family], mtu)], "errors"
 
 
 @pytest.mark.parametrize("destination", ["ff02::1", "ff05::1", "fe80::99"])
-def test_hr23_link_local_and_multicast_are_not_routed(build_testbed, datapath, destination):
+def test_hr23_link_local_and_multicast_are_not_routed(
+    build_testbed: BuildTestbed, datapath, destination
+):
     testbed = build_testbed("one_node", datapath, Family.ipv6)
     pod = testbed.pod1
     packet = IPv6(src=pod.address, dst=destination) / UDP(sport=4000, dport=4001) / b"link scope"
     with testbed.capture() as seen:
-        pod.inject("eth0", [bytes(Ether(src=pod.mac, dst=pod.lxc_mac) / packet)])
-    assert [frame.interface for frame in seen.at("master:lxc1", "other", "in")] == ["master:lxc1"]
-    assert {frame.interface for frame in seen.frames} == {"pod1:eth0", "master:lxc1"}
+        pod.inject("eth0", [from_pod(pod, packet)])
+    assert len(seen.at("master:lxc1", "other", "in")) == 1, "enters the node"
+    assert {frame.interface for frame in seen.frames} == {"pod1:eth0", "master:lxc1"}, "interfaces"
 
 
 @pytest.mark.datapaths("bpf", "bpf-redirect", "bpf-skip-fib")
 @pytest.mark.parametrize("claimed", ["pod2", "stranger"])
-def test_hr45_spoofed_source(one_node, datapath, family, claimed):
+def test_hr45_spoofed_source(one_node: Testbed, datapath, family, claimed):
     pod, victim = one_node.pod1, one_node.pod2
     stranger = {4: "10.0.1.99", 6: "fd00:10:0:1::99"}[family]
     source = victim.address if claimed == "pod2" else stranger
-    layer = (IP if family == 4 else IPv6)(src=source, dst=victim.address)
-    frame = Ether(src=pod.mac, dst=pod.lxc_mac) / layer / UDP(sport=4000, dport=4001) / b"spoofed"
+    packet = ip(family, source, victim.address) / UDP(sport=4000, dport=4001) / b"spoofed"
     with one_node.evidence() as evidence, one_node.capture() as seen:
-        pod.inject("eth0", [bytes(frame)])
-    assert evidence.nodes["master"].programs.drops == {"source": 1}
+        pod.inject("eth0", [from_pod(pod, packet)])
+    assert evidence.nodes["master"].programs.drops == {"source": 1}, "drops"
     assert seen.legs() == UNANSWERED.replace("request", "other")

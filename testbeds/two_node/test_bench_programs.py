@@ -4,12 +4,13 @@
 from statistics import median
 
 import pytest
-from scapy.layers.inet import IP, UDP
-from scapy.layers.inet6 import IPv6
-from scapy.layers.l2 import Ether
+from scapy.layers.inet import UDP
 
 from harness.bpf.syscall import test_run as run_program
+from harness.testbed import Testbed
 from testbeds.faults import TC_ACT_REDIRECT
+from testbeds.packets import from_pod, ip
+from testbeds.programs import module_of
 
 pytestmark = [pytest.mark.bench, pytest.mark.topology(pods_per_node=2)]
 RUNS = 100
@@ -19,15 +20,13 @@ REPEAT = 200
 
 @pytest.mark.datapaths("bpf", "bpf-redirect", "bpf-skip-fib")
 @pytest.mark.parametrize("path", ["local delivery", "off the node"])
-def test_bench_program_cost(two_node, datapath, family, path, hr_say):
+def test_bench_program_cost(two_node: Testbed, datapath, family, path, hr_say):
     pod = two_node.pod1
     target = (two_node.pod2 if path == "local delivery" else two_node.pod3).address
-    ip = IP(src=pod.address, dst=target, ttl=255) if family == 4 else IPv6(
-        src=pod.address, dst=target, hlim=255
-    )  # fmt: skip
-    frame = bytes(Ether(src=pod.mac, dst=pod.lxc_mac) / ip / UDP(sport=1, dport=2) / bytes(64))
+    packet = ip(family, pod.address, target, ttl=255) / UDP(sport=1, dport=2) / bytes(64)
+    frame = from_pod(pod, packet)
     master = two_node.master
-    fd = two_node.datapath_of("master").installed.module.fd("from_container")
+    fd = module_of(two_node, "master").fd("from_container")
     with master.ns:
         runs = [run_program(fd, frame, REPEAT, master.ifindex("lxc1")) for _ in range(RUNS)]
     assert {run.action for run in runs} == {TC_ACT_REDIRECT}

@@ -3,13 +3,14 @@
 
 import pytest
 
+from harness.testbed import Testbed
 from testbeds.faults import forward_policy_drop, netdev_drop
 
 PINGS = 5
 NODES = ("master", "node1")
 
 
-def test_hr01_programs_attached_and_hit(two_node, datapath, family, hr_bypass):
+def test_hr01_programs_attached_and_hit(two_node: Testbed, datapath, family, hr_bypass):
     with two_node.evidence() as evidence:
         two_node.pod1.ping(two_node.pod2, PINGS)
     for node in NODES:
@@ -19,82 +20,83 @@ def test_hr01_programs_attached_and_hit(two_node, datapath, family, hr_bypass):
         }
         hits = evidence.nodes[node].programs.hits
         if datapath.name not in hr_bypass:
-            assert (attached, hits) == (set(), {})
+            assert (attached, hits) == (set(), {}), "nothing attached or hit"
             continue
         lxc = {"master": "lxc1", "node1": "lxc2"}[node]
         assert attached == {
             (lxc, "ingress", "from_container"),
             ("enp0s8", "ingress", "from_netdev"),
             ("enp0s8", "egress", "to_netdev"),
-        }
+        }, "attachments"
         forwarded = hits.get(("from-container", "forward"), 0)
         resolved = hits.get(("from-container", "neigh"), 0)
-        assert forwarded + resolved == PINGS
+        assert forwarded + resolved == PINGS, "packets forwarded"
         if datapath.name == "bpf-skip-fib":
-            assert forwarded == 0
+            assert forwarded == 0, "none by bpf_redirect"
         else:  # of packets in quick succession, one in a while refreshes the neighbour
-            assert forwarded > 0
-        assert hits["from-netdev", "local"] == PINGS
-        assert hits["to-netdev", "pass"] == PINGS
-        assert evidence.nodes[node].programs.drops == {}
+            assert forwarded > 0, "some by bpf_redirect"
+        assert hits["from-netdev", "local"] == PINGS, "from_netdev hits"
+        assert hits["to-netdev", "pass"] == PINGS, "to_netdev hits"
+        assert evidence.nodes[node].programs.drops == {}, "drops"
 
 
-def _ping_both_nodes(testbed, count):
+def _ping_both_nodes(testbed: Testbed, count):
     """Each node's own pod asks it: that traffic is the stack's on every datapath."""
-    for pod, node in ((testbed.pod1, testbed.master), (testbed.pod2, testbed.node1)):
-        assert pod.ping(node, count).lost == 0
+    testbed.pod1.ping(testbed.master, count)
+    testbed.pod2.ping(testbed.node1, count)
 
 
-def test_hr02_netfilter_hooks(two_node, datapath, family, hr_bypass):
+def test_hr02_netfilter_hooks(two_node: Testbed, datapath, family, hr_bypass):
     with two_node.evidence() as evidence:
         exchange = two_node.pod1.ping(two_node.pod2, PINGS)
-    assert exchange.lost == 0
+    assert exchange.lost == 0, "lost"
     expected = 0 if datapath.name in hr_bypass else 2 * PINGS
     hooks = dict.fromkeys(("prerouting", "forward", "postrouting"), expected)
-    assert {node: evidence.nodes[node].hooks for node in NODES} == dict.fromkeys(NODES, hooks)
+    counted = {node: evidence.nodes[node].hooks for node in NODES}
+    assert counted == dict.fromkeys(NODES, hooks), "hooks"
     with two_node.evidence() as control:  # the counters do count, on these nodes, in this run
         _ping_both_nodes(two_node, PINGS)
-    assert {control.nodes[node].hooks["prerouting"] for node in NODES} == {PINGS}
+    assert {control.nodes[node].hooks["prerouting"] for node in NODES} == {PINGS}, "hooks do count"
 
 
-def test_hr03_conntrack(two_node, datapath, family, hr_bypass):
+def test_hr03_conntrack(two_node: Testbed, datapath, family, hr_bypass):
     with two_node.evidence() as evidence:
         exchange = two_node.pod1.datagrams(two_node.pod2, PINGS)
-    assert exchange.lost == 0
+    assert exchange.lost == 0, "lost"
     flow = (exchange.flow.client, exchange.flow.server)
     for node in NODES:
         entries = [(e.source, e.destination) for e in evidence.nodes[node].conntrack]
-        assert entries == ([] if datapath.name in hr_bypass else [flow])
+        assert entries == ([] if datapath.name in hr_bypass else [flow]), "conntrack"
     with two_node.evidence() as control:  # conntrack does track, on these nodes, in this run
         _ping_both_nodes(two_node, 1)
-    assert [len(control.nodes[node].conntrack) for node in NODES] == [1, 1]
+    assert [len(control.nodes[node].conntrack) for node in NODES] == [1, 1], "conntrack does track"
 
 
 @pytest.mark.parametrize("node", NODES)
-def test_hr04_forward_policy_drop(two_node, datapath, family, hr_bypass, node):
-    forward_policy_drop(getattr(two_node, node))
+def test_hr04_forward_policy_drop(two_node: Testbed, datapath, family, hr_bypass, node):
+    forward_policy_drop(two_node.node(node))
     exchange = two_node.pod1.ping(two_node.pod2, PINGS)
-    assert exchange.lost == (0 if datapath.name in hr_bypass else PINGS)
+    assert exchange.lost == (0 if datapath.name in hr_bypass else PINGS), "lost"
 
 
 @pytest.mark.parametrize("hook", ["ingress", "egress"])
 def test_hr05_netdev_drop_on_the_nic(
-    two_node, datapath, family, hr_bypass, hook, hr_observed, require_feature
+    two_node: Testbed, datapath, family, hr_bypass, hook, hr_observed, require_feature
 ):
     require_feature(f"netdev-{hook}")
     netdev_drop(two_node.master, hook)
     exchange = two_node.pod1.ping(two_node.pod2, PINGS)
     hr_observed("lost", exchange.lost)
-    assert exchange.lost == (0 if datapath.name in hr_bypass else PINGS)
+    assert exchange.lost == (0 if datapath.name in hr_bypass else PINGS), "lost"
 
 
 @pytest.mark.datapaths("bpf-redirect")
-def test_hr09_bypass_as_bpf(two_node, datapath, family):
+def test_hr09_bypass_as_bpf(two_node: Testbed, datapath, family):
     for node in NODES:
-        forward_policy_drop(getattr(two_node, node))
+        forward_policy_drop(two_node.node(node))
     with two_node.evidence() as evidence:
         exchange = two_node.pod1.datagrams(two_node.pod2, PINGS)
-    assert exchange.lost == 0
+    assert exchange.lost == 0, "lost"
     for node in NODES:
-        assert set(evidence.nodes[node].hooks.values()) == {0}
-        assert evidence.nodes[node].conntrack == []
+        assert set(evidence.nodes[node].hooks.values()) == {0}, "hooks"
+        assert evidence.nodes[node].conntrack == [], "conntrack"

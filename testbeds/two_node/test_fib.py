@@ -6,6 +6,7 @@
 
 import pytest
 
+from harness.testbed import Testbed
 from harness.topology.addressing import pod_networks
 from testbeds.two_node.legs import REFUSED, UNANSWERED
 
@@ -28,51 +29,50 @@ def _note(observed, exchange, evidence):
         observed("ICMP type, code", f"{error.type}, {error.code}")
 
 
-def _other_nodes_pods(testbed, family):
+def _other_nodes_pods(testbed: Testbed, family):
     return str(pod_networks(2)[family])
 
 
 @pytest.mark.datapaths("legacy", *LOOKS_UP)
 @pytest.mark.parametrize("kind", REFUSING)
-def test_hr19_refusing_routes(two_node, datapath, family, kind, hr_observed):
+def test_hr19_refusing_routes(two_node: Testbed, datapath, family, kind, hr_observed):
     network = _other_nodes_pods(two_node, family)
     two_node.master.delete_route(network)
     two_node.master.add_route(network, type=kind)
     with two_node.evidence() as evidence, two_node.capture() as seen:
         exchange = two_node.pod1.ping(two_node.pod2)
     _note(hr_observed, exchange, evidence)
-    assert exchange.lost == 1
-    if datapath.name == "legacy":
-        error = REFUSING[kind][family]
-        assert [(e.type, e.code) for e in exchange.errors] == ([error] if error else [])
-        assert seen.legs() == (REFUSED if error else UNANSWERED)
-    else:
-        assert seen.legs() == UNANSWERED
-        assert evidence.nodes["master"].programs.fib == {kind: 1}
-        assert evidence.nodes["master"].programs.drops == {"fib": 1}
+    assert exchange.lost == 1, "lost"
+    error = REFUSING[kind][family] if datapath.name == "legacy" else None
+    assert seen.legs() == (REFUSED if error else UNANSWERED)
+    assert [(e.type, e.code) for e in exchange.errors] == ([error] if error else []), "errors"
+    if datapath.name in LOOKS_UP:
+        assert evidence.nodes["master"].programs.fib == {kind: 1}, "lookups"
+        assert evidence.nodes["master"].programs.drops == {"fib": 1}, "drops"
 
 
 @pytest.mark.datapaths("legacy", *LOOKS_UP)
-def test_hr21_no_route(two_node, datapath, family, hr_observed):
+def test_hr21_no_route(two_node: Testbed, datapath, family, hr_observed):
     two_node.master.delete_route(_other_nodes_pods(two_node, family))
     with two_node.evidence() as evidence, two_node.capture() as seen:
         exchange = two_node.pod1.ping(two_node.pod2)
     _note(hr_observed, exchange, evidence)
-    assert [(e.type, e.code) for e in exchange.errors] == [{4: (3, 0), 6: (1, 0)}[family]]
+    assert [(e.type, e.code) for e in exchange.errors] == [{4: (3, 0), 6: (1, 0)}[family]], "errors"
     assert seen.legs() == REFUSED
     if datapath.name in LOOKS_UP:
-        assert evidence.nodes["master"].programs.fib == {"not-fwded": 1}
-        assert evidence.nodes["master"].programs.hits["from-container", "stack"] == 1
+        assert evidence.nodes["master"].programs.fib == {"not-fwded": 1}, "lookups"
+        hits = evidence.nodes["master"].programs.hits
+        assert hits["from-container", "stack"] == 1, "left to the stack"
 
 
 @pytest.mark.datapaths(*LOOKS_UP)
 @pytest.mark.topology(pods_per_node=2)
-def test_hr22_forwarding_off_on_the_lxc(two_node, datapath, family, hr_observed):
+def test_hr22_forwarding_off_on_the_lxc(two_node: Testbed, datapath, family, hr_observed):
     two_node.master.ns.sysctl(f"{family.name}/conf/lxc1/forwarding", 0)
     with two_node.evidence() as evidence:
         away = two_node.pod1.ping(two_node.pod3)
         local = two_node.pod1.ping(two_node.pod2)
     _note(hr_observed, away, evidence)
-    assert (away.lost, local.lost) == (1, 0)
-    assert evidence.nodes["master"].programs.fib == {"fwd-disabled": 1}
-    assert evidence.nodes["master"].programs.drops == {"fib": 1}
+    assert (away.lost, local.lost) == (1, 0), "lost"
+    assert evidence.nodes["master"].programs.fib == {"fwd-disabled": 1}, "lookups"
+    assert evidence.nodes["master"].programs.drops == {"fib": 1}, "drops"

@@ -3,30 +3,31 @@
 
 import pytest
 
+from harness.testbed import Testbed
 from harness.watch.evidence import HOOKS
 from testbeds.two_node.legs import TWO_NODES
 
 
-def test_hr08_ping_between_nodes(two_node, datapath, family):
+def test_hr08_ping_between_nodes(two_node: Testbed, datapath, family):
     with two_node.capture() as seen:
         two_node.pod1.ping(two_node.pod2)
     assert seen.legs() == TWO_NODES[datapath.name]
 
 
-def test_hr08_datagram_between_nodes(two_node, datapath, family):
+def test_hr08_datagram_between_nodes(two_node: Testbed, datapath, family):
     with two_node.capture() as seen:
         two_node.pod1.datagrams(two_node.pod2)
     assert seen.legs() == TWO_NODES[datapath.name]
 
 
-def test_hr08_stream_between_nodes(two_node, datapath, family):
+def test_hr08_stream_between_nodes(two_node: Testbed, datapath, family):
     with two_node.capture() as seen:
         two_node.pod1.stream(two_node.pod2, 100_000)
     assert seen.legs() == TWO_NODES[datapath.name]
 
 
 @pytest.mark.topology(world=True)
-def test_hr08_pod_and_world(two_node, datapath, family, hr_bypass):
+def test_hr08_pod_and_world(two_node: Testbed, datapath, family, hr_bypass):
     with two_node.capture() as seen:
         two_node.pod1.ping(two_node.world, translated=(two_node.master.address,))
     answered = "" if datapath.name in ("bpf", "bpf-skip-fib") else "> reply"
@@ -41,16 +42,16 @@ def test_hr08_pod_and_world(two_node, datapath, family, hr_bypass):
     assert seen.legs() == expected
     # The legacy path masquerades; these programs have no stage for it yet.
     shown = (two_node.pod1 if datapath.name in hr_bypass else two_node.master).address
-    layer = {4: "IP", 6: "IPv6"}[family]
-    sources = [frame.packet[layer].src for frame in seen.at("world:eth0", "request", "in")]
-    assert sources == [shown]
+    packets = [frame.headers.ip for frame in seen.at("world:eth0", "request", "in")]
+    sources = [packet.source for packet in packets if packet]
+    assert sources == [shown], "source in the world"
 
 
 @pytest.mark.parametrize("count", [1, 1000])
-def test_hr12_every_leg_once_two_nodes(two_node, datapath, family, hr_bypass, count):
+def test_hr12_every_leg_once_two_nodes(two_node: Testbed, datapath, family, hr_bypass, count):
     with two_node.evidence() as evidence, two_node.capture() as seen:
         two_node.pod1.ping(two_node.pod2, count)
     assert seen.legs() == TWO_NODES[datapath.name]
     # A leg may look alike on the stack and past it: not one packet of the many entered it.
     stack = dict.fromkeys(HOOKS, 0 if datapath.name in hr_bypass else 2 * count)
-    assert [evidence.nodes[name].hooks for name in ("master", "node1")] == [stack, stack]
+    assert [evidence.nodes[name].hooks for name in ("master", "node1")] == [stack, stack], "hooks"

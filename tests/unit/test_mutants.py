@@ -1,20 +1,57 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The patches of mutants find their lines, which takes no root to see."""
-
-import dataclasses
-from typing import Any
+"""The negative controls, as far as they need no root: patches apply, and names are known."""
 
 import pytest
 
 from harness.datapath import DATAPATHS
-from testbeds.mutants import MUTANTS
+from testbeds.mutants import MUTANTS, catches, mutated, never_failed, suites
+from testbeds.mutants.mutant import Catch
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name.replace(" ", "_"))
 def test_its_patches_apply_and_change_something(mutant):
-    whole: Any = DATAPATHS[mutant.datapath]
     if not mutant.patches:  # it poses as another datapath, nothing else
         assert mutant.posing_as
         return
-    changed = dataclasses.replace(whole, patches=mutant.patches)
-    assert changed.source.text() != whole.source.text()
+    assert mutated(mutant).source.text() != DATAPATHS[mutant.datapath].source.text()
+
+
+def unknown(found):
+    """Catches whose test or assertion is not there."""
+    return [
+        (catch.test, catch.assertion)
+        for catch in found
+        if catch.assertion not in suites().get(catch.test, ())
+    ]
+
+
+def test_every_control_asks_for_an_assertion_that_is_there():
+    assert unknown(catches()) == []
+
+
+@pytest.mark.parametrize(
+    ("test", "assertion"),
+    [
+        ("one_node/test_frames::test_hr13_ttl_same_node", "TTL at pod3"),
+        ("one_node/test_frames::test_hr13_ttl_same_node", "TTL at"),
+        ("one_node/test_frames::test_hr13_ttl_same_node", ""),
+        ("one_node/test_frames::test_hr13_ttl_same_nod", "TTL at pod2"),
+        ("two_node/test_frames::test_hr13_ttl_same_node", "TTL at pod2"),
+    ],
+)
+def test_a_mistyped_one_is_noticed(test, assertion):
+    assert unknown([Catch(test, assertion)]) == [(test, assertion)]
+
+
+def test_every_test_has_a_control():
+    """A test of the catalogue that no control makes fail does not count."""
+    caught = {catch.test for catch in catches()}
+    assert [test for test in suites() if test not in caught] == []
+
+
+def test_what_was_never_seen_to_fail_is_what_no_control_asks_for():
+    asked = {(catch.test, catch.assertion) for catch in catches()}
+    left = {(test, name) for test, names in never_failed().items() for name in names}
+    every = {(test, name) for test, names in suites().items() for name in names}
+    assert asked | left == every
+    assert not asked & left

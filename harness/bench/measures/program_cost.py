@@ -19,6 +19,7 @@ from harness.plumbing.errors import TrafficError
 from harness.testbed import Testbed
 from harness.topology import Family, Node, Pod
 from harness.traffic.cpus import held, one_cpu
+from harness.traffic.headers import udp_frame
 
 #: Each repetition takes one from the TTL, so that no more than 254 measure the same path.
 _REPEAT = 200
@@ -136,11 +137,5 @@ def _stages(testbed: Testbed, family: Family, size: int) -> list[_Stage]:
 def _frame(
     client: Pod, server: Pod, family: Family, size: int, source: str, destination: str
 ) -> bytes:
-    from scapy.layers.inet import IP, UDP
-    from scapy.layers.inet6 import IPv6
-    from scapy.layers.l2 import Ether
-
-    here, there = client.addresses[family], server.addresses[family]
-    v4 = family is Family.ipv4
-    ip = IP(src=here, dst=there, ttl=_TTL) if v4 else IPv6(src=here, dst=there, hlim=_TTL)
-    return bytes(Ether(src=source, dst=destination) / ip / UDP(sport=1, dport=2) / bytes(size))
+    addresses = client.addresses[family], server.addresses[family]
+    return udp_frame(family, (source, destination), addresses, size, _TTL)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was seen on every interface: tcpdump, proven complete, parsed with scapy."""
+"""What was seen on every interface: tcpdump, proven complete."""
 
 from harness.watch.capture.frame import Frame
 from harness.watch.capture.session import HEADERS, WHOLE, Capture, reap_ending

@@ -1,24 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One captured frame, parsed by scapy when asked."""
+"""One captured frame."""
 
 from __future__ import annotations
 
 import logging
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-# scapy logs a warning for every interface it cannot read a route for.
-logging.getLogger("scapy.runtime").setLevel(logging.ERROR)
+from harness.plumbing.errors import CaptureError
+from harness.topology import Family
+from harness.traffic.headers import (
+    ICMP,
+    IP,
+    TCP,
+    UDP,
+    Packet,
+    but_for_ttl,
+    decode,
+    internet_checksum,
+    pseudo_header,
+)
 
-from scapy.layers.inet import ICMP, IP, TCP, UDP  # noqa: E402
-from scapy.layers.inet6 import IPv6  # noqa: E402
-from scapy.layers.l2 import ARP, Ether  # noqa: E402
-from scapy.utils import RawPcapReader, checksum  # noqa: E402
-
-__all__ = ["ARP", "ICMP", "IP", "TCP", "UDP", "Ether", "Frame", "IPv6", "read_pcap"]
+#: pcap-savefile(5): the magic number of files in this machine's byte order → nanoseconds a tick.
+_TICKS = {0xA1B2C3D4: 1000, 0xA1B23C4D: 1}
+_FILE, _RECORD = struct.Struct("=I20x"), struct.Struct("=IIII")
 
 
 @dataclass(frozen=True)
@@ -41,40 +50,44 @@ class Frame:
 
     @cached_property
     def packet(self) -> Any:
-        """The whole frame as scapy sees it."""
-        return Ether(self.raw)
+        """The whole frame as scapy sees it, which takes a second the first time."""
+        # scapy logs a warning for every interface it cannot read a route for.
+        logging.getLogger("scapy.runtime").setLevel(logging.ERROR)
+        from scapy.layers import inet, inet6, l2  # noqa: F401 - l2 knows them when imported
+
+        return l2.Ether(self.raw)
+
+    @property
+    def headers(self) -> Packet:
+        """Its headers; `decode` remembers the last few, so that looking again costs nothing."""
+        return decode(self.raw)
 
     @property
     def source_mac(self) -> str:
         """Source MAC."""
-        return self.raw[6:12].hex(":")
+        return self.headers.ethernet.source if self.headers.ethernet else ""
 
     @property
     def destination_mac(self) -> str:
         """Destination MAC."""
-        return self.raw[0:6].hex(":")
+        return self.headers.ethernet.destination if self.headers.ethernet else ""
 
     @property
     def ethertype(self) -> int:
-        """EtherType."""
-        return int.from_bytes(self.raw[12:14], "big")
+        """EtherType, behind VLAN tags; 0 where the frame is too short for one."""
+        return self.headers.ethernet.ethertype if self.headers.ethernet else 0
 
     @property
     def ttl(self) -> int:
         """TTL or hop limit; 0 where there is none."""
-        offset = {0x0800: 22, 0x86DD: 21}.get(self.ethertype)
-        return self.raw[offset] if offset else 0
+        return self.headers.ip.ttl if self.headers.ip else 0
 
     def but_for_ttl(self) -> bytes:
         """All behind the MACs and EtherType, with TTL and IPv4 header checksum 0.
 
         What a router passes on unchanged.
         """
-        packet = bytearray(self.raw[14:])
-        changed = {0x0800: (8, 10, 11), 0x86DD: (7,)}.get(self.ethertype, ())
-        for offset in changed:
-            packet[offset] = 0
-        return bytes(packet)
+        return but_for_ttl(self.raw, self.headers)
 
     def checksum_faults(self, partial: bool = True) -> list[str]:
         """Which checksums are wrong: empty means all are right.
@@ -86,45 +99,34 @@ class Frame:
         """
         if self.length > len(self.raw):
             return [f"only {len(self.raw)} of {self.length} bytes captured"]
-        faults = []
-        if self.ethertype == 0x0800:
-            header = self.raw[14 : 14 + (self.raw[14] & 0x0F) * 4]
-            if checksum(header):
+        packet, faults = self.headers, []
+        if packet.ip is None:
+            return []
+        if packet.ip.family is Family.ipv4:
+            header = self.raw[packet.network_at : packet.transport_at]
+            if internet_checksum(header):
                 faults.append("IPv4 header")
-        fault = self._l4_fault(partial)
+        fault = self._transport_fault(packet.ip, partial)
         return [*faults, fault] if fault else faults
 
-    def _l4_fault(self, partial: bool) -> str | None:  # noqa: PLR0911 - one return a kind of frame
-        ipv4 = self.ethertype == 0x0800
-        if ipv4:
-            offset = 14 + (self.raw[14] & 0x0F) * 4
-            size = int.from_bytes(self.raw[16:18], "big") - (offset - 14)
-            protocol, addresses = self.raw[23], self.raw[26:34]
-            if int.from_bytes(self.raw[20:22], "big") & 0x3FFF:
-                return None  # a fragment has no checksum of its own
-        elif self.ethertype == 0x86DD:
-            offset, size = 54, int.from_bytes(self.raw[18:20], "big")
-            protocol, addresses = self.raw[20], self.raw[22:54]
-            if protocol == 44:
-                return None
-        else:
+    def _transport_fault(self, ip: IP, partial: bool) -> str | None:
+        packet, transport = self.headers, self.headers.transport
+        # A fragment has no checksum of its own.
+        if ip.fragment or not isinstance(transport, ICMP | TCP | UDP):
             return None
-        names = {1: "ICMP", 58: "ICMPv6", 6: "TCP", 17: "UDP"}
-        if protocol not in names:
+        segment = self.raw[packet.transport_at : packet.end]
+        icmp4 = isinstance(transport, ICMP) and ip.family is Family.ipv4
+        pseudo = b"" if icmp4 else pseudo_header(ip, packet.end - packet.transport_at)
+        if internet_checksum(pseudo + segment) == 0:
             return None
-        segment = self.raw[offset : offset + size]
-        pseudo = (
-            b""
-            if protocol == 1
-            else addresses + size.to_bytes(4, "big") + bytes((0, 0, 0, protocol))
-        )
-        where = {1: 2, 58: 2, 6: 16, 17: 6}[protocol]
-        held = int.from_bytes(segment[where : where + 2], "big")
-        if checksum(pseudo + segment) == 0 or (protocol == 17 and ipv4 and held == 0):
+        if isinstance(transport, ICMP):
+            return "ICMP" if icmp4 else "ICMPv6"
+        left_out = isinstance(transport, UDP) and ip.family is Family.ipv4
+        if left_out and transport.checksum == 0:
             return None
-        if partial and protocol in (6, 17) and held == checksum(pseudo) ^ 0xFFFF:
+        if partial and transport.checksum == internet_checksum(pseudo) ^ 0xFFFF:
             return None
-        return names[protocol]
+        return "TCP" if isinstance(transport, TCP) else "UDP"
 
     def __str__(self) -> str:
         arrow = "<" if self.direction == "in" else ">"
@@ -132,10 +134,20 @@ class Frame:
 
 
 def read_pcap(path: Path, interface: str, direction: str) -> Iterator[Frame]:
-    """The frames of a pcap file, in the order they were seen."""
-    with RawPcapReader(str(path)) as reader:
-        scale = 1 if reader.nano else 1000
-        for raw, meta in reader:
-            yield Frame(
-                interface, direction, meta.sec * 10**9 + meta.usec * scale, raw, meta.wirelen
-            )
+    """The frames of a pcap file, in the order they were seen, up to the first that is not whole.
+
+    Raises:
+        CaptureError: It is no pcap file of this machine's.
+    """
+    content = path.read_bytes()
+    magic = _FILE.unpack_from(content)[0] if len(content) >= _FILE.size else 0
+    if magic not in _TICKS:
+        raise CaptureError(f"{path} is not a pcap file: it begins with {content[:4].hex()!r}")
+    tick, at = _TICKS[magic], _FILE.size
+    while at + _RECORD.size <= len(content):
+        seconds, ticks, captured, length = _RECORD.unpack_from(content, at)
+        at += _RECORD.size
+        raw, at = content[at : at + captured], at + captured
+        if len(raw) < captured:
+            return
+        yield Frame(interface, direction, seconds * 10**9 + ticks * tick, raw, length)

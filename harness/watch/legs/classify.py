@@ -1,113 +1,86 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a captured frame is to a flow: request, reply, an error about it, or none of these.
-
-Classifying reads a few bytes of every frame of every interface; scapy, which parses whole frames,
-would take a second for a test of 1,000 packets. What an assertion looks into goes through scapy.
-"""
+"""What a captured frame is to a flow: request, reply, an error about it, or none of these."""
 
 from __future__ import annotations
 
-import socket
-import struct
 from collections.abc import Sequence
 
 from harness.topology import Family
-from harness.traffic.flow import ICMP_ECHO, ICMP_ECHO_REPLY, ICMP_PROTOCOL, Flow
+from harness.traffic.flow import NUMBER, Flow
+from harness.traffic.headers import ARP, ETHERTYPE_ARP, ICMP, IP, TCP, UDP, Packet, Ports
 from harness.watch.capture import Frame
 
-_IPV6_FRAGMENT = 44
 REQUEST, REPLY, ERROR = "request", "reply", "error"
 _ND = {133: "router-solicitation", 134: "router-advertisement", 135: "solicitation",
        136: "advertisement", 137: "redirect"}  # fmt: skip
+_Found = tuple[str, int | None] | None  # (request, reply or error, number)
 
 
-def _ip_parts(packet: bytes) -> tuple[Family, int, str, str, bytes] | None:
-    """Family, protocol, source, destination and what follows the IP header."""
-    if len(packet) >= 20 and packet[0] >> 4 == 4:
-        return (
-            Family.ipv4, packet[9], socket.inet_ntop(socket.AF_INET, packet[12:16]),
-            socket.inet_ntop(socket.AF_INET, packet[16:20]), packet[(packet[0] & 15) * 4 :],
-        )  # fmt: skip
-    if len(packet) >= 40 and packet[0] >> 4 == 6:
-        return (
-            Family.ipv6, packet[6], socket.inet_ntop(socket.AF_INET6, packet[8:24]),
-            socket.inet_ntop(socket.AF_INET6, packet[24:40]), packet[40:],
-        )  # fmt: skip
-    return None
-
-
-def _in_flow(packet: bytes, flow: Flow) -> tuple[str, int | None] | None:  # noqa: C901, PLR0911
+def _in_flow(raw: bytes, packet: Packet, flow: Flow) -> _Found:
     """(request or reply, number) of an IP packet that is the flow's, else None."""
-    parts = _ip_parts(packet)
-    if parts is None:
+    ip, transport = packet.ip, packet.transport
+    if ip is None or ip.family is not flow.family or ip.protocol != flow.protocol:
         return None
-    family, protocol, source, destination, rest = parts
-    if family is Family.ipv4 and _is_fragment4(packet):
+    if ip.fragment or ip.extensions:  # no flow is sent with any
         return None
-    if family is not flow.family or protocol != flow.protocol or len(rest) < 8:
-        return None
-    if protocol == ICMP_PROTOCOL[family]:
-        kind, identity, number = rest[0], *struct.unpack("!HH", rest[4:8])
-        if identity != flow.client_port:
-            return None
-        towards = kind == ICMP_ECHO[family]
-        if not flow.is_client(source if towards else destination, identity):
-            return None
-        if towards and destination == flow.server:
-            return REQUEST, number
-        if kind == ICMP_ECHO_REPLY[family] and source == flow.server:
-            return REPLY, number
-        return None
-    sport, dport = struct.unpack("!HH", rest[:4])
-    number = None
-    if protocol == socket.IPPROTO_UDP and len(rest) >= 12:
-        number = struct.unpack("!I", rest[8:12])[0]
-    elif protocol == socket.IPPROTO_TCP and len(rest) >= 14:
-        # Sequence, acknowledgement, flags, and the length: what tells one segment from the next.
-        number = int.from_bytes(rest[4:14] + _length(packet))
-    if (destination, dport) == (flow.server, flow.server_port) and flow.is_client(source, sport):
-        return REQUEST, number
-    if (source, sport) == (flow.server, flow.server_port) and flow.is_client(destination, dport):
-        return REPLY, number
+    if isinstance(transport, ICMP):
+        kind = _echo(ip, transport, flow)
+        return (kind, transport.number) if kind else None
+    if isinstance(transport, Ports):
+        kind = _between(ip, transport, flow)
+        return (kind, _number(raw, packet)) if kind else None
     return None
 
 
-def _error_about(packet: bytes, flow: Flow) -> tuple[str, int | None] | None:
-    parts = _ip_parts(packet)
-    if parts is None:
-        return None
-    family, protocol, _, _, rest = parts
-    if protocol != ICMP_PROTOCOL[family] or len(rest) < 8:
-        return None
-    is_error = rest[0] < 128 if family is Family.ipv6 else rest[0] in (3, 4, 5, 11, 12)
-    quoted = _in_flow(rest[8:], flow) if is_error else None
+def _echo(ip: IP, icmp: ICMP, flow: Flow) -> str | None:
+    """Which of the flow's an echo is."""
+    client = ip.source if icmp.is_request else ip.destination
+    if icmp.identity == flow.client_port and flow.is_client(client, icmp.identity):
+        if icmp.is_request and ip.destination == flow.server:
+            return REQUEST
+        if icmp.is_reply and ip.source == flow.server:
+            return REPLY
+    return None
+
+
+def _between(ip: IP, ports: Ports, flow: Flow) -> str | None:
+    """Which of the flow's a datagram or segment is."""
+    source, destination = (ip.source, ports.source), (ip.destination, ports.destination)
+    server = (flow.server, flow.server_port)
+    if destination == server and flow.is_client(*source):
+        return REQUEST
+    if source == server and flow.is_client(*destination):
+        return REPLY
+    return None
+
+
+def _number(raw: bytes, packet: Packet) -> int | None:
+    """What tells a packet of a flow from the next; None: a quote is too short to have it."""
+    ip, transport = packet.ip, packet.transport
+    if isinstance(transport, TCP) and ip:
+        # Sequence, acknowledgement, flags, and the length: what tells one segment from the next.
+        number = transport.sequence << 32 | transport.acknowledgement
+        return number << 32 | transport.flags << 16 | ip.length
+    if isinstance(transport, UDP) and len(payload := packet.payload(raw)) >= NUMBER.size:
+        return int(NUMBER.unpack_from(payload)[0])
+    return None
+
+
+def _error_about(raw: bytes, packet: Packet, flow: Flow) -> _Found:
+    quoted = _in_flow(raw, packet.quote, flow) if packet.quote else None
     return (ERROR, quoted[1]) if quoted else None
 
 
-def _outside(frame: Frame) -> str:
+def _outside(packet: Packet) -> str:
     """A name for a frame that belongs to no flow."""
-    if frame.ethertype == 0x0806:
-        return {1: "who-has", 2: "is-at"}.get(int.from_bytes(frame.raw[20:22], "big"), "arp")
-    packet = frame.raw[14:]
-    parts = _ip_parts(packet)
-    if parts is None:
-        return "other"
-    family, protocol, _, _, rest = parts
-    if protocol == _IPV6_FRAGMENT if family is Family.ipv6 else _is_fragment4(packet):
+    if packet.ethernet and packet.ethernet.ethertype == ETHERTYPE_ARP:
+        operation = packet.network.operation if isinstance(packet.network, ARP) else 0
+        return {1: "who-has", 2: "is-at"}.get(operation, "arp")
+    if packet.ip and packet.ip.fragment:
         return "fragment"
-    if protocol == socket.IPPROTO_ICMPV6 and rest:
-        return _ND.get(rest[0], "other")
+    if isinstance(packet.transport, ICMP) and packet.transport.family is Family.ipv6:
+        return _ND.get(packet.transport.type, "other")
     return "other"
-
-
-def _length(packet: bytes) -> bytes:
-    """An IP packet's own word for its length, two bytes; 0 for a GSO packet beyond 64 KiB."""
-    return packet[2:4] if packet[0] >> 4 == 4 else packet[4:6]
-
-
-def _is_fragment4(packet: bytes) -> bool:
-    """More fragments, or an offset."""
-    return bool(int.from_bytes(packet[6:8], "big") & 0x3FFF)
 
 
 #: What a frame is: its kind, and which packet of which flow it carries, answers or quotes.
@@ -116,12 +89,14 @@ Sighting = tuple[str, tuple[int, int | None] | None]
 
 def look(frame: Frame, flows: Sequence[Flow]) -> Sighting:
     """(kind, (index of the flow, number of its request)), or (kind, None) outside every flow."""
-    packet = frame.raw[14:]
+    packet = frame.headers
+    if packet.ethernet and packet.ethernet.tags:  # nothing that the harness sends is tagged
+        return "other", None
     for index, flow in enumerate(flows):
-        found = _in_flow(packet, flow) or _error_about(packet, flow)
+        found = _in_flow(frame.raw, packet, flow) or _error_about(frame.raw, packet, flow)
         if found:
             return found[0], (index, found[1])
-    return _outside(frame), None
+    return _outside(packet), None
 
 
 def classify(frame: Frame, flows: Sequence[Flow]) -> str:

@@ -100,7 +100,7 @@ def test_every_assertion_is_in_the_record_with_its_outcome(run, tmp_path):
         "test_hr08_skips": ("HR-08", "skipped", "no such hook before 5.16"),
         "test_hr09_has_no_fixture": ("HR-09", "error", "OSError: the wire is cut"),
         "test_hr10_loses_its_fixture": ("HR-10", "error", "OSError: the wire was cut"),
-        "test_hr11_fails_and_loses_its_fixture": ("HR-11", "failed", "AssertionError: first"),
+        "test_hr11_fails_and_loses_its_fixture": ("HR-11", "failed", "first: assert False"),
     }
     entry = entries["test_hr37_passes[bpf-ipv6]"]
     assert (entry["testbed"], entry["datapath"], entry["family"]) == ("one_node", "bpf", "ipv6")

@@ -10,6 +10,7 @@ from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Raw
 from scapy.utils import checksum
 
+from harness.plumbing.errors import CaptureError
 from harness.watch.capture import Frame
 from harness.watch.capture.frame import read_pcap
 
@@ -122,3 +123,21 @@ def test_frames_come_from_a_pcap_in_order_with_their_times(tmp_path, nano, nanos
     assert {(f.interface, f.direction, f.length - len(f.raw)) for f in frames} == {
         ("a:b", "out", 5)
     }
+
+
+def test_a_record_that_is_cut_off_ends_the_file(tmp_path):
+    path = tmp_path / "x.pcap"
+    raw = bytes(ETHER / PACKETS["UDP"])
+    record = struct.pack("=IIII", 1, 2, len(raw), len(raw)) + raw
+    header = struct.pack("=IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 2048, 1)
+    for cut in (1, len(raw), len(raw) + 1, len(record) - 1):
+        path.write_bytes(header + record + record[:-cut])
+        assert [f.raw for f in read_pcap(path, "a:b", "out")] == [raw]
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\r\r\n" + bytes(40), b"\xd4\xc3\xb2\xa1"])
+def test_what_is_no_pcap_file_is_refused(tmp_path, content):
+    path = tmp_path / "x.pcap"
+    path.write_bytes(content)
+    with pytest.raises(CaptureError, match=r"x\.pcap is not a pcap file"):
+        list(read_pcap(path, "a:b", "out"))

@@ -14,9 +14,10 @@ from scapy.layers.inet6 import (
     ICMPv6PacketTooBig,
     ICMPv6TimeExceeded,
     IPv6,
+    IPv6ExtHdrDestOpt,
     IPv6ExtHdrFragment,
 )
-from scapy.layers.l2 import ARP, Ether
+from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Raw
 
 from harness.topology import Family
@@ -191,6 +192,16 @@ FRAMES = [
     ("fragment", fragment(echo(1) / Raw(bytes(3000)), 1400)[-1], PING, None),
     ("fragment", IPv6(src=A6, dst=B6) / IPv6ExtHdrFragment(m=1) / Raw(bytes(64)), PING6, None),
     ("other", Raw(b"\x10"), PING, None),  # no IP at all
+    # Nothing that is sent has a tag or an extension header: with one, it is not what was sent.
+    ("other", Dot1Q(vlan=7) / echo(1), PING, None),
+    ("other", Dot1Q(vlan=7) / ARP(op=1, psrc=A, pdst=B), PING, None),
+    ("other", IPv6(src=A6, dst=B6) / IPv6ExtHdrDestOpt() / segment(1111, 2222), TCP6, None),
+    (
+        "fragment",
+        IPv6(src=A6, dst=B6) / IPv6ExtHdrDestOpt() / IPv6ExtHdrFragment(m=1) / Raw(bytes(64)),
+        PING6,
+        None,
+    ),
 ]  # fmt: skip
 
 

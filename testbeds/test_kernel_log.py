@@ -3,4 +3,4 @@
 
 
 def test_hr44_no_kernel_splat_during_the_run(hr_run_log):
-    assert hr_run_log.splats() == []
+    assert hr_run_log.splats() == [], "splats"
