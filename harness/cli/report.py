@@ -13,9 +13,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from harness.cli.command import Command
+from harness.cli.output import complain
 from harness.errors import RecordError, UnknownNameError
 from harness.record import files, read_all
-from harness.report import FORMATS, Report, Run, clean, digest
+from harness.report import FORMATS, Report, Run, digest
 from testbeds.catalogue import CATALOGUE
 
 _STDOUT = "-"
@@ -55,13 +56,13 @@ def _run(arguments: argparse.Namespace) -> int:
     report = _report(found)
     text = FORMATS[kind](report)
     if kind == "csv" and text.count("\n") == 1:
-        print("hostroute: CSV holds what was measured, which here is nothing", file=sys.stderr)
+        complain("CSV holds what was measured, which here is nothing")
     if arguments.output == _STDOUT:
         sys.stdout.write(text)
     else:
         _write(Path(arguments.output), text)
     for reason in report.unread:
-        print(f"hostroute: left out: {reason}", file=sys.stderr)
+        complain(f"left out: {reason}")
     return _PARTLY if report.unread else 0
 
 
@@ -102,7 +103,7 @@ def _report(named: list[Path]) -> Report:
         except RecordError as error:
             if len(named) == 1:
                 raise
-            unread.append(clean(str(error)))
+            unread.append(str(error))
     if not runs:
         raise RecordError(
             f"none of {len(named)} files can be read, such as {unread[0]}", "name other files"

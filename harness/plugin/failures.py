@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from harness.errors import BuildError, HarnessError
+from harness.errors import BuildError, HarnessError, reason
 from harness.legs import LegTable
 from harness.plugin.fixtures import TESTBEDS_KEY
 from harness.plugin.options import results_directory
+from harness.printable import one_line
 from harness.testbed import Testbed
 
 _KEPT = pytest.StashKey[set[Path]]()
@@ -64,7 +65,7 @@ def _sections(testbed: Testbed, pcaps: list[Path]) -> Generator[tuple[str, str]]
             if others:
                 yield "frames", "\n".join(others[:40])
     if pcaps:
-        yield "pcap files", "\n".join(str(path) for path in pcaps)
+        yield "pcap files", "\n".join(one_line(str(path)) for path in pcaps)
 
 
 def _how_to_enter(testbed: Testbed) -> str:
@@ -100,8 +101,8 @@ def _add_testbed(item: pytest.Item, report: pytest.TestReport, testbed: Testbed)
         try:
             pcaps = _keep(testbed, item)
         except OSError as error:
-            report.sections.append(("pcap files", f"could not be kept: {error}"))
-            item.config.stash[_NOT_KEPT].append(str(error))
+            report.sections.append(("pcap files", f"could not be kept: {reason(error)}"))
+            item.config.stash[_NOT_KEPT].append(reason(error))
     if report.failed:
         report.sections += list(_sections(testbed, pcaps))
         if item.config.getoption("--pause"):
@@ -153,11 +154,13 @@ def pytest_terminal_summary(
         return
     terminalreporter.section("host routing: pcap files")
     for root in config.stash[_KEPT]:
-        terminalreporter.write_line(f"kept in {root}")
+        terminalreporter.write_line(one_line(f"kept in {root}"))
     if refused:
         terminalreporter.write_line(
-            f"those of {len(refused)} testbeds could not be kept, the first for: {refused[0]};"
-            " name a directory that can be written: --results=DIR"
+            one_line(
+                f"those of {len(refused)} testbeds could not be kept, the first for: {refused[0]};"
+                " name a directory that can be written: --results=DIR"
+            )
         )
 
 
