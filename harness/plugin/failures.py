@@ -7,13 +7,13 @@ import contextlib
 import errno
 import re
 import resource
-import shutil
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness import safe_write
 from harness.errors import BuildError, HarnessError, reason
 from harness.legs import LegTable
 from harness.plugin.fixtures import TESTBEDS_KEY
@@ -46,9 +46,10 @@ def _keep(testbed: Testbed, item: pytest.Item) -> list[Path]:
     kept = []
     for seen in testbed.captures:
         target = root / name / seen.directory.parent.name / seen.directory.name
-        shutil.rmtree(target, ignore_errors=True)  # an earlier run's files would mislead
-        target.mkdir(parents=True)
-        kept += [Path(shutil.copy(pcap, target)) for pcap in sorted(seen.directory.glob("*.pcap"))]
+        with safe_write.emptied(target) as folder:  # an earlier run's files would mislead
+            for pcap in sorted(seen.directory.glob("*.pcap")):
+                safe_write.copy(pcap, folder)
+                kept.append(target / pcap.name)
     if kept:
         item.config.stash[_KEPT].add(root)
     return kept
