@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from types import TracebackType
 
 from harness import datapath as datapaths
@@ -13,12 +13,8 @@ from harness.datapath import Datapath, NodeDatapath, NodeSettings
 from harness.datapath.bpf import InstalledBpf
 from harness.plumbing.errors import KernelError
 from harness.plumbing.netns import NetNS
+from harness.results.comparison import HostFacts
 from harness.topology import Family, Host, Network, Topology
-
-#: Label of the arm without a datapath.
-LIMIT = "limit"
-#: What stands behind the label of an arm that is measured once more, as the noise.
-AGAIN = " again"
 
 
 @dataclass(frozen=True)
@@ -45,15 +41,6 @@ class Arm:
             UnknownNameError: There is no such datapath.
         """
         return self.datapath is not None and datapaths.find(self.datapath).host_routing
-
-    def to_json(self) -> dict[str, object]:
-        """For a record; what was then built is in `BuiltArm.describe`."""
-        settings = {} if self.datapath is None else asdict(self.settings)
-        return {
-            "datapath": self.datapath,
-            "settings": settings,
-            "topology": asdict(self.topology),
-        }
 
 
 def limit(testbed: str) -> Arm:
@@ -140,6 +127,6 @@ class BuiltArm:
             return {node.name: wire for node in self.network.nodes}
         return {entry.node.name: entry.installed.describe() for entry in self.datapaths}
 
-    def facts(self) -> dict[str, object]:
+    def facts(self) -> dict[str, HostFacts]:
         """Sysctls, MTUs and offloads it was measured with."""
         return network_facts(self.network)

@@ -7,7 +7,6 @@ import argparse
 import json
 import platform
 import sys
-from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -32,8 +31,8 @@ from harness.kernels import (
     check_tools,
     harness_root,
     new_directory,
-    outcomes,
     pytest_args,
+    records,
 )
 from harness.kernels.supervisor import LIMITS
 from harness.kernels.tools import cache_root
@@ -115,10 +114,10 @@ def find_all(arguments: argparse.Namespace) -> Campaign:
 
 def _print_matrix(results: list[Result]) -> None:
     """Assertions by kernel, then what needs a word."""
-    shown = {result.name: result.outcomes for result in results if result.kernel is not None}
+    shown = {result.name: result.found.tests for result in results if result.kernel is not None}
     titles = {identity: entry.title for identity, entry in CATALOGUE.items()}
     if any(shown.values()):
-        show(*outcomes.table(shown, titles))
+        show(*records.matrix(shown, titles))
     print_remarks(results)
 
 
@@ -134,10 +133,7 @@ def print_remarks(results: list[Result], put: Callable[[str], None] = show) -> N
 
 def _remarks(result: Result) -> list[str]:
     """Failed tests, skips by their reasons, and what was wrong with the guest."""
-    lines = [f"{outcome.test}: {outcome.reason}" for outcome in result.outcomes
-             if outcome.outcome in ("failed", "error")]  # fmt: skip
-    skipped = Counter(o.reason for o in result.outcomes if o.outcome == "skipped")
-    lines += [f"{count} skipped: {reason}" for reason, count in skipped.items()]
+    lines = [*records.remarks(result.found.tests), *result.found.unread]
     if result.trouble:
         shown = result.ended.lines if result.ended is not None else ()
         lines += [result.trouble, *(f"    {line}" for line in shown)]

@@ -11,14 +11,20 @@ import sys
 import threading
 
 from harness.plumbing.printable import one_line
+from harness.results.units import SPELT
 
 _speaking = threading.Lock()
 
 
 def show(*texts: str) -> None:
-    """Lines on stdout."""
+    """Lines on stdout; where it has few characters, units are spelt with those."""
     if texts:
-        print("\n".join(map(one_line, texts)), flush=True)
+        text = "\n".join(map(one_line, texts))
+        try:
+            text.encode(sys.stdout.encoding or "utf-8")
+        except UnicodeEncodeError:
+            text = text.translate(SPELT)
+        print(text, flush=True)
 
 
 def say(text: str) -> None:

@@ -13,7 +13,7 @@ from harness.cli.command import Command
 from harness.cli.output import complain
 from harness.plumbing import safe_read, safe_write
 from harness.plumbing.errors import RecordError, UnknownNameError
-from harness.report import FORMATS, Report, Run, digest
+from harness.report import FORMATS, Digest, Report, digest
 from harness.results import files, read_all
 from testbeds.catalogue import CATALOGUE
 
@@ -91,24 +91,24 @@ def _report(named: list[Path]) -> Report:
     Raises:
         RecordError: None can be read.
     """
-    runs: dict[str, Run] = {}
+    found: dict[str, Digest] = {}
     unread: list[str] = []
     for file in named:
         try:
-            for record in read_all([file]):
-                run = digest(record)
-                if runs.setdefault(run.id, run) != run:
+            for run in read_all([file]):
+                short = digest(run)
+                if found.setdefault(run.id, short) != short:
                     raise RecordError(f"{file} is not what another file says of the run {run.id}")
         except RecordError as error:
             if len(named) == 1:
                 raise
             unread.append(str(error))
-    if not runs:
+    if not found:
         raise RecordError(
             f"none of {len(named)} files can be read, such as {unread[0]}", "name other files"
         )
     return Report(
-        runs=tuple(sorted(runs.values(), key=lambda run: (run.started, run.id))),
+        digests=tuple(sorted(found.values(), key=lambda each: (each.run.started, each.run.id))),
         titles={identity: entry.title for identity, entry in CATALOGUE.items()},
         later={identity: entry.later for identity, entry in CATALOGUE.items() if entry.later},
         unread=tuple(unread),

@@ -14,7 +14,6 @@ import socket
 import struct
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from statistics import median
 
 from harness import datapath as datapaths
@@ -22,6 +21,8 @@ from harness.bpf.syscall import test_run as run_program
 from harness.datapath import Datapath, NodeDatapath, NodeSettings
 from harness.datapath.bpf import InstalledBpf
 from harness.plumbing.errors import KernelError, TrafficError
+from harness.results import ExactFigure
+from harness.results.part import family_name
 from harness.topology import Family, Network, Topology
 from harness.topology.addressing import mac_bytes
 from harness.traffic.inline import InlineFlow
@@ -34,28 +35,9 @@ _RUNS = 15
 #: Each repetition takes one from the TTL, so that no more than 254 measure the same path.
 _REPEAT = 200
 _REDIRECT = 7  # TC_ACT_REDIRECT
+#: What is counted: a round trip of UDP between two pods, and from_container by BPF_PROG_TEST_RUN.
 ROUND_TRIP, PROGRAM = "round trip", "program cost"
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One number of one datapath.
-
-    Attributes:
-        datapath: Its name.
-        family: `ipv4` or `ipv6`.
-        testbed: The testbed's name.
-        figure: `ROUND_TRIP` (two pods, UDP) or `PROGRAM` (from_container, by BPF_PROG_TEST_RUN).
-        value: Instructions.
-        unit: `instructions`.
-    """
-
-    datapath: str
-    family: str
-    testbed: str
-    figure: str
-    value: float
-    unit: str = "instructions"
+UNIT = "instructions"
 
 
 def check_counting() -> None:
@@ -73,7 +55,7 @@ def check_counting() -> None:
 
 def measure(
     datapath: Datapath, testbed: str, topology: Topology, settings: NodeSettings
-) -> Iterator[Figure]:
+) -> Iterator[ExactFigure]:
     """Build the testbed, and take every figure of a datapath on it.
 
     Args:
@@ -95,11 +77,14 @@ def measure(
             if entry.degraded:
                 raise KernelError(f"{datapath.name}: {entry.status()}")
         for family in Family:
-            yield Figure(datapath.name, family.name, testbed, ROUND_TRIP,
-                         _round_trip(network, family))  # fmt: skip
+            found = {ROUND_TRIP: _round_trip(network, family)}
             if isinstance(nodes[0].installed, InstalledBpf):
-                yield Figure(datapath.name, family.name, testbed, PROGRAM,
-                             _program(network, nodes[0], family))  # fmt: skip
+                found[PROGRAM] = _program(network, nodes[0], family)
+            for figure, value in found.items():
+                yield ExactFigure(
+                    datapath=datapath.name, family=family_name(family), testbed=testbed,
+                    figure=figure, value=value, unit=UNIT,
+                )  # fmt: skip
 
 
 def _round_trip(network: Network, family: Family) -> float:

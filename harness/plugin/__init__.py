@@ -12,6 +12,7 @@ pytest_plugins = [
     "harness.plugin.brief",
     "harness.plugin.fixtures",
     "harness.plugin.failures",
+    "harness.plugin.outcomes",
     "harness.plugin.matrix",
     "harness.plugin.record",
     "harness.plugin.bench_options",

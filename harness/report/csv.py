@@ -13,7 +13,9 @@ import unicodedata
 from collections.abc import Iterator
 
 from harness.plumbing.printable import one_line
-from harness.report.model import Arm, Comparison, Exact, Report, Run
+from harness.report.model import Digest, Distribution, Report
+from harness.results.comparison import Comparison
+from harness.results.run import ExactFigure
 
 COLUMNS = (
     "run", "started", "kernel", "machine", "measure", "title", "described", "testbed", "family",
@@ -32,8 +34,8 @@ def comma_separated(report: Report) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
-    for run in report.runs:
-        for row in _rows(run):
+    for digest in report.digests:
+        for row in _rows(digest):
             writer.writerow({key: _safe(value) for key, value in row.items()})
     return text.getvalue()
 
@@ -58,39 +60,42 @@ def _is_formula(cell: str) -> bool:
     return _BEFORE.sub("", unicodedata.normalize("NFKC", cell)).startswith(_FORMULA)
 
 
-def _rows(run: Run) -> Iterator[dict[str, object]]:
+def _rows(digest: Digest) -> Iterator[dict[str, object]]:
+    run = digest.run
     of_run = {
         "run": run.id, "started": run.started, "kernel": run.kernel,
-        "machine": run.machine.get("machine_id_hash"),
+        "machine": run.machine.machine_id_hash,
     }  # fmt: skip
-    for entry in run.comparisons:
-        for arm in entry.arms.values():
-            yield {**of_run, **_compared(entry, arm)}
+    for entry, samples in zip(run.comparisons, digest.distributions, strict=True):
+        for label in entry.arms:
+            yield {**of_run, **_compared(entry, label, samples[label])}
     for figure in run.exact:
         yield {**of_run, **_counted(figure)}
 
 
-def _compared(entry: Comparison, arm: Arm) -> dict[str, object]:
-    found = entry.verdict_of(arm.label)
-    judged = ("ratio", "low", "high", "verdict", "p_value", "noise", "builds")
+def _compared(entry: Comparison, label: str, distribution: Distribution) -> dict[str, object]:
+    arm, found = entry.arms[label], entry.verdict_of(label)
     row: dict[str, object] = {
         key: getattr(entry, key)
         for key in ("measure", "title", "described", "testbed", "family", "unit", "better",
                     "baseline", "partial")
     }  # fmt: skip
     row |= {
-        "arm": arm.label, "datapath": arm.datapath, "typical": arm.typical,
-        "share_of_limit": entry.share_of_limit(arm), "samples": arm.samples,
+        "arm": label, "datapath": arm.datapath, "typical": arm.typical,
+        "share_of_limit": entry.share_of_limit(label), "samples": distribution.samples,
         "nodes": "; ".join(f"{node}: {name}" for node, name in arm.nodes.items()),
         **{key: arm.percentiles.get(key) for key in ("p50", "p90", "p99", "p99.9")},
     }  # fmt: skip
     if found is not None:
-        row |= {key: getattr(found, key) for key in judged}
-        row["warnings"] = "; ".join(found.warnings)
+        row |= {
+            "ratio": found.ratio, "low": found.low, "high": found.high,
+            "verdict": entry.conclusion(found), "p_value": found.p_value, "noise": found.noise,
+            "builds": found.builds, "warnings": "; ".join(found.warnings),
+        }  # fmt: skip
     return row
 
 
-def _counted(figure: Exact) -> dict[str, object]:
+def _counted(figure: ExactFigure) -> dict[str, object]:
     return {
         "measure": f"exact {figure.figure}", "title": figure.figure, "described": "exact",
         "testbed": figure.testbed, "family": figure.family, "unit": figure.unit, "better": "lower",

@@ -13,11 +13,11 @@ HERE = "two_node"
 def test_slow_growth_with_pods(growth):
     assert growth.partial is None, growth.partial
     assert growth.counts == [1, 10, 100, 1000]
-    assert growth.fits().keys() == growth.points.keys()
+    assert growth.fits.keys() == growth.points.keys()
 
 
 @pytest.mark.grows(HERE, "services", *GROWING, every=True)
 def test_slow_growth_with_services(growth):
     assert growth.partial is None, growth.partial
     assert growth.counts == [0, 100, 1000, 10_000]
-    assert growth.fits().keys() == growth.points.keys()
+    assert growth.fits.keys() == growth.points.keys()

@@ -11,7 +11,7 @@ from typing import ClassVar
 from harness.bench.arms import BuiltArm
 from harness.bench.measures.samples import Sampler, Turn, Usual
 from harness.bench.rounds import Plan
-from harness.bench.verdict import Better
+from harness.results.part import Better
 from harness.topology import Family
 from harness.traffic.cpus import one_cpu
 from harness.traffic.iperf import Iperf, Stream
@@ -81,7 +81,3 @@ class Throughput(Usual):
                 return Turn(map(round, found.rates), extra)
 
             yield turn
-
-    def shown(self, value: float) -> str:
-        """In gigabits per second."""
-        return f"{value / 1e9:.1f} Gbit/s"

@@ -8,12 +8,13 @@ import pytest
 
 from harness.cli import main
 from harness.cli.kernels_guests import print_remarks
-from harness.kernels import outcomes
-from harness.kernels.outcomes import Outcome
+from harness.kernels import records as guest_records
+from harness.kernels.records import Found
 from harness.kernels.result import Result
 from harness.kernels.supervisor import Ended
 from harness.plumbing.errors import HarnessError
 from tests.support import records
+from tests.support.guests import outcome
 from tests.support.hostile import FORGERY, forged, forging
 
 ACROSS = "--across=machine,kernel,rules,settings"
@@ -138,13 +139,13 @@ def test_a_hostile_argument(said, capsys):
 
 
 def test_what_a_guest_says(capsys):
-    found = [Outcome(f"a::{FORGERY}", FORGERY, "failed", FORGERY),
-             Outcome(f"b::{FORGERY}", "HR-07", "skipped", FORGERY)]  # fmt: skip
+    found = tuple(outcome(FORGERY, each, FORGERY, f"a::{FORGERY}")
+                  for each in ("failed", "skipped", FORGERY))  # fmt: skip
     ended = Ended(1, FORGERY, (FORGERY,), {"run": 1.0})
-    result = Result(FORGERY, ended=ended, outcomes=found)
+    result = Result(FORGERY, ended=ended, found=Found(found, (), (FORGERY,)))
     print_remarks([result])
     assert forged(capsys.readouterr().out) == ([], [])
-    assert forged("\n".join(outcomes.table({FORGERY: found}, {FORGERY: FORGERY}))) == ([], [])
+    assert forged("\n".join(guest_records.matrix({FORGERY: found}, {FORGERY: FORGERY}))) == ([], [])
 
 
 def test_every_error_is_one_line():

@@ -139,8 +139,8 @@ def drafts(request, monkeypatch):
 
 
 def test_records_have_the_mode_that_the_umask_leaves(tmp_path, mode, drafts):
-    path = results.write(tmp_path / "results", records.record(**SMALL))
-    results.merge([records.record(**SMALL)], tmp_path / "all.json")
+    path = results.write(tmp_path / "results", records.run(**SMALL))
+    results.merge([records.run(**SMALL)], tmp_path / "all.json")
     modes = [stat.S_IMODE(each.stat().st_mode) for each in (path, tmp_path / "all.json")]
     assert modes == [mode, mode]
 
@@ -151,7 +151,7 @@ def test_records_follow_no_other_user_s_link(shared, victim, another, below, mon
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path / "refuge"))
     another.links(shared / "results", victim)
     with pytest.raises(RecordError, match=r"\(results is a symbolic link of user \d+\)") as caught:
-        results.write(shared / "results" / below, records.record(**SMALL))
+        results.write(shared / "results" / below, records.run(**SMALL))
     (kept,) = (tmp_path / "refuge").iterdir()  # not lost
     assert f"it was kept as {kept}" in str(caught.value)
     assert untouched(victim)
@@ -160,7 +160,7 @@ def test_records_follow_no_other_user_s_link(shared, victim, another, below, mon
 def test_records_follow_a_link_of_ours(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "results").symlink_to("elsewhere")
-    path = results.write(tmp_path / "results", records.record(**SMALL))
+    path = results.write(tmp_path / "results", records.run(**SMALL))
     assert [each.name for each in (tmp_path / "elsewhere").iterdir()] == [path.name]
 
 
