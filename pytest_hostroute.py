@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from harness.bench import Comparison, Growth
     from harness.plugin.building import BuildTestbed
     from harness.plugin.record import Observe
+    from harness.results import Comparison, Growth
     from harness.testbed import Testbed
     from harness.watch.evidence import KernelLog
 

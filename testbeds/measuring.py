@@ -9,11 +9,12 @@ from contextlib import ExitStack, closing
 from statistics import median
 from typing import Any
 
-from harness.bench import MEASURES, Arm, Comparison, Task, Verdict
+from harness.bench import MEASURES, Arm, Task
 from harness.bpf.source import Patch
 from harness.datapath import DATAPATHS, NodeSettings
 from harness.datapath.bpf import HostRouting
 from harness.plumbing.netns import NetNS
+from harness.results.comparison import FASTER, SLOWER, Comparison
 from harness.testbed import Testbed
 from harness.topology import TESTBEDS, Family
 from harness.traffic.fence import pinned
@@ -52,13 +53,9 @@ def failing(comparison: Comparison, required: str | None) -> list[str]:
         return []
     faster = required == "faster"
     return [
-        f"{label}: {judgement}"
-        for label, judgement in comparison.judgements.items()
-        if (
-            judgement.verdict is not Verdict.FASTER
-            if faster
-            else judgement.verdict is Verdict.SLOWER
-        )
+        f"{verdict.arm}: {verdict}"
+        for verdict in comparison.verdicts
+        if (verdict.conclusion != FASTER if faster else verdict.conclusion == SLOWER)
     ]
 
 

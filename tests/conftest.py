@@ -5,6 +5,7 @@ import pytest
 
 from harness.kernels.store import Store
 from harness.topology import Family
+from tests.support.another import Another
 from tests.support.results_desk import Desk
 
 
@@ -31,3 +32,8 @@ def store(tmp_path):
 @pytest.fixture(params=list(Family), ids=lambda family: family.name)
 def family(request):
     return request.param
+
+
+@pytest.fixture
+def another(monkeypatch):
+    return Another(monkeypatch)

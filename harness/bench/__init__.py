@@ -9,20 +9,18 @@ import os
 # imports numpy.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from harness.bench.arms import AGAIN, LIMIT, Arm, limit
+from harness.bench.arms import Arm, limit
 from harness.bench.budget import Budget
 from harness.bench.campaign import Campaign, Watcher
-from harness.bench.comparison import Comparison
-from harness.bench.growth import AXES, Growth, fit
+from harness.bench.growth import AXES, Curve, fit
 from harness.bench.growth_runner import Curves
 from harness.bench.measures import MEASURES, Measure
 from harness.bench.rounds import Plan, take_turns
 from harness.bench.series import Task
-from harness.bench.session import Run
-from harness.bench.summary import Gain, summarise
-from harness.bench.verdict import Criteria, Judgement, Verdict, judge, paired_ratios
+from harness.bench.session import Session
+from harness.bench.summary import summarise
+from harness.bench.verdict import Criteria, Judgement, judge
 
-__all__ = ["AGAIN", "AXES", "LIMIT", "MEASURES", "Arm", "Budget", "Campaign",
-           "Comparison", "Criteria", "Curves", "Gain", "Growth", "Judgement", "Measure", "Plan",
-           "Run", "Task", "Verdict", "Watcher", "fit", "judge", "limit", "paired_ratios",
-           "summarise", "take_turns"]  # fmt: skip
+__all__ = ["AXES", "MEASURES", "Arm", "Budget", "Campaign", "Criteria", "Curve",
+           "Curves", "Judgement", "Measure", "Plan", "Session", "Task", "Watcher", "fit", "judge",
+           "limit", "summarise", "take_turns"]  # fmt: skip

@@ -3,17 +3,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 from harness import datapath as datapaths
 from harness.datapath import NodeSettings
 from harness.testbed import Testbed
 from harness.topology import Topology
-
-#: Label of the arm without a datapath.
-LIMIT = "limit"
-#: What stands behind the label of an arm that is measured once more, as the noise.
-AGAIN = " again"
 
 
 @dataclass(frozen=True)
@@ -53,15 +48,6 @@ class Arm:
             self.topology, chosen, settings=self.settings, name=self.testbed,
             insist=True, reload=True,
         )  # fmt: skip
-
-    def to_json(self) -> dict[str, object]:
-        """For a record; what was then built is in `Testbed.describe`."""
-        settings = {} if self.datapath is None else asdict(self.settings)
-        return {
-            "datapath": self.datapath,
-            "settings": settings,
-            "topology": asdict(self.topology),
-        }
 
 
 def limit(testbed: str) -> Arm:

@@ -14,15 +14,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import Protocol
 
-from harness.bench.arms import AGAIN, LIMIT, Arm, limit
+from harness.bench.arms import Arm, limit
 from harness.bench.budget import Timed, in_seconds
-from harness.bench.comparison import Comparison
-from harness.bench.measurement import Course
+from harness.bench.measurement import Measurement
 from harness.bench.provenance import network_facts
 from harness.bench.series import ArmSeries, Task
 from harness.bench.verdict import Criteria
 from harness.plumbing.errors import HarnessError, reason
 from harness.plumbing.signals import held
+from harness.results.comparison import AGAIN, LIMIT, Comparison, HostFacts
 from harness.testbed import Testbed
 
 #: The limit has no verdict: a few builds show where it lies.
@@ -91,17 +91,17 @@ class Campaign(Timed):
         self.blocks = 0
         self._seed = f"{seed} {testbed}"
         self._watcher = watcher
-        self._courses = [
-            Course(task, testbed, self.arms, self.again, self._seed, criteria or Criteria())
+        self._measurements = [
+            Measurement(task, testbed, self.arms, self.again, self._seed, criteria or Criteria())
             for task in tasks
         ]
         self._names: dict[str, dict[str, str]] = {}
-        self._hosts: dict[str, dict[str, object]] = {}
+        self._hosts: dict[str, dict[str, HostFacts]] = {}
         self._building = 0.0
 
     @property
-    def _open(self) -> list[Course]:
-        return [course for course in self._courses if course.result is None]
+    def _open(self) -> list[Measurement]:
+        return [measurement for measurement in self._measurements if measurement.result is None]
 
     def run(self, seconds: float | None = None) -> list[Comparison]:
         """Measure until every verdict is settled, or the time is up.
@@ -133,23 +133,24 @@ class Campaign(Timed):
             raise
         finally:
             with held():  # judging takes its time, and whoever sent one signal may send another
-                for course in self._open:
-                    self._finish(course, why or self._too_few(course))
+                for measurement in self._open:
+                    self._finish(measurement, why or self._too_few(measurement))
         return self.comparisons
 
-    def _finish(self, course: Course, partial: str | None) -> None:
-        self.comparisons.append(course.finish(partial))
+    def _finish(self, measurement: Measurement, partial: str | None) -> None:
+        self.comparisons.append(measurement.finish(partial))
         if self._watcher is not None:
             with suppress(OSError):
                 self._watcher.finished(self, self.comparisons[-1])
 
-    def _too_few(self, course: Course) -> str | None:
-        """What to say of a course that ends before its verdict's fewest builds."""
-        if course.builds >= course.floor:
+    def _too_few(self, measurement: Measurement) -> str | None:
+        """What to say of a measurement that ends before its verdict's fewest builds."""
+        if measurement.builds >= measurement.floor:
             return None
+        builds = f"{measurement.builds} of the {measurement.floor}"
         return (
-            f"the time, {in_seconds(self.seconds or 0)}, held {course.builds} of the {course.floor}"
-            " builds that a verdict needs: allow more (--bench-budget) or measure less (-k)"
+            f"the time, {in_seconds(self.seconds or 0)}, held {builds} builds that a verdict needs:"
+            " allow more (--bench-budget) or measure less (-k)"
         )
 
     def _affordable(self) -> bool:
@@ -158,47 +159,49 @@ class Campaign(Timed):
         Gives up, the costliest first, what the time left cannot bring to its fewest builds. Cost
         alone decides, never what was found, so this favours no verdict.
         """
-        short = [course for course in self._open if course.builds < course.floor]
+        short = [each for each in self._open if each.builds < each.floor]
         while self.blocks and short:
-            missing = {course: course.floor - course.builds for course in short}
-            needed = sum(course.seconds * missing[course] for course in short)
+            missing = {each: each.floor - each.builds for each in short}
+            needed = sum(each.seconds * missing[each] for each in short)
             needed += self._building * max(missing.values())
             # What a build costs is known badly at first, and may fall.
             if needed <= self._left * (1 + _DOUBT * (max(missing.values()) - 1)):
                 break
-            costliest = max(short, key=lambda course: course.seconds)
+            costliest = max(short, key=lambda each: each.seconds)
             short.remove(costliest)
             self._finish(costliest, self._too_few(costliest))
-        return self._left > 0 and any(course.seconds <= self._left for course in self._open)
+        return self._left > 0 and any(each.seconds <= self._left for each in self._open)
 
     def _block(self) -> None:
         seed = f"{self._seed} {self.blocks}"
         chance = random.Random(seed)
         labels = [at for at in self.arms if at != LIMIT or self.blocks < _LIMIT_BUILDS]
         chance.shuffle(labels)
-        courses = list(self._courses)  # also those that are done: the order is the seed's alone
-        chance.shuffle(courses)
+        waiting = list(self._measurements)  # also those that are done: the seed decides the order
+        chance.shuffle(waiting)
         began = time.monotonic()
         with ExitStack() as stack:
             built = {label: stack.enter_context(self.arms[label].build()) for label in labels}
             self._hold_to_their_names(built)
             self._building = time.monotonic() - began
-            for course in courses:
-                if course.result is not None or course.seconds > self._left:
+            for measurement in waiting:
+                if measurement.result is not None or measurement.seconds > self._left:
                     continue
-                if self._left <= 0 or not self._turns(course, built, f"{seed} {course.task}"):
+                if self._left <= 0 or not self._turns(
+                    measurement, built, f"{seed} {measurement.task}"
+                ):
                     break
 
-    def _turns(self, course: Course, built: Mapping[str, Testbed], seed: str) -> bool:
-        """Let a course take its turns, and end it if it is settled.
+    def _turns(self, measurement: Measurement, built: Mapping[str, Testbed], seed: str) -> bool:
+        """Let a measurement take its turns, and end it if it is settled.
 
         Returns:
             False if it failed. What went wrong may have broken the arms: the block ends, and the
-            other courses go on with new ones.
+            other measurements go on with new ones.
         """
         if self._watcher is not None:
             with suppress(OSError):
-                self._watcher.step(self, course.task)
+                self._watcher.step(self, measurement.task)
         began = time.monotonic()
         fresh = {
             label: ArmSeries(self.arms[label], self._names[label], self._hosts[label])
@@ -206,12 +209,12 @@ class Campaign(Timed):
             if label in built
         }
         try:
-            course.take(built, fresh, seed)
-            course.seconds = time.monotonic() - began
-            if course.settled():
-                self._finish(course, None)
+            measurement.take(built, fresh, seed)
+            measurement.seconds = time.monotonic() - began
+            if measurement.settled():
+                self._finish(measurement, None)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this measure's alone
-            self._finish(course, reason(error))
+            self._finish(measurement, reason(error))
             return False
         return True
 

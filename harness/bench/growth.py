@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import median
@@ -12,11 +11,12 @@ from typing import Literal
 from harness.bench.arms import Arm
 from harness.bench.series import Task
 from harness.bench.verdict import Criteria
+from harness.results.comparison import Built, known
+from harness.results.growth import CONSTANT, LINEAR, Fit, Growth, Over, Point
+from harness.results.part import family_name
 
 #: Builds of every point below which a slope's interval says nothing.
 FEWEST_BUILDS = 3
-
-Over = Literal["pods", "services"]
 
 
 def _with_pods(arm: Arm, pods: int) -> Arm:
@@ -54,25 +54,6 @@ AXES: dict[str, Axis] = {
 }
 
 
-@dataclass(frozen=True)
-class Fit:
-    """How a value grows with what is counted.
-
-    Attributes:
-        model: `constant`: no growth worth the name was found; `linear`: it was.
-        intercept: The value at 0; of a constant, the value.
-        slope: Growth for each one more; also where the model is constant.
-        low: Lower end of the slope's interval at 0.95.
-        high: Upper end.
-    """
-
-    model: Literal["constant", "linear"]
-    intercept: float
-    slope: float
-    low: float
-    high: float
-
-
 def fit(points: Mapping[int, Sequence[float]], criteria: Criteria | None = None) -> Fit | None:
     """Fit a line, by the Theil-Sen estimator with Sen's interval of its slope (scipy.stats).
 
@@ -97,13 +78,20 @@ def fit(points: Mapping[int, Sequence[float]], criteria: Criteria | None = None)
     rise = abs(slope) * (max(points) - min(points))
     least = (criteria or Criteria()).minimum_effect * abs(found.intercept)
     if (low > 0 or high < 0) and rise > least:
-        return Fit("linear", float(found.intercept), slope, low, high)
-    return Fit("constant", median(value for _, value in pairs), slope, low, high)
+        return _fit(LINEAR, float(found.intercept), slope, low, high)
+    return _fit(CONSTANT, median(value for _, value in pairs), slope, low, high)
+
+
+def _fit(
+    model: Literal["constant", "linear"], intercept: float, slope: float, low: float, high: float
+) -> Fit:
+    return Fit(model=model, intercept=known(intercept), slope=known(slope), low=known(low),
+               high=known(high))  # fmt: skip
 
 
 @dataclass
-class Growth:
-    """A measure's curve for every arm.
+class Curve:
+    """A measure's growth while it is measured, for every arm.
 
     Of a rate, what is drawn is the time of one: if each service costs a packet the same time, that
     is what grows in a line.
@@ -112,8 +100,8 @@ class Growth:
         task: What was measured.
         over: What was counted.
         testbed: Where.
-        points: Label → how many → a value for each build, in `unit`.
-        partial: Why it did not come to its end; None: it did.
+        points: Label → how many → a value for each build, in the unit of what is drawn.
+        partial: Why it did not come to its end; None: it did, or has not yet.
         arms: Label → what was asked for and what was built at the first point.
     """
 
@@ -122,68 +110,35 @@ class Growth:
     testbed: str
     points: dict[str, dict[int, list[float]]] = field(default_factory=dict)
     partial: str | None = None
-    arms: dict[str, dict[str, object]] = field(default_factory=dict)
+    arms: dict[str, Built] = field(default_factory=dict)
 
     @property
     def _rate(self) -> bool:
         return self.task.measure.better == "higher"
-
-    @property
-    def title(self) -> str:
-        """What is drawn."""
-        name = self.task.measure.name
-        return f"{name}: time of one" if self._rate else name
-
-    @property
-    def unit(self) -> str:
-        """The unit of every value."""
-        return "ns" if self._rate else self.task.measure.unit
-
-    def shown(self, value: float) -> str:
-        """A value for people."""
-        return f"{value / 1000:.1f} us" if self._rate else self.task.measure.shown(value)
 
     def add(self, label: str, x: int, value: float) -> None:
         """Take a build's value, in the measure's unit."""
         drawn = 1e9 / value if self._rate else value
         self.points.setdefault(label, {}).setdefault(x, []).append(drawn)
 
-    @property
-    def counts(self) -> list[int]:
-        """How many of what is counted, each point."""
-        return sorted({x for arm in self.points.values() for x in arm}) or [0]
-
-    def fits(self) -> dict[str, Fit]:
-        """Label → how it grows; without those of which too little is known."""
-        found = {label: fit(points) for label, points in self.points.items()}
-        return {label: fitted for label, fitted in found.items() if fitted is not None}
-
-    def to_json(self) -> dict[str, object]:
-        """For a record."""
+    def growth(self) -> Growth:
+        """It, for a record."""
         measure = self.task.measure
-        return {
-            "measure": self.task.key,
-            "title": self.title,
-            "described": measure.describe(),
-            "unit": self.unit,
-            "better": "lower",
-            "testbed": self.testbed,
-            "family": self.task.family.name,
-            "over": self.over,
-            "points": {
-                label: [{"x": x, "values": values} for x, values in sorted(points.items())]
+        fits = {label: fit(points) for label, points in self.points.items()}
+        return Growth(
+            measure=self.task.key,
+            title=f"{measure.name}: time of one" if self._rate else measure.name,
+            described=measure.describe(),
+            unit="ns" if self._rate else measure.unit,
+            better="lower",
+            testbed=self.testbed,
+            family=family_name(self.task.family),
+            over=self.over,
+            points={
+                label: [Point(x=x, values=values) for x, values in sorted(points.items())]
                 for label, points in self.points.items()
             },
-            "fits": {
-                label: {
-                    "model": fitted.model,
-                    **{
-                        name: value if math.isfinite(value := getattr(fitted, name)) else None
-                        for name in ("intercept", "slope", "low", "high")
-                    },
-                }
-                for label, fitted in self.fits().items()
-            },
-            "arms": {label: arm for label, arm in self.arms.items() if label in self.points},
-            "partial": self.partial,
-        }
+            fits={label: fitted for label, fitted in fits.items() if fitted is not None},
+            arms={label: arm for label, arm in self.arms.items() if label in self.points},
+            partial=self.partial,
+        )

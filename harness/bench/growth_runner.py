@@ -15,11 +15,13 @@ from typing import Protocol
 
 from harness.bench.arms import Arm
 from harness.bench.budget import Timed, in_seconds
-from harness.bench.growth import FEWEST_BUILDS, Axis, Growth
+from harness.bench.growth import FEWEST_BUILDS, Axis, Curve
 from harness.bench.provenance import network_facts
 from harness.bench.rounds import take_turns
-from harness.bench.series import Task
+from harness.bench.series import Task, asked
 from harness.plumbing.errors import reason
+from harness.results.comparison import Built
+from harness.results.growth import Growth
 from harness.testbed import Testbed
 
 _PASSES = 6
@@ -44,7 +46,7 @@ class Curves(Timed):
         testbed: Where.
         axis: What is counted.
         points: How many of it, each.
-        growths: The curves.
+        growths: The curves, once they have come to their end.
         passes: How many passes are complete.
         seconds: How long it may take; None: six passes, however long they take.
     """
@@ -73,16 +75,17 @@ class Curves(Timed):
         """
         self.testbed, self.axis = testbed, axis
         self.points = list(points or axis.points)
-        self.growths = [Growth(task, axis.over, testbed) for task in tasks]
+        self.growths: list[Growth] = []
+        self._curves = [Curve(task, axis.over, testbed) for task in tasks]
         self.passes = 0
         self._arms = dict(arms)
         self._seed = f"{seed} {testbed} over {axis.over}"
         self._watcher = watcher
 
     @property
-    def _open(self) -> list[Growth]:
+    def _open(self) -> list[Curve]:
         """Those whose measure has not failed."""
-        return [growth for growth in self.growths if growth.partial is None]
+        return [curve for curve in self._curves if curve.partial is None]
 
     def run(self, seconds: float | None = None) -> list[Growth]:
         """Draw them in as many passes as the time holds, six at the most.
@@ -119,8 +122,9 @@ class Curves(Timed):
                     f" {self.passes} of the {FEWEST_BUILDS} builds of each point that a fit needs:"
                     " allow more or measure less (-k)"
                 )
-            for growth in self._open:
-                growth.partial = why
+            for curve in self._open:
+                curve.partial = why
+            self.growths = [curve.growth() for curve in self._curves]
             if self._watcher is not None:
                 with suppress(OSError):
                     self._watcher.drawn(self)
@@ -130,15 +134,12 @@ class Curves(Timed):
         """Build every arm once, so that no pass has to compile, and note what they are."""
         with ExitStack() as stack:
             for label, arm in self._arms.items():
-                asked = self.axis.at(arm, self.points[0])
-                built = stack.enter_context(asked.build())
-                found = {
-                    **asked.to_json(),
-                    "nodes": built.describe(),
-                    "hosts": network_facts(built.network),
-                }
-                for growth in self.growths:
-                    growth.arms[label] = found
+                wanted = self.axis.at(arm, self.points[0])
+                built = stack.enter_context(wanted.build())
+                hosts = network_facts(built.network)
+                found = Built(**asked(wanted), nodes=built.describe(), hosts=hosts)
+                for curve in self._curves:
+                    curve.arms[label] = found
 
     def _affordable(self) -> bool:
         return self._left > (self.spent / self.passes if self.passes else 0)
@@ -153,12 +154,12 @@ class Curves(Timed):
                 with suppress(OSError):
                     self._watcher.point(self, x)
             labels = chance.sample(list(self._arms), len(self._arms))
-            waiting = chance.sample(self.growths, len(self.growths))
-            while waiting := [growth for growth in waiting if growth.partial is None]:
+            waiting = chance.sample(self._curves, len(self._curves))
+            while waiting := [curve for curve in waiting if curve.partial is None]:
                 waiting = self._point(x, labels, waiting)
         return True
 
-    def _point(self, x: int, labels: Sequence[str], growths: Sequence[Growth]) -> list[Growth]:
+    def _point(self, x: int, labels: Sequence[str], curves: Sequence[Curve]) -> list[Curve]:
         """Build all arms and measure there, until one fails: that may have broken the arms.
 
         Returns:
@@ -169,24 +170,24 @@ class Curves(Timed):
                 label: stack.enter_context(self.axis.at(self._arms[label], x).build())
                 for label in labels
             }
-            for at, growth in enumerate(growths):
+            for at, curve in enumerate(curves):
                 try:
-                    self._measure(growth, x, built)
+                    self._measure(curve, x, built)
                 except Exception as error:  # noqa: BLE001 - it is this measure's alone
-                    growth.partial = reason(error)
-                    return list(growths[at + 1 :])
+                    curve.partial = reason(error)
+                    return list(curves[at + 1 :])
         return []
 
-    def _measure(self, growth: Growth, x: int, built: Mapping[str, Testbed]) -> None:
-        measure, family = growth.task.measure, growth.task.family
+    def _measure(self, curve: Curve, x: int, built: Mapping[str, Testbed]) -> None:
+        measure, family = curve.task.measure, curve.task.family
         with ExitStack() as stack:
             samplers = {
                 label: stack.enter_context(measure.opened(testbed, family))
                 for label, testbed in built.items()
                 if measure.applies(self._arms[label])
             }
-            seed = f"{self._seed} {self.passes} {x} {growth.task}"
+            seed = f"{self._seed} {self.passes} {x} {curve.task}"
             turns = take_turns(samplers, measure.plan.rounds, seed)
         for label in self._arms:
             if label in turns:
-                growth.add(label, x, median(measure.value(turn) for turn in turns[label]))
+                curve.add(label, x, median(measure.value(turn) for turn in turns[label]))

@@ -1,21 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One measure's course through a campaign: what it has, and whether it needs more."""
+"""One measure's way through a campaign: what it has, and whether it needs more."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import asdict
 
-from harness.bench.arms import AGAIN, LIMIT, Arm
-from harness.bench.comparison import Comparison, judged
+from harness.bench.arms import Arm
+from harness.bench.measures import Measure
 from harness.bench.rounds import take_turns
 from harness.bench.series import ArmSeries, Task
-from harness.bench.verdict import Criteria, Judgement
+from harness.bench.verdict import Criteria, Judgement, judge
 from harness.plumbing.errors import TrafficError
+from harness.results.comparison import AGAIN, LIMIT, Comparison
+from harness.results.formulas import paired_ratios
+from harness.results.part import family_name
 from harness.testbed import Testbed
 
 
-class Course:
+class Measurement:
     """How far a task is.
 
     Attributes:
@@ -116,8 +120,49 @@ class Course:
             judgements = self._judged(last=True) if self._settled is None else self._settled
         except TrafficError as error:
             judgements, partial = {}, partial or str(error)
-        self.result = Comparison(
-            self.task, self._testbed, self._arms, self._baseline, self._again,
-            self.task.measure.plan, self._seed, self._criteria, partial, judgements,
-        )  # fmt: skip
+        self.result = self._compared(judgements, partial)
         return self.result
+
+    def _compared(self, judgements: Mapping[str, Judgement], partial: str | None) -> Comparison:
+        measure = self.task.measure
+        twice = self._again + AGAIN
+        return Comparison(
+            measure=self.task.key, title=measure.name, described=measure.describe(),
+            unit=measure.unit, better=measure.better, testbed=self._testbed,
+            family=family_name(self.task.family), baseline=self._baseline, seed=self._seed,
+            plan=asdict(measure.plan),
+            criteria={
+                **asdict(self._criteria), "looks": [list(at) for at in self._criteria.looks],
+            },
+            partial=partial,
+            arms={label: each.finished(label == twice) for label, each in self._arms.items()},
+            verdicts=[found.verdict(label, self._baseline) for label, found in judgements.items()],
+        )  # fmt: skip
+
+
+def judged(
+    arms: Mapping[str, ArmSeries], baseline: str, again: str, measure: Measure, criteria: Criteria,
+    last: bool,
+) -> dict[str, Judgement]:  # fmt: skip
+    """What follows of every arm against the baseline; nothing where there is nothing to pair.
+
+    Args:
+        arms: What was measured.
+        baseline: Label of the arm that the others are compared with.
+        again: Label of the arm that was measured twice.
+        measure: What with.
+        criteria: When a difference counts.
+        last: Whether no look follows: see `Criteria.level`.
+
+    Raises:
+        TrafficError: A value is not a positive number.
+    """
+    if again not in arms or again + AGAIN not in arms or not arms[again].values:
+        return {}
+    noise = paired_ratios(arms[again + AGAIN].values, arms[again].values)
+    others = [label for label in arms if label not in (baseline, LIMIT, again + AGAIN)]
+    found = {label: paired_ratios(arms[label].values, arms[baseline].values) for label in others}
+    return {
+        label: judge(ratios, noise, measure.better, criteria, last)
+        for label, ratios in found.items()
+    }

@@ -7,10 +7,9 @@ from contextlib import closing
 
 from pyroute2.ethtool.ioctl import IoctlEthtool
 
-from harness.results.provenance import machine_facts, read_sysctls
+from harness.results.comparison import HostFacts, Interface
+from harness.results.provenance import read_sysctls
 from harness.topology import Host, Network
-
-__all__ = ["machine_facts", "network_facts"]
 
 # Under /proc/sys/net, as each namespace has its own.
 _SYSCTLS = (
@@ -20,24 +19,24 @@ _SYSCTLS = (
 )  # fmt: skip
 
 
-def network_facts(network: Network) -> dict[str, object]:
+def network_facts(network: Network) -> dict[str, HostFacts]:
     """Host → its sysctls, and its interfaces with MTU, qdisc and the offloads that are on."""
-    facts: dict[str, object] = {}
+    facts: dict[str, HostFacts] = {}
     for host in network.hosts:
         with host.ns:
             sysctls = read_sysctls(_SYSCTLS)
-        facts[host.name] = {"sysctls": sysctls, "interfaces": _interfaces(host)}
+        facts[host.name] = HostFacts(sysctls=sysctls, interfaces=_interfaces(host))
     return facts
 
 
-def _interfaces(host: Host) -> dict[str, object]:
+def _interfaces(host: Host) -> dict[str, Interface]:
     links = {link.get_attr("IFLA_IFNAME"): link for link in host.ns.netlink.get_links()}
     return {
-        name: {
-            "mtu": links[name].get_attr("IFLA_MTU"),
-            "qdisc": links[name].get_attr("IFLA_QDISC"),
-            "offloads": _offloads(host, name),
-        }
+        name: Interface(
+            mtu=links[name].get_attr("IFLA_MTU"),
+            qdisc=links[name].get_attr("IFLA_QDISC"),
+            offloads=_offloads(host, name),
+        )
         for name in host.macs
     }
 

@@ -3,17 +3,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from statistics import median
+from dataclasses import asdict, dataclass, field
+from typing import TypedDict
 
+from harness import results
 from harness.bench.arms import Arm
 from harness.bench.measures import Measure
 from harness.bench.rounds import Series, Turns
+from harness.results.comparison import HostFacts
+from harness.results.formulas import percentiles
+from harness.results.part import Facts
 from harness.topology import Family
-
-#: Fewer samples than this, and their 99.9th percentile is one outlier's.
-_MANY = 1000
-_PERCENTILES = (50, 90, 99, 99.9)
 
 
 @dataclass(frozen=True)
@@ -49,20 +49,10 @@ class ArmSeries:
 
     arm: Arm
     nodes: dict[str, str]
-    hosts: dict[str, object]
+    hosts: dict[str, HostFacts]
     samples: Series = field(default_factory=list)
     values: list[list[float]] = field(default_factory=list)
     extra: dict[str, list[float]] = field(default_factory=dict)
-
-    @property
-    def typical(self) -> float:
-        """The median over all turns."""
-        return median(value for build in self.values for value in build)
-
-    @property
-    def flat(self) -> list[float]:
-        """Every sample, in the order in which they were taken."""
-        return [sample for build in self.samples for turn in build for sample in turn]
 
     def note(self, turns: Turns) -> None:
         """Keep the side figures that a build's turns carry."""
@@ -70,12 +60,29 @@ class ArmSeries:
             for name, value in getattr(turn, "extra", {}).items():
                 self.extra.setdefault(name, []).append(value)
 
-    def percentiles(self) -> dict[str, float]:
-        """p50, p90, p99 and p99.9 over all samples; nothing if they are few."""
-        import numpy
+    def finished(self, again: bool) -> results.Arm:
+        """It, for a record.
 
-        samples = self.flat
-        if len(samples) < _MANY:
-            return {}
-        found = numpy.percentile(samples, _PERCENTILES)
-        return {f"p{at}": float(value) for at, value in zip(_PERCENTILES, found, strict=True)}
+        Args:
+            again: Whether it is another arm built once more, as the noise.
+        """
+        flat = [sample for build in self.samples for turn in build for sample in turn]
+        return results.Arm(
+            **asked(self.arm), nodes=self.nodes, hosts=self.hosts, again=again,
+            samples=self.samples, values=self.values, percentiles=percentiles(flat),
+            extra=dict(self.extra),
+        )  # fmt: skip
+
+
+class Asked(TypedDict):
+    """What was asked for of an arm, as a record has it."""
+
+    datapath: str | None
+    settings: Facts
+    topology: Facts
+
+
+def asked(arm: Arm) -> Asked:
+    """What was asked for of an arm; the limit has no node that could be asked."""
+    settings = {} if arm.datapath is None else asdict(arm.settings)
+    return {"datapath": arm.datapath, "settings": settings, "topology": asdict(arm.topology)}

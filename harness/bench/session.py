@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one run measured, for its record."""
+"""What one run has measured so far, and what of it goes into its record."""
 
 from __future__ import annotations
 
 import os
-from typing import Any
 
-from harness.bench.comparison import Comparison
-from harness.bench.growth import Growth
-from harness.bench.summary import Gain, summarise
+from harness.bench.summary import summarise
+from harness.results import Comparison, Draft, Gain, Growth
 
 
-class Run:
+class Session:
     """The comparisons and curves of one run.
 
     Attributes:
@@ -43,12 +41,8 @@ class Run:
         """The geometric means over its measures."""
         return summarise(self.comparisons)
 
-    def parts(self) -> dict[str, Any]:
-        """Its parts of the record."""
-        return {
-            "seed": self.seed,
-            "partial": self.partial,
-            "comparisons": [comparison.to_json() for comparison in self.comparisons],
-            "summary": [gain.to_json() for gain in self.summary()],
-            "growth": [growth.to_json() for growth in self.growths],
-        }
+    def enter(self, draft: Draft) -> None:
+        """Put its parts into the run's record."""
+        draft.seed, draft.partial = self.seed, self.partial
+        draft.comparisons, draft.growth = self.comparisons, self.growths
+        draft.summary = self.summary()

@@ -13,52 +13,19 @@ import math
 import random
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from statistics import fmean, median, quantiles
 
-from harness.bench.comparison import Comparison
-from harness.bench.verdict import paired_ratios
+from harness.results.comparison import ALL, Comparison, Gain
+from harness.results.formulas import speed_up
 
-ALL = "all"
 _RESAMPLES = 1000
 _SEED = 1
 
 
-@dataclass(frozen=True)
-class Gain:
-    """How much better an arm is, over many measures.
-
-    Attributes:
-        arm: Its label.
-        against: The label of the arm it is compared with.
-        testbed: The testbed's name, or `all`.
-        gain: Geometric mean of the speed-ups; more than 1 is better.
-        low: Lower end of its interval at 0.95.
-        high: Upper end.
-        measures: How many comparisons went into it.
-    """
-
-    arm: str
-    against: str
-    testbed: str
-    gain: float
-    low: float
-    high: float
-    measures: int
-
-    def to_json(self) -> dict[str, object]:
-        """For a record."""
-        return asdict(self)
-
-    def __str__(self) -> str:
-        return f"{self.gain:.2f} [{self.low:.2f}, {self.high:.2f}] times {self.against}"
-
-
-def speed_ups(comparison: Comparison, arm: str) -> list[float]:
+def speed_ups(comparison: Comparison, label: str) -> list[float]:
     """For each build, how many times as fast as the baseline; the logarithm of it."""
-    ratios = paired_ratios(comparison.arms[arm].values, comparison.arms[comparison.baseline].values)
-    sign = -1 if comparison.measure.better == "lower" else 1
-    return [sign * math.log(ratio) for ratio in ratios]
+    ratios = comparison.arms[label].ratios_to(comparison.arms[comparison.baseline])
+    return [math.log(speed_up(ratio, comparison.better)) for ratio in ratios]
 
 
 def summarise(comparisons: Sequence[Comparison]) -> list[Gain]:
@@ -69,20 +36,20 @@ def summarise(comparisons: Sequence[Comparison]) -> list[Gain]:
     found: dict[tuple[str, str], dict[str, list[list[float]]]] = defaultdict(dict)
     for comparison in comparisons:
         if comparison.partial is None:
-            for arm in comparison.judgements:
-                beds = found[arm, comparison.baseline]
-                beds.setdefault(comparison.testbed, []).append(speed_ups(comparison, arm))
+            for verdict in comparison.judged:
+                beds = found[verdict.arm, verdict.against]
+                beds.setdefault(comparison.testbed, []).append(speed_ups(comparison, verdict.arm))
     gains = []
     for (arm, against), beds in found.items():
         groups = {bed: {bed: logs} for bed, logs in beds.items()}
         if len(beds) > 1:
             groups[ALL] = beds
-        gains += [Gain(arm, against, bed, *_mean(group)) for bed, group in groups.items()]
+        gains += [_gain(arm, against, bed, group) for bed, group in groups.items()]
     return gains
 
 
-def _mean(beds: dict[str, list[list[float]]]) -> tuple[float, float, float, int]:
-    """The mean, its interval, and how many comparisons: testbed → [comparison][build]."""
+def _gain(arm: str, against: str, testbed: str, beds: dict[str, list[list[float]]]) -> Gain:
+    """The mean and its interval, of testbed → [comparison][build]."""
     everything = [logs for group in beds.values() for logs in group]
     centre = fmean(median(logs) for logs in everything)
     chance = random.Random(_SEED)
@@ -98,4 +65,7 @@ def _mean(beds: dict[str, list[list[float]]]) -> tuple[float, float, float, int]
                 medians.append(median(held or logs))
         means.append(fmean(medians))
     cuts = quantiles(means, n=40, method="inclusive")
-    return math.exp(centre), math.exp(cuts[0]), math.exp(cuts[-1]), len(everything)
+    return Gain(
+        arm=arm, against=against, testbed=testbed, gain=math.exp(centre), low=math.exp(cuts[0]),
+        high=math.exp(cuts[-1]), measures=len(everything),
+    )  # fmt: skip

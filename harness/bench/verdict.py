@@ -21,25 +21,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from statistics import median
-from typing import Literal
 
-from harness.plumbing.errors import TrafficError
-
-Better = Literal["lower", "higher"]
+from harness.results.comparison import FASTER, NO_DIFFERENCE, SLOWER, Conclusion, Verdict
+from harness.results.part import Better
 
 #: After how many builds a comparison is judged, and at which level. Six is the least for which the
 #: rank test can speak at all: 2 / 2^6 is under 0.05, and is what the first look spends.
 LOOKS = ((6, 1 / 32), (10, 1 / 160), (16, 1 / 160), (28, 1 / 160))
-
-
-class Verdict(StrEnum):
-    """What a comparison concludes of an arm."""
-
-    FASTER = "faster"
-    SLOWER = "slower"
-    NO_DIFFERENCE = "no difference found"
 
 
 @dataclass(frozen=True)
@@ -86,10 +75,10 @@ class Criteria:
 
 @dataclass(frozen=True)
 class Judgement:
-    """A verdict and what it rests on.
+    """What follows from ratios so far, and whether more builds would change it.
 
     Attributes:
-        verdict: The verdict.
+        conclusion: Whether the arm is faster, slower, or no difference was found.
         ratio: The arm to the one it is compared with, median over the builds.
         low: Lower end of its interval.
         high: Upper end.
@@ -101,7 +90,7 @@ class Judgement:
             not find a difference worth a verdict.
     """
 
-    verdict: Verdict
+    conclusion: Conclusion
     ratio: float
     low: float
     high: float
@@ -112,47 +101,22 @@ class Judgement:
     negligible: bool = False
 
     @property
-    def beats(self) -> bool:
-        """Whether the arm is faster; "no difference found" is not enough."""
-        return self.verdict is Verdict.FASTER
-
-    @property
     def settled(self) -> bool:
         """Whether more builds would change nothing."""
-        return self.verdict is not Verdict.NO_DIFFERENCE or self.negligible
+        return self.conclusion != NO_DIFFERENCE or self.negligible
 
-    @property
-    def figures(self) -> str:
-        """The ratio and its interval, without what is concluded from them."""
-        return f"ratio {self.ratio:.3f} [{self.low:.3f}, {self.high:.3f}]"
+    def verdict(self, arm: str, against: str) -> Verdict:
+        """It, for a record, where what is without end is not known."""
+        bounded = math.isfinite(self.high)
+        return Verdict(
+            arm=arm, against=against, conclusion=self.conclusion, ratio=self.ratio,
+            low=self.low if bounded else None, high=self.high if bounded else None,
+            p_value=self.p_value, noise=self.noise if math.isfinite(self.noise) else None,
+            builds=self.builds, warnings=list(self.warnings),
+        )  # fmt: skip
 
     def __str__(self) -> str:
-        return (
-            f"{self.figures}, {self.verdict}"
-            f" (noise floor ±{self.noise:.1%}, p {self.p_value:.2g}, {self.builds} builds)"
-            + "".join(f"; warning: {warning}" for warning in self.warnings)
-        )
-
-
-def paired_ratios(
-    first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]
-) -> list[float]:
-    """For each build, the median over its rounds of first to second.
-
-    Args:
-        first: The round's values of one arm, [build][round].
-        second: Those of the other, measured in the same rounds.
-
-    Raises:
-        TrafficError: A value is not a positive number.
-    """
-    for value in (value for arm in (first, second) for rounds in arm for value in rounds):
-        if not (math.isfinite(value) and value > 0):
-            raise TrafficError(f"a round's value is {value}, not a positive number")
-    return [
-        math.exp(median(math.log(a / b) for a, b in zip(rounds, others, strict=True)))
-        for rounds, others in zip(first, second, strict=True)
-    ]
+        return str(self.verdict("", ""))
 
 
 def judge(
@@ -184,11 +148,11 @@ def judge(
     noise = max(map(abs, bootstrap_median(again, criteria.noise_confidence, criteria)))
     p_value, centre = rank_test(ratios), median(map(math.log, ratios))
     least = math.log1p(criteria.minimum_effect)
-    verdict = Verdict.NO_DIFFERENCE
+    conclusion: Conclusion = NO_DIFFERENCE
     if p_value <= level and (low > least or high < -least) and abs(centre) > noise:
-        verdict = Verdict.FASTER if (centre < 0) == (better == "lower") else Verdict.SLOWER
+        conclusion = FASTER if (centre < 0) == (better == "lower") else SLOWER
     return Judgement(
-        verdict, math.exp(centre), math.exp(low), math.exp(high), p_value,
+        conclusion, math.exp(centre), math.exp(low), math.exp(high), p_value,
         math.expm1(noise), len(ratios), _warnings(len(ratios), level, noise, criteria),
         negligible=-least < low and high < least,
     )  # fmt: skip

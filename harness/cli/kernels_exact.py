@@ -4,29 +4,29 @@
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness import datapath as datapaths
 from harness import results
 from harness.bpf.pool import unload_idle
 from harness.cli.kernels_guests import CLI, exit_code, find_all, print_remarks
+from harness.cli.output import show
 from harness.datapath import NodeSettings
-from harness.kernels import Job, Machine, Result, at_once, check_tools, harness_root, outcomes
+from harness.kernels import Job, Machine, at_once, check_tools, harness_root
 from harness.kernels.accelerator import emulation
 from harness.kernels.instructions import (
     PROGRAM,
     ROUND_TRIP,
     SIZE,
     VARIABLE,
-    Figure,
     check_counting,
     measure,
 )
 from harness.kernels.supervisor import Limits
 from harness.plumbing.errors import UnknownNameError
+from harness.plumbing.printable import aligned
+from harness.results import ExactFigure, units
 from harness.topology import TESTBEDS
 
 #: Counting instructions makes a guest two or three times slower.
@@ -76,8 +76,8 @@ def bench(arguments: argparse.Namespace) -> int:
     # Counting is emulation's: with KVM the processor counts nothing for us.
     machine = Machine(emulation("it counts"), arguments.memory, counting=True)
     campaign.run(job, machine, jobs, LIMITS)
-    figures = {result.name: _figures(result) for result in campaign.results}
-    print("\n".join(_tables(figures)))
+    figures = {result.name: result.found.exact for result in campaign.results}
+    show(*_tables(figures))
     print_remarks(campaign.results)
     return exit_code(campaign.results)
 
@@ -85,64 +85,45 @@ def bench(arguments: argparse.Namespace) -> int:
 def _measure(names: list[str], testbed: str, settings: NodeSettings, directory: Path) -> int:
     """Inside a guest: measure, and leave a record."""
     check_counting()
-    document = results.begin(harness_root(), ["hostroute", "kernels", "bench", "--exact"])
+    draft = results.begin(harness_root(), ["hostroute", "kernels", "bench", "--exact"])
     try:
         for name in names:
-            for figure in measure(
-                datapaths.find(name), testbed, TESTBEDS.find(testbed).topology, settings
-            ):
-                document["exact"].append(asdict(figure))
-                print(figure, flush=True)
+            topology = TESTBEDS.find(testbed).topology
+            for figure in measure(datapaths.find(name), testbed, topology, settings):
+                draft.exact.append(figure)
+                show(f"{figure.figure} {figure.testbed} {figure.family} {figure.datapath}:"
+                     f" {units.shown(figure.value, figure.unit)}")  # fmt: skip
     finally:
         unload_idle()
-    results.write(directory / "results", document)
-    (directory / "figures.json").write_text(json.dumps(document["exact"]), encoding="utf-8")
+    results.write(directory / "results", draft.ended())
     return 0
 
 
-def _figures(result: Result) -> list[Figure]:
-    if result.directory is None:
-        return []
-    try:
-        path = result.directory / "figures.json"
-        return [Figure(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
-    except (OSError, ValueError, TypeError):
-        return []
-
-
-def _tables(kernels: dict[str, list[Figure]]) -> list[str]:
+def _tables(kernels: Mapping[str, Sequence[ExactFigure]]) -> list[str]:
     """A table for each kind of figure: datapath by kernel, with the change from the one before."""
+    found: dict[str, dict[tuple[str, str, str], dict[str, float]]] = {kind: {} for kind in _TITLES}
+    for kernel, figures in kernels.items():
+        for figure in figures:
+            place: tuple[str, str, str] = (figure.testbed, figure.family, figure.datapath)
+            found.setdefault(figure.figure, {}).setdefault(place, {})[kernel] = figure.value
     lines = []
-    for kind, title in _TITLES.items():
-        keys = dict.fromkeys(
-            (figure.testbed, figure.family, figure.datapath)
-            for figures in kernels.values() for figure in figures if figure.figure == kind
-        )  # fmt: skip
-        if not keys:
-            continue
+    for kind, places in found.items():
         rows = [["", *kernels]]
-        for key in sorted(keys, key=lambda key: (key[0], key[1])):
-            values = [_value(figures, kind, key) for figures in kernels.values()]
-            rows.append([" ".join(key), *_cells(values)])
-        lines += [title, *outcomes.aligned(rows), ""]
+        for at in sorted(places, key=lambda place: place[:2]):
+            values = [places[at].get(kernel) for kernel in kernels]
+            rows.append([" ".join(at), *_cells(values)])
+        lines += [_TITLES.get(kind, kind), *aligned(rows), ""] if places else []
     return lines
 
 
-def _value(figures: Sequence[Figure], kind: str, key: tuple[str, str, str]) -> float | None:
-    for figure in figures:
-        if figure.figure == kind and (figure.testbed, figure.family, figure.datapath) == key:
-            return figure.value
-    return None
-
-
 def _cells(values: Sequence[float | None]) -> list[str]:
-    """`24,650`, and from the second kernel on the change: `24,912 (+1.1 %)`."""
+    """`24 650`, and from the second kernel on the change: `24 912 (+1.1 %)`."""
     cells, before = [], None
     for value in values:
         if value is None:
             cells.append(".")
             continue
-        change = "" if not before else f" ({100 * (value / before - 1):+.1f} %)"
-        cells.append(f"{value:,.0f}{change}")
+        change = f" ({units.change(value / before)})" if before else ""
+        cells.append(units.digits(value) + change)
         before = value
     return cells

@@ -7,14 +7,13 @@ import argparse
 import json
 import platform
 import sys
-import threading
-from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from harness.cli.output import say, show, show_json
 from harness.datapath import features
 from harness.datapath.catalogue import CATALOGUE
 from harness.datapath.features import FEATURES, Feature
@@ -33,25 +32,19 @@ from harness.kernels import (
     check_tools,
     harness_root,
     new_directory,
-    outcomes,
     pytest_args,
+    records,
 )
 from harness.kernels.supervisor import LIMITS
 from harness.kernels.tools import cache_root
 from harness.plumbing import scratch
 from harness.plumbing.errors import GuestError
+from harness.plumbing.printable import aligned
 from harness.testbed.prerequisites import check_privileges
 from harness.topology import TESTBEDS
 
 KERNEL = "a version (6.12), a path (IMAGE or IMAGE:DIR), installed:RELEASE, or vng:TAG"
 CLI = (sys.executable, "-m", "harness.cli")
-_speaking = threading.Lock()
-
-
-def say(line: str) -> None:
-    """A line on stderr; several threads have something to say."""
-    with _speaking:
-        print(line, file=sys.stderr, flush=True)
 
 
 def store() -> Store:
@@ -121,29 +114,26 @@ def find_all(arguments: argparse.Namespace) -> Campaign:
 
 def _print_matrix(results: list[Result]) -> None:
     """Assertions by kernel, then what needs a word."""
-    shown = {result.name: result.outcomes for result in results if result.kernel is not None}
+    shown = {result.name: result.found.tests for result in results if result.kernel is not None}
     titles = {identity: entry.title for identity, entry in CATALOGUE.items()}
     if any(shown.values()):
-        print("\n".join(outcomes.table(shown, titles)))
+        show(*records.matrix(shown, titles))
     print_remarks(results)
 
 
-def print_remarks(results: list[Result], show: Callable[[str], None] = print) -> None:
+def print_remarks(results: list[Result], put: Callable[[str], None] = show) -> None:
     """What needs a word, and where the results are."""
     for result in results:
         for line in _remarks(result):
-            show(f"{result.name}: {line}")
+            put(f"{result.name}: {line}")
     for result in results:
         if result.directory is not None:
-            show(f"{result.name}: results in {result.directory}")
+            put(f"{result.name}: results in {result.directory}")
 
 
 def _remarks(result: Result) -> list[str]:
     """Failed tests, skips by their reasons, and what was wrong with the guest."""
-    lines = [f"{outcome.test}: {outcome.reason}" for outcome in result.outcomes
-             if outcome.outcome in ("failed", "error")]  # fmt: skip
-    skipped = Counter(o.reason for o in result.outcomes if o.outcome == "skipped")
-    lines += [f"{count} skipped: {reason}" for reason, count in skipped.items()]
+    lines = [*records.remarks(result.found.tests), *result.found.unread]
     if result.trouble:
         shown = result.ended.lines if result.ended is not None else ()
         lines += [result.trouble, *(f"    {line}" for line in shown)]
@@ -162,7 +152,7 @@ def probe(arguments: argparse.Namespace) -> int:
         check_privileges()
         answers = {name: features.probe(name) for name in FEATURES}
         if arguments.json:
-            print(json.dumps({name: vars(answer) for name, answer in answers.items()}))
+            show_json({name: vars(answer) for name, answer in answers.items()})
         else:
             _print_features({platform.release(): answers}, how=True)
         return 0
@@ -177,13 +167,15 @@ def probe(arguments: argparse.Namespace) -> int:
         if not (result.trouble or columns[result.name]):
             result.error = GuestError("the guest did not tell its features", "see its output.txt")
     if arguments.json:
-        print(json.dumps({
-            kernel: {name: vars(answer) for name, answer in answers.items()}
-            for kernel, answers in columns.items()
-        }))  # fmt: skip
+        show_json(
+            {
+                kernel: {name: vars(answer) for name, answer in answers.items()}
+                for kernel, answers in columns.items()
+            }
+        )
     else:
         _print_features(columns)
-    print_remarks(campaign.results, say if arguments.json else print)
+    print_remarks(campaign.results, say if arguments.json else show)
     return exit_code(campaign.results)
 
 
@@ -211,7 +203,7 @@ def _print_features(columns: dict[str, dict[str, Probe]], how: bool = False) -> 
             cells.append("?" if answer is None else _cell(feature, answer, name))
         last = [feature.how] if how else []
         rows.append([feature.name, feature.kind, feature.since, *cells, *last])
-    print("\n".join(outcomes.aligned(rows)))
+    show(*aligned(rows))
 
 
 def _cell(feature: Feature, answer: Probe, kernel: str) -> str:

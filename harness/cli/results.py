@@ -4,28 +4,28 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
 from harness import results
+from harness.cli.changes import change_line
 from harness.cli.command import Command
-from harness.cli.figures import aligned, change_line, shown
+from harness.cli.output import complain, show, show_json
 from harness.cli.results_show import environment_line, show_lines, verdict_counts
 from harness.plumbing.errors import REGRESSED, HarnessError, RecordError, UnknownNameError
-from harness.report import clean
-from harness.results import Document
+from harness.plumbing.printable import aligned
+from harness.results import Run, units
 from harness.results.behaviour import behaviours, common_tests
 from harness.results.comparability import KINDS, Difference, require_alike
 from harness.results.compare import LEAST, Change, changes
+from harness.results.decode import document
 from harness.results.gate import fitted_in_both, grows, judge, missing
 
 DEFAULT = Path("results")
 
 
-def open_record(text: str) -> Document:
+def open_record(text: str) -> Run:
     """The record that FILE, FILE#ID or DIR#ID names; an id may be cut short.
 
     Raises:
@@ -36,7 +36,7 @@ def open_record(text: str) -> Document:
     if whole:
         return results.read(Path(text))
     place, _, identity = text.rpartition("#")
-    found = [each for each in results.read_all([Path(place)]) if identity in each["id"]]
+    found = [each for each in results.read_all([Path(place)]) if identity in each.id]
     if len(found) != 1:
         raise RecordError(
             f"{place} holds {len(found)} records with {identity!r} in their ids",
@@ -49,7 +49,7 @@ def _list(arguments: argparse.Namespace) -> int:
     place = arguments.place
     with results.readable(place):
         files = [place] if place.is_file() else results.find(place)
-    rows: list[Document] = []
+    rows: list[dict[str, str]] = []
     problems: list[HarnessError] = []
     for path in files:
         try:
@@ -57,26 +57,29 @@ def _list(arguments: argparse.Namespace) -> int:
         except RecordError as error:
             problems.append(error)
     if arguments.json:
-        print(json.dumps(rows, indent=2))
+        show_json(rows, indent=2)
     elif rows:
         titles = ("id", "started", "kernel", "what", "verdicts", "partial")
-        print(aligned([titles, *([clean(str(row[title])) for title in titles] for row in rows)]))
+        show(*aligned([titles, *([row[title] for title in titles] for row in rows)]))
     else:
-        print(f"no records in {place}")
+        show(f"no records in {place}")
     for problem in problems:  # the others are shown all the same
-        print(f"hostroute: {problem}", file=sys.stderr)
+        complain(problem)
     return problems[0].exit_code if problems else 0
 
 
-def _row(path: Path, found: Document) -> Document:
-    parts = {name: len(found[name]) for name in ("comparisons", "growth", "exact", "conformance")}
+def _row(path: Path, run: Run) -> dict[str, str]:
+    parts = {
+        "comparisons": len(run.comparisons), "growth": len(run.growth), "exact": len(run.exact),
+        "conformance": len(run.conformance), "other tests": len(run.others),
+    }  # fmt: skip
     return {
-        "id": found["id"],
-        "started": found["started"],
-        "kernel": found["machine"]["kernel"],
+        "id": run.id,
+        "started": run.started,
+        "kernel": run.kernel,
         "what": ", ".join(f"{count} {name}" for name, count in parts.items() if count) or "nothing",
-        "verdicts": verdict_counts(found) or "-",
-        "partial": found["partial"] or "-",
+        "verdicts": verdict_counts(run) or "-",
+        "partial": run.partial or "-",
         "file": str(path),
     }
 
@@ -84,9 +87,9 @@ def _row(path: Path, found: Document) -> Document:
 def _show(arguments: argparse.Namespace) -> int:
     found = open_record(arguments.record)
     if arguments.json:
-        print(json.dumps(found, indent=2))
+        show_json(document(found), indent=2)
     else:
-        print("\n".join(show_lines(clean(found))))  # no escape sequence for the terminal
+        show(*show_lines(found))
     return 0
 
 
@@ -98,7 +101,7 @@ def _across(text: str) -> frozenset[str]:
     return kinds
 
 
-def _pair(arguments: argparse.Namespace) -> tuple[Document, Document, list[Difference]]:
+def _pair(arguments: argparse.Namespace) -> tuple[Run, Run, list[Difference]]:
     across = _across(arguments.across)
     old, new = open_record(arguments.old), open_record(arguments.new)
     return old, new, require_alike(old, new, across)
@@ -118,18 +121,17 @@ def _mark(unlike: Iterable[Difference]) -> str:
 
 
 def _say(lines: Iterable[str], unlike: list[Difference]) -> None:
-    for line in lines:
-        print(f"{_mark(unlike)}{clean(line)}".rstrip())
+    show(*(f"{_mark(unlike)}{line}".rstrip() for line in lines))
 
 
-def _heads(old: Document, new: Document, unlike: list[Difference]) -> list[str]:
-    said = [f"{role}  {each['id']}  {environment_line(each)}"
-            + (f"  PARTIAL: {each['partial']}" if each["partial"] else "")
+def _heads(old: Run, new: Run, unlike: list[Difference]) -> list[str]:
+    said = [f"{role}  {each.id}  {environment_line(each)}"
+            + (f"  PARTIAL: {each.partial}" if each.partial else "")
             for role, each in (("A", old), ("B", new))]  # fmt: skip
     return [*said, *(f"unlike: {each}" for each in unlike)]
 
 
-def _change_json(change: Change) -> Document:
+def _change_json(change: Change) -> dict[str, object]:
     """JSON has no infinity: an interval without an end has null there."""
     return {
         name: None if value in (float("inf"), float("-inf")) else value
@@ -144,14 +146,14 @@ def _compare(arguments: argparse.Namespace) -> int:
     if not (found or fitted or common_tests(old, new)):
         raise RecordError("the records have nothing in common", "see `hostroute results show`")
     if arguments.json:
-        print(json.dumps({
-            "old": old["id"], "new": new["id"], "across": sorted({each.kind for each in unlike}),
+        show_json({
+            "old": old.id, "new": new.id, "across": sorted({each.kind for each in unlike}),
             "unlike": [asdict(each) for each in unlike],
             "changes": [_change_json(each) for each in found],
             "behaviour": [asdict(each) for each in otherwise],
             "growth": list(grows(old, new)), "fitted": fitted,
             "missing": dict(zip(("old", "new"), absent, strict=True)),
-        }, indent=2))  # fmt: skip
+        }, indent=2)  # fmt: skip
         return 0
     lines = _heads(old, new, unlike)
     title = ""
@@ -164,7 +166,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     lines += ["", tests, *(f"  {each}" for each in otherwise)]
     if fitted:
         lines += [
-            f"growth of {shown(fitted, 'arms')} in both",
+            f"growth of {units.count(fitted, 'arm')} in both",
             *(f"  {x}" for x in grows(old, new)),
         ]
     for name, texts in zip("AB", absent, strict=True):
@@ -181,13 +183,13 @@ def _gate(arguments: argparse.Namespace) -> int:
     if arguments.json:
         listed = {name: [_change_json(each) for each in getattr(found, name)]
                   for name in ("regressions", "improvements")}  # fmt: skip
-        print(json.dumps({
-            "base": base["id"], "new": new["id"], "passed": found.passed,
+        show_json({
+            "base": base.id, "new": new.id, "passed": found.passed,
             "across": sorted({each.kind for each in unlike}), **listed,
             **{name: getattr(found, name)
                for name in ("conformance", "growth", "missing", "untold", "compared", "asserted",
                             "fitted")},
-        }, indent=2))  # fmt: skip
+        }, indent=2)  # fmt: skip
         return 0 if found.passed else REGRESSED
     lines = _heads(base, new, unlike)
     for word, changed in (("regression", found.regressions), ("improvement", found.improvements)):
@@ -196,7 +198,7 @@ def _gate(arguments: argparse.Namespace) -> int:
         lines += [f"{name}: {text}" for text in getattr(found, name)]
     words = "passed: nothing worse" if found.passed else "failed"
     told = f"{found.compared} figures and {found.asserted} assertions compared"
-    growth = f", and how {shown(found.fitted, 'curves')} grow" if found.fitted else ""
+    growth = f", and how {units.count(found.fitted, 'curve')} grow" if found.fitted else ""
     lines.append(f"gate {words}, {told}{growth}")
     _say(lines, unlike)
     return 0 if found.passed else REGRESSED
@@ -205,7 +207,7 @@ def _gate(arguments: argparse.Namespace) -> int:
 def _merge(arguments: argparse.Namespace) -> int:
     found = results.read_all(arguments.places)
     results.merge(found, arguments.output)
-    print(f"{arguments.output}: {shown(len(found), 'records')}")
+    show(f"{arguments.output}: {units.count(len(found), 'record')}")
     return 0
 
 

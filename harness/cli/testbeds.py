@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 
 from harness.cli.command import Command
+from harness.cli.output import show
 from harness.topology import TESTBEDS
 
 
@@ -15,10 +16,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.testbed is not None:
-        print(TESTBEDS.find(arguments.testbed).drawing)
+        show(*TESTBEDS.find(arguments.testbed).drawing.splitlines())
         return 0
     for name, blueprint in TESTBEDS.items():
-        print(f"{name:<14}{blueprint.drawing.splitlines()[0]}")
+        show(f"{name:<14}{blueprint.drawing.splitlines()[0]}")
     return 0
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Other kernels: got, kept, booted, and run on."""
 
-from harness.kernels import outcomes, pytest_args
+from harness.kernels import pytest_args, records
 from harness.kernels.catalogue import catalogue
 from harness.kernels.fetch import Fetcher
 from harness.kernels.fleet import Campaign
@@ -17,5 +17,5 @@ from harness.kernels.store import Kept, Store
 __all__ = [
     "Campaign", "Fetcher", "Images", "Job", "Kept", "Kernel", "Machine", "Mirror", "Result",
     "Store", "at_once", "catalogue", "check_tools", "find", "harness_root", "installed_releases",
-    "new_directory", "outcomes", "pytest_args",
+    "new_directory", "pytest_args", "records",
 ]  # fmt: skip

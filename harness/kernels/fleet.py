@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from harness.kernels import files, modules, outcomes
+from harness.kernels import files, modules, records
 from harness.kernels.accelerator import Accelerator, accelerator, emulation
 from harness.kernels.fetch import Fetcher
 from harness.kernels.guest import Job, Machine, harness_root, prepare
@@ -194,7 +194,7 @@ class Campaign:
         finally:
             scratch.remove(own)
             _remove_empty(result.directory / "results")
-        result.outcomes = outcomes.read(result.directory / "junit.xml")
+        result.found = records.read(result.directory / "results")
         write_summary(result)
 
 

@@ -11,13 +11,14 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from statistics import median
 
 from harness.bpf.syscall import test_run as run_program
 from harness.datapath import Datapath, NodeSettings
 from harness.datapath.bpf import InstalledBpf
 from harness.plumbing.errors import KernelError, TrafficError
+from harness.results import ExactFigure
+from harness.results.part import family_name
 from harness.testbed import Testbed
 from harness.topology import Family, Topology
 from harness.traffic.headers import udp_frame
@@ -31,28 +32,9 @@ _RUNS = 15
 #: Each repetition takes one from the TTL, so that no more than 254 measure the same path.
 _REPEAT = 200
 _REDIRECT = 7  # TC_ACT_REDIRECT
+#: What is counted: a round trip of UDP between two pods, and from_container by BPF_PROG_TEST_RUN.
 ROUND_TRIP, PROGRAM = "round trip", "program cost"
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One number of one datapath.
-
-    Attributes:
-        datapath: Its name.
-        family: `ipv4` or `ipv6`.
-        testbed: The testbed's name.
-        figure: `ROUND_TRIP` (two pods, UDP) or `PROGRAM` (from_container, by BPF_PROG_TEST_RUN).
-        value: Instructions.
-        unit: `instructions`.
-    """
-
-    datapath: str
-    family: str
-    testbed: str
-    figure: str
-    value: float
-    unit: str = "instructions"
+UNIT = "instructions"
 
 
 def check_counting() -> None:
@@ -70,7 +52,7 @@ def check_counting() -> None:
 
 def measure(
     datapath: Datapath, testbed: str, topology: Topology, settings: NodeSettings
-) -> Iterator[Figure]:
+) -> Iterator[ExactFigure]:
     """Build the testbed, and take every figure of a datapath on it.
 
     Args:
@@ -85,11 +67,14 @@ def measure(
     """
     with Testbed(topology, datapath, settings=settings, name=testbed, insist=True) as built:
         for family in Family:
-            yield Figure(datapath.name, family.name, testbed, ROUND_TRIP,
-                         _round_trip(built, family))  # fmt: skip
+            found = {ROUND_TRIP: _round_trip(built, family)}
             if isinstance(built.datapaths[0].installed, InstalledBpf):
-                yield Figure(datapath.name, family.name, testbed, PROGRAM,
-                             _program(built, family))  # fmt: skip
+                found[PROGRAM] = _program(built, family)
+            for figure, value in found.items():
+                yield ExactFigure(
+                    datapath=datapath.name, family=family_name(family), testbed=testbed,
+                    figure=figure, value=value, unit=UNIT,
+                )  # fmt: skip
 
 
 def _round_trip(testbed: Testbed, family: Family) -> float:

@@ -7,11 +7,11 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.kernels import outcomes
 from harness.kernels.kernel import Kernel
-from harness.kernels.outcomes import Outcome
+from harness.kernels.records import Found
 from harness.kernels.supervisor import Ended
 from harness.plumbing.errors import FAILED_ON_KERNEL, GuestError, HarnessError
+from harness.results.tally import Tally
 
 _PYTEST_JUDGED = (0, 1)  # tests ran, and passed or failed
 #: What a guest that came to its end leaves, and nobody needs.
@@ -28,7 +28,7 @@ class Result:
         directory: Where its results are.
         ended: How its guest ended; None: it was not started.
         error: Why it was not started.
-        outcomes: Of its tests.
+        found: What its guest's records hold.
         like: Whether another kernel of the run has its version.
     """
 
@@ -37,7 +37,7 @@ class Result:
     directory: Path | None = None
     ended: Ended | None = None
     error: HarnessError | None = None
-    outcomes: list[Outcome] = field(default_factory=list)
+    found: Found = field(default_factory=Found)
     like: bool = False
 
     @property
@@ -68,7 +68,7 @@ def describe(result: Result) -> str:
     """What became of a kernel, one line."""
     if result.ended is None or result.ended.status is None:
         return result.trouble
-    counted = outcomes.cell(result.outcomes) if result.outcomes else f"exit {result.ended.status}"
+    counted = str(Tally(result.found.tests)) or f"exit {result.ended.status}"
     if result.ended.status not in _PYTEST_JUDGED:
         counted += f" ({_last_word(result)})"
     seconds = result.ended.seconds
@@ -99,7 +99,7 @@ def write_summary(result: Result) -> None:
         "asked": result.asked, "release": kernel.release, "version": kernel.version,
         "origin": kernel.origin, "status": ended.status, "trouble": ended.trouble,
         "lines": list(ended.lines), "seconds": ended.seconds,
-        "tests": outcomes.counts(result.outcomes),
+        "tests": dict(Tally(result.found.tests).kinds),
     }  # fmt: skip
     draft = result.directory / ".summary"
     draft.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")

@@ -8,8 +8,8 @@ from importlib import import_module
 import pytest
 
 #: In the order in which their hooks are to run, where pytest has no opinion.
-_MODULES = ("options", "termination", "prerequisites", "parameters", "brief", "failures", "matrix",
-            "record", "bench")  # fmt: skip
+_MODULES = ("options", "termination", "prerequisites", "parameters", "brief", "failures",
+            "outcomes", "matrix", "record", "bench")  # fmt: skip
 
 
 def register(config: pytest.Config) -> None:

@@ -12,31 +12,33 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from harness.bench import LIMIT, MEASURES, Comparison, Growth, Run, limit
+from harness.bench import MEASURES, Session, limit
+from harness.plugin.bench_demand import CurveRequest, Demand
 from harness.plugin.bench_entries import quieten
 from harness.plugin.bench_options import budget, chosen_arms, seed
 from harness.plugin.bench_progress import Show
-from harness.plugin.bench_session import BenchSession, Curve
 from harness.plugin.bench_table import summary
 from harness.plugin.options import option, settings
-from harness.plugin.record import document
+from harness.plugin.record import draft
 from harness.plumbing.errors import HarnessError, UnknownNameError
+from harness.results.comparison import LIMIT, Comparison
+from harness.results.growth import Growth
 from harness.topology import Family
 
-SESSION = pytest.StashKey[BenchSession]()
+DEMAND = pytest.StashKey[Demand]()
 LINES = pytest.StashKey[list[str]]()
 
 
 def comparison(request: pytest.FixtureRequest, family: Family) -> Comparison:
     """The comparison of a measure; the first test of a testbed waits for all of them."""
     testbed, key = request.param
-    return request.config.stash[SESSION].comparison(testbed, key, family)
+    return request.config.stash[DEMAND].comparison(testbed, key, family)
 
 
 def growth(request: pytest.FixtureRequest, family: Family) -> Growth:
     """The curve of a measure; the first test of an axis waits for all of them."""
     curve, key = request.param
-    return request.config.stash[SESSION].growth(curve, key, family)
+    return request.config.stash[DEMAND].growth(curve, key, family)
 
 
 def teller(
@@ -57,8 +59,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[LINES] = []
     quieten(config)
     try:
-        config.stash[SESSION] = BenchSession(
-            Run(seed(config)), chosen_arms(config), settings(config), budget(config)
+        config.stash[DEMAND] = Demand(
+            Session(seed(config)), chosen_arms(config), settings(config), budget(config)
         )
     except HarnessError as error:
         pytest.exit(f"hostroute: {error}", returncode=error.exit_code)
@@ -75,7 +77,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             asked = [(testbed, key) for key in keys]
             metafunc.parametrize("hr_comparison", asked, indirect=True, ids=keys)
         else:
-            arms = metafunc.config.stash[SESSION].arms_of(testbed) | {LIMIT: limit(testbed)}
+            arms = metafunc.config.stash[DEMAND].arms_of(testbed) | {LIMIT: limit(testbed)}
             pairs = [(key, at) for key in keys for at in arms if MEASURES[key].applies(arms[at])]
             metafunc.parametrize(
                 "hr_comparison, arm", [((testbed, key), label) for key, label in pairs],
@@ -84,7 +86,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     grows = metafunc.definition.get_closest_marker("grows")
     if grows is not None and "hr_growth" in metafunc.fixturenames:
         testbed, over, *named = grows.args
-        curve, keys = Curve(testbed, over, **grows.kwargs), _known(named)
+        curve, keys = CurveRequest(testbed, over, **grows.kwargs), _known(named)
         metafunc.parametrize("hr_growth", [(curve, key) for key in keys], indirect=True, ids=keys)
 
 
@@ -112,7 +114,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Note what the selected tests will ask for, and where progress is shown."""
-    wanting = session.config.stash[SESSION]
+    wanting = session.config.stash[DEMAND]
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None:
         wanting.show = Show(session.config, reporter)
@@ -141,9 +143,9 @@ def _parameters(item: pytest.Item) -> set[str]:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Give what was measured to the record, which is written after this, however the run ended."""
-    run = session.config.stash[SESSION].run
-    if run:
-        document(session.config).update(run.parts())
+    measured = session.config.stash[DEMAND].session
+    if measured:
+        measured.enter(draft(session.config))
 
 
 @pytest.hookimpl(trylast=True)
@@ -151,12 +153,12 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     """Print what was measured."""
-    run, lines = config.stash[SESSION].run, config.stash[LINES]
-    if not run and not lines:
+    session, lines = config.stash[DEMAND].session, config.stash[LINES]
+    if not session and not lines:
         return
     terminalreporter.section("host routing: measured")
     # Where nobody looks on, a line may be as long as it likes.
     width = config.get_terminal_writer().fullwidth if terminalreporter.isatty else sys.maxsize
-    tables = summary(run, width, terminalreporter.hasmarkup)
-    for line in [*tables, *lines, f"seed {run.seed}"]:
+    tables = summary(session, width, terminalreporter.hasmarkup)
+    for line in [*tables, *lines, f"seed {session.seed}"]:
         terminalreporter.write_line(line)

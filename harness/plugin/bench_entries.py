@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from harness.bench import Comparison
+from harness.results import Comparison, units
 
 _GIGA = 1e9
 
@@ -70,28 +70,27 @@ def quieten(config: pytest.Config) -> None:
 
 def enter(benchmark: Any, comparison: Comparison, label: str) -> None:
     """Enter one arm's raw samples as a benchmark; measures nothing itself."""
-    if label not in comparison.arms or not comparison.arms[label].values:
+    if label not in comparison.arms or not comparison.arms[label].measured:
         # In its hands, else it warns that it was not used.
         benchmark.pedantic(pytest.fail, args=(f"no sample of {label}: {comparison}", False))
-    series, measure = comparison.arms[label], comparison.measure
-    samples, unit = durations(series.flat, measure.unit, measure.better)
-    benchmark.group = f"{comparison.task.key} {comparison.testbed} {comparison.task.family.name}"
-    judgement = comparison.judgements.get(label)
+    arm, verdict = comparison.arms[label], comparison.verdict_of(label)
+    samples, unit = durations(arm.flat, comparison.unit, comparison.better)
+    benchmark.group = f"{comparison.measure} {comparison.place}"
     benchmark.extra_info.update(
         arm=label,
-        nodes=series.nodes,
-        measure=measure.describe(),
+        nodes=arm.nodes,
+        measure=comparison.described,
         unit=unit,
-        shown=measure.shown(series.typical),
-        median=median(series.flat),
-        measured_in=measure.unit,
-        **series.percentiles(),
+        shown=units.shown(arm.typical, comparison.unit),
+        median=median(arm.flat),
+        measured_in=comparison.unit,
+        **arm.percentiles,
     )
-    if measure.unit == "bit/s":
-        benchmark.extra_info["gbit_per_second"] = series.typical / 1e9
+    if comparison.unit == "bit/s" and arm.typical is not None:
+        benchmark.extra_info["gbit_per_second"] = arm.typical / 1e9
     if comparison.partial is not None:
         benchmark.extra_info["partial"] = comparison.partial
-    elif judgement is not None:
-        benchmark.extra_info["verdict"] = str(judgement)
+    elif verdict is not None:
+        benchmark.extra_info["verdict"] = str(verdict)
     REPLAY.load(samples)
     benchmark.pedantic(lambda: None, rounds=len(samples), iterations=1)

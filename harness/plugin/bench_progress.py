@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
-from harness.bench import Campaign, Comparison, Curves, Task
+from harness.bench import Campaign, Curves, Task
+from harness.results import Comparison, units
 
 _EVERY = 30.0  # seconds between two lines that say where the measuring is
 
@@ -130,13 +131,14 @@ class Show:
 
 def verdict_so_far(comparison: Comparison) -> str:
     """The latest comparison in a few words."""
+    name = f"{comparison.measure} {comparison.family}"
     if comparison.partial is not None:
-        return f"{_short(comparison.task)}: partial"
+        return f"{name}: partial"
     found = [
-        f"{label} {judgement.ratio:.2f} of {comparison.baseline}, {judgement.verdict}"
-        for label, judgement in comparison.judgements.items()
+        f"{verdict.arm} {units.ratio(verdict.ratio)} of {verdict.against}, {verdict.conclusion}"
+        for verdict in comparison.verdicts
     ]
-    return f"{_short(comparison.task)}: {', '.join(found) or 'measured'}"
+    return f"{name}: {', '.join(found) or 'measured'}"
 
 
 def _short(task: Task) -> str:

@@ -1,35 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """One record for each run: what was measured, and what became of every assertion.
 
-What measures adds its parts to `document(config)`; this file adds the assertions, and writes it
-when the run ends, however it ends.
+What measures adds its parts to `draft(config)`; this file adds the outcomes, and writes it when the
+run ends, however it ends.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from harness import results
-from harness.plugin.failures import ASSERTION
 from harness.plugin.options import check_results, option, results_directory
+from harness.plugin.outcomes import outcomes
 from harness.plumbing.errors import HarnessError
+from harness.plumbing.printable import one_line
 from harness.plumbing.signals import held
-from harness.results import Document
-from harness.topology import TESTBEDS
+from harness.results import ACCELERATOR_VARIABLE, Draft, Observed
+from harness.topology import Family
 from pytest_hostroute import activate, is_ours
 
-#: What a test may say it observed.
-Value = str | int | float | bool | None
-Observe = Callable[[str, Value], None]
-
-_MEASURED = ("comparisons", "growth", "exact")
+Observe = Callable[[str, Observed], None]
 
 
 class _Recorder:
@@ -38,18 +34,18 @@ class _Recorder:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.started = datetime.now(UTC)
-        self.begun: Document | None = None
-        self.assertions: dict[str, Document] = {}
+        self.begun: Draft | None = None
         self.finished: set[str] = set()
+        self._outcomes = outcomes(config)
         self.interruption = ""
         self.line = ""
 
-    def document(self) -> Document:
+    def draft(self) -> Draft:
         """The record; machine and checkout as they are when it is first asked for."""
         if self.begun is None:
             command = ["pytest", *map(str, self.config.invocation_params.args)]
             self.begun = results.begin(self.config.rootpath, command)
-            self.begun["started"] = self.started.isoformat(timespec="seconds")
+            self.begun.started = self.started.isoformat(timespec="seconds")
         return self.begun
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -62,7 +58,7 @@ class _Recorder:
             except HarnessError as error:
                 pytest.exit(f"hostroute: {error}", returncode=error.exit_code)
         if measures or option(self.config, "record"):
-            self.document()
+            self.draft()
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -70,17 +66,13 @@ class _Recorder:
         for item in filter(is_ours, items):
             parameters = getattr(item, "callspec", None)
             family = parameters.params.get("family") if parameters else None
-            if family is not None:
+            if isinstance(family, Family):
                 item.user_properties.append(("family", family.name))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Collect what became of every assertion of the catalogue."""
+        """Note which tests came to their end."""
         if report.when == "teardown":
             self.finished.add(report.nodeid)
-        entry = assertion(report) if report.when == "call" or not report.passed else None
-        known = self.assertions.get(report.nodeid, {})
-        if entry is not None and known.get("outcome") != "failed":
-            self.assertions[report.nodeid] = entry
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Remember why the run is broken off: Ctrl-C, SIGTERM, or what `pytest.exit` was told."""
@@ -94,19 +86,21 @@ class _Recorder:
             self._write(session)
 
     def _write(self, session: pytest.Session) -> None:
-        asked, cut = option(self.config, "record"), self._cut(session)
-        measured = self.begun is not None and any(self.begun[part] for part in _MEASURED)
         if self.config.getoption("collectonly"):
             return
-        if asked and not measured and not self.assertions and not cut:
+        asked, cut, found = option(self.config, "record"), self._cut(session), self._outcomes
+        # From a guest nothing else comes home: there the other tests alone are worth a record.
+        tests = found.tests if ACCELERATOR_VARIABLE in os.environ else found.assertions
+        measured = self.begun is not None and self.begun.measured
+        if asked and not (measured or tests or cut):
             self.line = "none: no test of this run asserts an entry of the catalogue (test_hrNN_…)"
-        if not measured and not (asked and (self.assertions or cut)):
+        if not measured and not (asked and (tests or cut)):
             return
-        found = self.document()
-        found["partial"] = "; ".join(filter(None, (found["partial"], cut))) or None
-        found["conformance"] = list(self.assertions.values())
+        draft = self.draft()
+        draft.partial = "; ".join(filter(None, (draft.partial, cut))) or None
+        draft.conformance, draft.others = found.assertions, found.others
         try:
-            path = results.write(results_directory(self.config), found)
+            path = results.write(results_directory(self.config), draft.ended())
         except HarnessError as error:
             self.line = f"hostroute: {error}"
             session.exitstatus = session.exitstatus or error.exit_code
@@ -126,13 +120,13 @@ class _Recorder:
         """Say where the record is, or why it is not where it should be."""
         if self.line:
             terminalreporter.section("host routing: record")
-            terminalreporter.write_line(self.line)
+            terminalreporter.write_line(one_line(self.line))
             self.line = ""
 
     def pytest_unconfigure(self) -> None:
         """The same for a run whose exit code is not pytest's: it gets no summary."""
         if self.line:
-            print(self.line, file=sys.stderr)  # noqa: T201
+            print(one_line(self.line), file=sys.stderr)  # noqa: T201
 
 
 _RECORDER = pytest.StashKey[_Recorder]()
@@ -144,61 +138,22 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(config.stash[_RECORDER])
 
 
-def document(config: pytest.Config) -> Document:
+def draft(config: pytest.Config) -> Draft:
     """The record of this run, for what measures to add its parts to.
 
     Its lists `comparisons`, `summary`, `growth` and `exact`, its `seed`, and `partial`: why what
     was measured is not whole. A run that has put something into one of the lists is recorded.
     """
     activate(config)  # a conftest.py may ask before any test of ours does
-    return config.stash[_RECORDER].document()
+    return config.stash[_RECORDER].draft()
 
 
 def observer(node: pytest.Item) -> Observe:
     """A function that notes for the record what the kernel did: `hr_observed("mark", 0x77)`."""
 
-    def note(name: str, value: Value) -> None:
-        if not isinstance(value, Value):
+    def note(name: str, value: Observed) -> None:
+        if not isinstance(value, Observed):
             raise TypeError(f"hr_observed({name!r}): {value!r} is no text, number, boolean or None")
         node.user_properties.append(("observed", (name, value)))
 
     return note
-
-
-def assertion(report: pytest.TestReport) -> Document | None:
-    """An entry of the record's `conformance`; None: the test asserts no entry of the catalogue."""
-    single = dict(report.user_properties)
-    if "hr" not in single or "control" in single:
-        return None
-
-    def every(name: str) -> list[Any]:
-        return [value for key, value in report.user_properties if key == name]
-
-    outcome = report.outcome
-    return {
-        "id": single["hr"],
-        "test": report.nodeid,
-        "testbed": next((part for part in Path(report.nodeid).parts if part in TESTBEDS), None),
-        "datapath": single.get("datapath"),
-        "family": single.get("family"),
-        "outcome": "error" if report.when != "call" and outcome == "failed" else outcome,
-        "reason": "" if outcome == "passed" else _reason(report),
-        "degraded": [str(value) for value in every("degraded")],
-        "legs": [str(value) for value in every("legs")],
-        "observed": dict(every("observed")),
-    }
-
-
-def _reason(report: pytest.TestReport) -> str:
-    """Why it was skipped, or what failed, in one line."""
-    longrepr = report.longrepr
-    if isinstance(longrepr, tuple):  # file, line, reason of a skip
-        text = longrepr[2].removeprefix("Skipped: ")
-    else:
-        crash = getattr(longrepr, "reprcrash", None)
-        text = crash.message if crash is not None else str(longrepr or "")
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    name = dict(report.user_properties).get(ASSERTION)
-    if name and len(lines) > 1 and lines[0] == f"AssertionError: {name}":
-        return f"{name}: {lines[1]}"  # the name alone says what failed, and not how
-    return lines[0] if lines else ""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reports: what records say, as a page, as Markdown or as CSV. Pure functions.
 
-A record becomes a `Run` by `digest`, which drops its millions of samples; a `Report` holds runs.
+A run is reduced by `digest`, which drops its millions of samples; a `Report` holds digests.
 Same records, same bytes.
 """
 
@@ -11,11 +11,11 @@ import logging
 from collections.abc import Callable
 
 from harness.report.csv import comma_separated
-from harness.report.from_record import clean, digest
+from harness.report.digest import digest
 from harness.report.markdown import markdown
-from harness.report.model import Report, Run
+from harness.report.model import Digest, Report
 
-__all__ = ["FORMATS", "Report", "Run", "clean", "digest"]
+__all__ = ["FORMATS", "Digest", "Report", "digest"]
 
 
 def _html(report: Report) -> str:

@@ -7,15 +7,16 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.report import conformance, kernels, trends, units
+from harness.report import conformance, kernels, trends
 from harness.report.figures.trend import trend
-from harness.report.measured import Figure
+from harness.report.measured import Drawing
 from harness.report.model import Report
 from harness.report.trends import WORSE, Trend
+from harness.results import units
 
 
 @dataclass(frozen=True)
-class Change:
+class MarkedStep:
     """A step from one kernel to the next that counts; `size` is that of its logarithm."""
 
     name: str
@@ -33,8 +34,8 @@ class Part:
     """Figures that may be set side by side, and what changed in them."""
 
     arms: tuple[str, ...]
-    figures: tuple[Figure, ...]
-    changes: tuple[Change, ...]
+    figures: tuple[Drawing, ...]
+    changes: tuple[MarkedStep, ...]
 
 
 def over_kernels(
@@ -60,7 +61,7 @@ def _part(found: Sequence[Trend], short: Sequence[str], prefix: str) -> Part | N
     return Part(
         arms=tuple(dict.fromkeys(arm for entry in found for arm in entry.bands)),
         figures=tuple(
-            Figure(
+            Drawing(
                 trend(f"{prefix}-{number}", entry, short),
                 entry.what,
                 entry.place,
@@ -97,11 +98,11 @@ def _cell(entry: Trend, arm: str, at: int, divisor: float) -> str:
     return units.digits(band.typical / divisor) + entry.change(arm, at)
 
 
-def _changes(entry: Trend, short: Sequence[str]) -> Iterable[Change]:
+def _changes(entry: Trend, short: Sequence[str]) -> Iterable[MarkedStep]:
     for arm, steps in entry.steps.items():
         for at, step in enumerate(steps):
             if step and step.mark:
-                yield Change(
+                yield MarkedStep(
                     entry.name, arm, short[step.before], short[at], units.change(step.ratio),
                     f"[{units.change(step.low)}, {units.change(step.high)}]",
                     abs(math.log(step.ratio)) if step.ratio > 0 else math.inf, step.mark,

@@ -1,72 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What became of the catalogue: a matrix, what did not pass and why, and the legs seen."""
+"""Outcomes of the catalogue: what did not pass and why, the legs seen, what was observed."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from harness.report.model import Check, Report, Run
+from harness.report.model import Report
+from harness.results.assertion import DEGRADED, FAILURES, PASSED, SKIPPED, Assertion
+from harness.results.run import Run
+from harness.results.tally import Table, table
+from harness.results.units import observed as shown_value
 
-ANY = "any"  # the column of tests that no datapath in particular takes
-_FAILED = ("failed", "error")
-Seen = tuple[Run, Check]
-
-
-@dataclass(frozen=True)
-class Cell:
-    """Tests of one assertion in one column, by what became of them."""
-
-    passed: int = 0
-    degraded: int = 0
-    failed: int = 0
-    skipped: int = 0
-
-    @property
-    def state(self) -> str:
-        """The worst that is to be said of it: fail, degraded, pass, skipped; none: did not run."""
-        if self.failed:
-            return "fail"
-        if self.degraded:
-            return "degraded"
-        return "pass" if self.passed else "skipped" if self.skipped else "none"
-
-    @property
-    def summary(self) -> str:
-        """The same in words, for many assertions together."""
-        ran = self.passed + self.degraded + self.failed
-        words = [f"{self.failed} of {ran} failed" if self.failed else f"all {ran} passed"]
-        words += [f"{self.degraded} degraded"] if self.degraded else []
-        words += [f"{self.skipped} skipped"] if self.skipped else []
-        return ", ".join(words) if ran or self.skipped else "not run"
-
-    def __str__(self) -> str:
-        ran = self.passed + self.degraded + self.failed
-        words = {
-            "fail": f"FAIL {self.failed} of {ran}",
-            "degraded": f"degraded {self.degraded} of {ran}",
-            "pass": f"pass {self.passed}",
-            "skipped": f"not on this kernel ({self.skipped})",
-            "none": "",
-        }[self.state]
-        return words + (f", {self.skipped} not on this kernel" if self.skipped and ran else "")
-
-
-@dataclass(frozen=True)
-class Matrix:
-    """Assertion by column.
-
-    Attributes:
-        columns: Datapaths, or kernels.
-        rows: Id → a cell for each column; in the catalogue's order.
-        total: All the tests.
-    """
-
-    columns: tuple[str, ...]
-    rows: Mapping[str, tuple[Cell, ...]]
-    total: Cell
+Seen = tuple[Run, Assertion]
 
 
 @dataclass(frozen=True)
@@ -74,69 +22,36 @@ class Finding:
     """The same outcome for the same reason, and in which tests."""
 
     id: str
-    kind: str  # failed, error, degraded or skipped
+    kind: str  # its outcome, or degraded
     reason: str
     tests: tuple[Seen, ...]
 
 
-def count(checks: Iterable[Check]) -> Cell:
-    """A cell of these tests."""
-    numbers: dict[str, int] = defaultdict(int)
-    for check in checks:
-        numbers[kind_of(check)] += 1
-    failed = sum(numbers[kind] for kind in _FAILED)
-    return Cell(numbers["passed"], numbers["degraded"], failed, numbers["skipped"])
-
-
-def kind_of(check: Check) -> str:
-    """Its outcome; one that passed on a node that runs less than it was asked for is degraded."""
-    return "degraded" if check.outcome == "passed" and check.degraded else check.outcome
-
-
 def seen_by(runs: Iterable[Run]) -> list[Seen]:
-    """Every test, with its run."""
-    return [(run, check) for run in runs for check in run.checks]
+    """Every test of the catalogue, with its run."""
+    return [(run, test) for run in runs for test in run.conformance]
 
 
-def matrix(
-    seen: Sequence[Seen], titles: Iterable[str], column: Callable[[Run, Check], str],
-    columns: Iterable[str] = (),
-) -> Matrix:  # fmt: skip
-    """Fill it in.
+def by_kernel(seen: Sequence[Seen], titles: Iterable[str], called: Mapping[str, str]) -> Table:
+    """Assertion by kernel.
 
     Args:
         seen: The tests.
-        titles: Ids in the catalogue's order; ids that it does not have come last.
-        column: Which one a test belongs to.
-        columns: Their order; those not named come last, as found.
+        titles: Ids in the catalogue's order.
+        called: Kernel → how it is called, in their order.
     """
-    cells: dict[str, dict[str, list[Check]]] = defaultdict(lambda: defaultdict(list))
-    found = dict.fromkeys(column(run, check) for run, check in seen)
-    for run, check in seen:
-        cells[check.id][column(run, check)].append(check)
-    names = [name for name in dict.fromkeys([*columns, *found]) if name in found]
-    ids = [identity for identity in dict.fromkeys([*titles, *sorted(cells)]) if identity in cells]
-    return Matrix(
-        columns=tuple(names),
-        rows={i: tuple(count(cells[i][name]) for name in names) for i in ids},
-        total=count(check for _, check in seen),
-    )
-
-
-def by_datapath(run: Run, check: Check) -> str:
-    """A column for each datapath."""
-    del run
-    return check.datapath or ANY
+    shown = {called[run.kernel] for run, _ in seen}
+    columns = [name for name in called.values() if name in shown]
+    return table([(called[run.kernel], test) for run, test in seen], titles, columns)
 
 
 def findings(seen: Iterable[Seen], kinds: Sequence[str]) -> list[Finding]:
     """Tests with one of these outcomes, those alike in id and reason together."""
     groups: dict[tuple[str, str, str], list[Seen]] = defaultdict(list)
-    for run, check in seen:
-        kind = kind_of(check)
-        if kind in kinds:
-            reason = "; ".join(check.degraded) if kind == "degraded" else check.reason
-            groups[check.id, kind, reason].append((run, check))
+    for run, test in seen:
+        if test.kind in kinds:
+            reason = "; ".join(test.degraded) if test.kind == DEGRADED else test.reason
+            groups[test.id, test.kind, reason].append((run, test))
     return [
         Finding(identity, kind, reason, tuple(tests))
         for (identity, kind, reason), tests in sorted(groups.items(), key=lambda item: item[0])
@@ -145,14 +60,31 @@ def findings(seen: Iterable[Seen], kinds: Sequence[str]) -> list[Finding]:
 
 def failures(seen: Iterable[Seen]) -> list[Finding]:
     """What failed, and what could not even start."""
-    return findings(seen, _FAILED)
+    return findings(seen, FAILURES)
+
+
+def asides(seen: Sequence[Seen]) -> dict[str, list[Finding]]:
+    """What neither simply passed nor failed: heading → the tests, and why.
+
+    Outcomes of which nothing is known stand under their own names.
+    """
+    known = {DEGRADED: "Degraded", SKIPPED: "Not on this kernel"}
+    others = {test.kind for _, test in seen} - {PASSED, *FAILURES, *known}
+    headings = {**known, **{kind: kind.capitalize() for kind in sorted(others)}}
+    found = {title: findings(seen, (kind,)) for kind, title in headings.items()}
+    return {title: entries for title, entries in found.items() if entries}
+
+
+def rerun(seen: Iterable[Seen]) -> list[Seen]:
+    """Tests of which the first attempt does not count."""
+    return [(run, test) for run, test in seen if test.reruns]
 
 
 def not_asserted(seen: Sequence[Seen], report: Report) -> dict[str, str]:
     """Reason → the ids of the catalogue that no test asserted, as in `HR-24 to HR-26, HR-32`."""
     if not seen:
         return {}
-    asserted = {check.id for _, check in seen}
+    asserted = {test.id for _, test in seen}
     reasons = {i: "" if i in asserted else report.later.get(i) or "not run" for i in report.titles}
     found: dict[str, list[str]] = {}
     for reason, group in groupby(reasons, key=reasons.__getitem__):
@@ -166,18 +98,18 @@ def not_asserted(seen: Sequence[Seen], report: Report) -> dict[str, str]:
 def legs(seen: Iterable[Seen]) -> dict[str, dict[str, list[Seen]]]:
     """Id → table of legs → the tests that saw exactly these."""
     found: dict[str, dict[str, list[Seen]]] = defaultdict(lambda: defaultdict(list))
-    for run, check in seen:
-        for table in check.legs:
-            found[check.id][table].append((run, check))
+    for run, test in seen:
+        for text in test.legs:
+            found[test.id][text].append((run, test))
     return {identity: dict(tables) for identity, tables in sorted(found.items())}
 
 
 def observed(seen: Iterable[Seen]) -> dict[tuple[str, str], dict[str, list[Seen]]]:
     """Id and name of an observation → value → the tests that made it."""
     found: dict[tuple[str, str], dict[str, list[Seen]]] = defaultdict(lambda: defaultdict(list))
-    for run, check in seen:
-        for name, value in check.observed.items():
-            found[check.id, name][value].append((run, check))
+    for run, test in seen:
+        for name, value in test.observed.items():
+            found[test.id, name][shown_value(value)].append((run, test))
     return {key: dict(values) for key, values in sorted(found.items())}
 
 
@@ -191,8 +123,9 @@ def where(tests: Iterable[Seen], kernels: Mapping[str, str]) -> list[str]:
     places: dict[tuple[str, str], dict[str, dict[str, None]]] = defaultdict(
         lambda: defaultdict(dict)
     )
-    for run, check in tests:
-        places[check.testbed, check.datapath][check.family][kernels.get(run.kernel, "")] = None
+    for run, test in tests:
+        place = test.testbed or "", test.datapath or ""
+        places[place][test.family or ""][kernels.get(run.kernel, "")] = None
     found = []
     for place, families in places.items():
         alike: dict[tuple[str, ...], list[str]] = defaultdict(list)

@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+import unicodedata
 from collections.abc import Iterator
 
-from harness.report.model import Arm, Comparison, Exact, Report, Run
+from harness.plumbing.printable import one_line
+from harness.report.model import Digest, Distribution, Report
+from harness.results.comparison import Comparison
+from harness.results.run import ExactFigure
 
 COLUMNS = (
     "run", "started", "kernel", "machine", "measure", "title", "described", "testbed", "family",
@@ -18,8 +23,10 @@ COLUMNS = (
     "high", "verdict", "p_value", "noise", "builds", "samples", "p50", "p90", "p99", "p99.9",
     "warnings", "partial", "nodes",
 )  # fmt: skip
-#: A spreadsheet would run a cell that begins with one of these.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+#: A spreadsheet takes a cell for a formula that begins with one of these, also in their full-width
+#: and other compatible forms; some pass over blanks and quotes before them.
+_FORMULA = ("=", "+", "-", "@", "\N{MINUS SIGN}")
+_BEFORE = re.compile(r'^[\s"]+')
 
 
 def comma_separated(report: Report) -> str:
@@ -27,52 +34,68 @@ def comma_separated(report: Report) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
-    for run in report.runs:
-        for row in _rows(run):
+    for digest in report.digests:
+        for row in _rows(digest):
             writer.writerow({key: _safe(value) for key, value in row.items()})
     return text.getvalue()
 
 
 def _safe(value: object) -> object:
-    """A text that no spreadsheet takes for a formula; numbers as they are."""
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
-    return "" if value is None else value
+    """A text that no spreadsheet takes for a formula, on one line; numbers as they are.
+
+    Where the decimal point is a comma, a spreadsheet ends columns at semicolons, whatever quotes
+    say: what follows one is a cell too.
+    """
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        return value
+    first, *others = one_line(value).split(";")
+    if first[:1].isspace() or _is_formula(first):
+        first = f"'{first}"
+    return ";".join([first, *(f"'{cell}" if _is_formula(cell) else cell for cell in others)])
 
 
-def _rows(run: Run) -> Iterator[dict[str, object]]:
+def _is_formula(cell: str) -> bool:
+    return _BEFORE.sub("", unicodedata.normalize("NFKC", cell)).startswith(_FORMULA)
+
+
+def _rows(digest: Digest) -> Iterator[dict[str, object]]:
+    run = digest.run
     of_run = {
         "run": run.id, "started": run.started, "kernel": run.kernel,
-        "machine": run.machine.get("machine_id_hash"),
+        "machine": run.machine.machine_id_hash,
     }  # fmt: skip
-    for entry in run.comparisons:
-        for arm in entry.arms.values():
-            yield {**of_run, **_compared(entry, arm)}
+    for entry, samples in zip(run.comparisons, digest.distributions, strict=True):
+        for label in entry.arms:
+            yield {**of_run, **_compared(entry, label, samples[label])}
     for figure in run.exact:
         yield {**of_run, **_counted(figure)}
 
 
-def _compared(entry: Comparison, arm: Arm) -> dict[str, object]:
-    found = entry.verdict_of(arm.label)
-    judged = ("ratio", "low", "high", "verdict", "p_value", "noise", "builds")
+def _compared(entry: Comparison, label: str, distribution: Distribution) -> dict[str, object]:
+    arm, found = entry.arms[label], entry.verdict_of(label)
     row: dict[str, object] = {
         key: getattr(entry, key)
         for key in ("measure", "title", "described", "testbed", "family", "unit", "better",
                     "baseline", "partial")
     }  # fmt: skip
     row |= {
-        "arm": arm.label, "datapath": arm.datapath, "typical": arm.typical,
-        "share_of_limit": entry.share_of_limit(arm), "samples": arm.samples,
+        "arm": label, "datapath": arm.datapath, "typical": arm.typical,
+        "share_of_limit": entry.share_of_limit(label), "samples": distribution.samples,
         "nodes": "; ".join(f"{node}: {name}" for node, name in arm.nodes.items()),
         **{key: arm.percentiles.get(key) for key in ("p50", "p90", "p99", "p99.9")},
     }  # fmt: skip
     if found is not None:
-        row |= {key: getattr(found, key) for key in judged}
-        row["warnings"] = "; ".join(found.warnings)
+        row |= {
+            "ratio": found.ratio, "low": found.low, "high": found.high,
+            "verdict": entry.conclusion(found), "p_value": found.p_value, "noise": found.noise,
+            "builds": found.builds, "warnings": "; ".join(found.warnings),
+        }  # fmt: skip
     return row
 
 
-def _counted(figure: Exact) -> dict[str, object]:
+def _counted(figure: ExactFigure) -> dict[str, object]:
     return {
         "measure": f"exact {figure.figure}", "title": figure.figure, "described": "exact",
         "testbed": figure.testbed, "family": figure.family, "unit": figure.unit, "better": "lower",

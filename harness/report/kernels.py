@@ -12,14 +12,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.report.conformance import Seen, kind_of
-from harness.report.model import Run
-from harness.report.units import natural
+from harness.report.conformance import Seen
+from harness.results.assertion import PASSED
 from harness.results.comparability import differences
+from harness.results.run import Run
+from harness.results.units import natural, observed
 
 
 @dataclass(frozen=True)
-class Difference:
+class Unlike:
     """An observation that is not the same on all kernels.
 
     Attributes:
@@ -50,24 +51,24 @@ def short(kernels: Sequence[str]) -> dict[str, str]:
     return {kernel: kernel for kernel in kernels}
 
 
-def observations(seen: Sequence[Seen], kernels: Sequence[str]) -> list[Difference]:
+def observations(seen: Sequence[Seen], kernels: Sequence[str]) -> list[Unlike]:
     """What tests observed and do not judge, where it is not the same on every kernel."""
     values: dict[tuple[str, ...], dict[str, dict[str, None]]] = defaultdict(
         lambda: defaultdict(dict)
     )
     tests: dict[tuple[str, ...], list[Seen]] = defaultdict(list)
-    for run, check in seen:
-        for name, value in check.observed.items():
-            key = (check.id, name, check.test)
-            values[key][run.kernel][value] = None
-            tests[key].append((run, check))
+    for run, test in seen:
+        for name, value in test.observed.items():
+            key = (test.id, name, test.test)
+            values[key][run.kernel][observed(value)] = None
+            tests[key].append((run, test))
     groups: dict[tuple[str, str, tuple[str, ...]], list[Seen]] = defaultdict(list)
     for observation, found in values.items():
         row = tuple(" or ".join(found.get(kernel, {})) for kernel in kernels)
         if len(set(filter(None, row))) > 1:
             groups[observation[0], observation[1], row] += tests[observation]
     return [
-        Difference(identity, name, row, tuple(group), all(kind_of(c) == "passed" for _, c in group))
+        Unlike(identity, name, row, tuple(group), all(t.kind == PASSED for _, t in group))
         for (identity, name, row), group in sorted(groups.items())
     ]
 
@@ -75,12 +76,12 @@ def observations(seen: Sequence[Seen], kernels: Sequence[str]) -> list[Differenc
 def refusal(runs: Iterable[Run]) -> str:
     """Why times of these runs must not be compared over kernels; empty: they may be."""
     measured = [run for run in runs if run.comparisons]
-    if not all(run.machine.get("machine_id_hash") for run in measured):
+    if not all(run.machine.machine_id_hash for run in measured):
         return "a record does not say which machine it is of"
     unlike = [
         each
         for run in measured[1:]
-        for each in differences(measured[0].document, run.document)
+        for each in differences(measured[0], run)
         if each.kind in ("machine", "rules")
     ]
     if unlike:

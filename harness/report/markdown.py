@@ -6,14 +6,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from harness.report import conformance, kernels, summary, trends, units
-from harness.report.conformance import Finding, Matrix, Seen
-from harness.report.model import LIMIT, Comparison, Report, Run
+from harness.plumbing.printable import one_line
+from harness.report import conformance, kernels, summary, trends
+from harness.report.conformance import Finding, Seen
+from harness.report.model import Report
+from harness.results import tally, units
+from harness.results.comparison import LIMIT, Comparison
 
 #: A job summary takes 1 MiB: what older runs measured is in the page.
 SHOWN_RUNS = 6
-_BLANKS = re.compile(r"[ \t\r\n]+")
-_SPECIAL = re.compile(r"([\\`*\[\]<>|~#]|(?<!\w)_|_(?!\w))")
+_BLANKS = re.compile(" +")
+_SPECIAL = re.compile(r"([\\`*\[\]<>|~#$]|(?<!\w)_|_(?!\w))")
 
 
 def markdown(report: Report) -> str:
@@ -43,7 +46,8 @@ def _item(said: summary.Headline) -> str:
 
 def _plain(text: str) -> str:
     """The text as it is, whatever Markdown or HTML it looks like, on one line."""
-    return _SPECIAL.sub(r"\\\1", _BLANKS.sub(" ", text.replace("&", "&amp;")).strip())
+    blanks = _BLANKS.sub(" ", one_line(text).replace("&", "&amp;"))
+    return _SPECIAL.sub(r"\\\1", blanks.strip())
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
@@ -67,18 +71,13 @@ def _conformance(report: Report, called: Mapping[str, str]) -> Iterator[str]:
         yield ""
         yield from _findings(failed, called)
 
-    def kernel(run: Run, check: object) -> str:
-        del check
-        return called[run.kernel]
-
-    by_kernel = len({run.kernel for run, _ in seen}) > 1
-    column = kernel if by_kernel else conformance.by_datapath
-    found = conformance.matrix(seen, report.titles, column, called.values())
+    if len({run.kernel for run, _ in seen}) > 1:
+        found = conformance.by_kernel(seen, report.titles, called)
+    else:
+        found = tally.by_datapath((test for _, test in seen), report.titles)
     yield from _matrix(found, report.titles)
-    for title, kind in (("Degraded", "degraded"), ("Not on this kernel", "skipped")):
-        entries = conformance.findings(seen, (kind,))
-        if entries:
-            yield from _folded(title, _findings(entries, called))
+    for title, entries in conformance.asides(seen).items():
+        yield from _folded(_plain(title), _findings(entries, called))
     for reason, ids in conformance.not_asserted(seen, report).items():
         yield f"{_plain(reason).capitalize()}: {ids}."
         yield ""
@@ -93,14 +92,14 @@ def _folded(title: str, lines: Iterable[str], *, is_open: bool = False) -> Itera
     yield ""
 
 
-def _matrix(found: Matrix, titles: Mapping[str, str]) -> Iterator[str]:
+def _matrix(found: tally.Table, titles: Mapping[str, str]) -> Iterator[str]:
     """Open if something failed: who looks at a summary looks for that."""
     rows = (
         (f"{identity} {titles.get(identity, '')}", *map(str, cells))
         for identity, cells in found.rows.items()
     )
     table = _table(("assertion", *found.columns), rows)
-    title = f"Assertions: {found.total.summary}"
+    title = f"Assertions: {_plain(found.total.summary)}"
     yield from _folded(title, table, is_open=bool(found.total.failed))
 
 
@@ -166,25 +165,28 @@ def _verdicts(report: Report) -> Iterator[str]:
 
 
 def _rows(entry: Comparison) -> Iterator[tuple[str, ...]]:
-    for arm in entry.shown_arms:
-        if arm.label == LIMIT:
+    for label, arm in entry.shown_arms.items():
+        if label == LIMIT:
             continue
-        found, share = entry.verdict_of(arm.label), entry.share_of_limit(arm)
-        place = (entry.name, entry.testbed, entry.family, arm.label)
+        found, share = entry.verdict_of(label), entry.share_of_limit(label)
+        place = (entry.name, entry.testbed, entry.family, label)
         value = (units.shown(arm.typical, entry.unit), units.share(share))
         if found is None:
-            yield (*place, *value, "", "", "baseline" if arm.label == entry.baseline else "none")
+            yield (*place, *value, "", "", "baseline" if label == entry.baseline else "none")
             continue
         weak = f" ({'; '.join(found.warnings)})" if found.warnings else ""
         yield (*place, *value, units.ratio(found.ratio), units.interval(found.low, found.high),
-               found.verdict + weak)  # fmt: skip
+               entry.conclusion(found) + weak)  # fmt: skip
 
 
 def _runs(report: Report) -> Iterator[str]:
     yield "## Runs"
     yield ""
-    rows = [(run.id, run.kernel, summary.machine_of(run), run.started, run.commit[:12] or "unknown")
-            for run in report.runs[::-1]]  # fmt: skip
+    rows = [
+        (run.id, run.kernel, summary.machine_of(run), run.started,
+         (run.git.commit or "unknown")[:12])
+        for run in report.runs[::-1]
+    ]  # fmt: skip
     yield from _table(("run", "kernel", "machine", "started", "commit"), rows[:50])
     if len(rows) > 50:
         yield f"And {len(rows) - 50} older runs."

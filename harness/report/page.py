@@ -12,14 +12,15 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from harness.report import conformance, kernels, summary, units
+from harness.report import conformance, kernels, summary
 from harness.report.across import over_kernels
 from harness.report.figures.lines import dots, line
 from harness.report.figures.palette import Look, looks
 from harness.report.figures.svg import drawing, finish, place
 from harness.report.measured import Measured, measured
-from harness.report.model import Check, Report, Run
+from harness.report.model import Report
 from harness.report.provenance import surroundings
+from harness.results import tally, units
 
 #: A page of hundreds of runs stays one that a browser can open: older runs have tables only.
 DRAWN_RUNS = 6
@@ -79,10 +80,10 @@ def _environment() -> Environment:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= {
-        "ratio": units.ratio, "interval": units.interval_of, "moment": _moment,
-        "machine": summary.machine_of, "where": conformance.where,
+        "moment": _moment,
+        "machine": summary.machine_of, "where": conformance.where, "value": units.observed,
     }  # fmt: skip
-    environment.globals["count"] = units.count
+    environment.globals |= {"count": units.count, "ratio": units.ratio, "interval": units.interval}
     return environment
 
 
@@ -103,7 +104,7 @@ class _Swatch:
 
 
 def _swatches(report: Report) -> dict[str, _Swatch]:
-    labels = [arm.label for r in report.runs for c in r.comparisons for arm in c.shown_arms]
+    labels = [label for r in report.runs for c in r.comparisons for label in c.shown_arms]
     labels += [label for r in report.runs for curve in r.growth for label in curve.points]
     labels += [entry.datapath for r in report.runs for entry in r.exact]
     return {
@@ -124,35 +125,27 @@ def _swatch(name: str, look: Look) -> _Swatch:
 
 def _measured(report: Report) -> list[Measured]:
     """Newest run first."""
-    found = [run for run in report.runs if run.comparisons or run.growth][::-1]
+    found = [each for each in report.digests if each.run.comparisons or each.run.growth][::-1]
     return [
-        measured(run, f"run-{number}", drawn=number < DRAWN_RUNS)
-        for number, run in enumerate(found)
+        measured(each, f"run-{number}", drawn=number < DRAWN_RUNS)
+        for number, each in enumerate(found)
     ]
 
 
 def _conformance(report: Report, called: Mapping[str, str]) -> dict[str, object]:
     seen = conformance.seen_by(report.runs)
-    of_kernel = {name: [(r, c) for r, c in seen if called[r.kernel] == name]
+    of_kernel = {name: [test for run, test in seen if called[run.kernel] == name]
                  for name in reversed(list(called.values()))}  # fmt: skip
-
-    def kernel(run: Run, check: Check) -> str:
-        del check
-        return called[run.kernel]
-
     several = len({run.kernel for run, _ in seen}) > 1
     return {
-        "by_kernel": conformance.matrix(seen, report.titles, kernel, called.values())
-        if several
-        else None,
+        "by_kernel": conformance.by_kernel(seen, report.titles, called) if several else None,
         "by_datapath": [
-            (name, conformance.matrix(tests, report.titles, conformance.by_datapath))
+            (name, tally.by_datapath(tests, report.titles))
             for name, tests in of_kernel.items()
             if tests
         ],
         "failures": conformance.failures(seen),
-        "degraded": conformance.findings(seen, ("degraded",)),
-        "skipped": conformance.findings(seen, ("skipped",)),
+        "asides": conformance.asides(seen),
         "not_asserted": conformance.not_asserted(seen, report),
         "legs": conformance.legs(seen),
         "observed": conformance.observed(seen),

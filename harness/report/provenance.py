@@ -7,27 +7,32 @@ import json
 import shlex
 from collections.abc import Mapping
 
-from harness.report.model import Report, Run
+from msgspec import to_builtins
+
+from harness.report.model import Report
+from harness.results.comparison import HostFacts
+from harness.results.run import Run
 
 
 def surroundings(report: Report) -> dict[str, object]:
     """What is alike is said once, with everything that it holds for."""
     names: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
-    hosts: dict[tuple[str, str], dict[str, None]] = {}
+    hosts: dict[tuple[str, str], tuple[HostFacts, dict[str, None]]] = {}
     for run in report.runs:
         for entry in run.comparisons:
-            for arm in entry.arms.values():
+            for label, arm in entry.arms.items():
                 for node, name in arm.nodes.items():
                     places, labels = names.setdefault(name, ({}, {}))
-                    places[f"{entry.testbed} {node}"] = labels[arm.label] = None
+                    places[f"{entry.testbed} {node}"] = labels[label] = None
                 for host, facts in arm.hosts.items():
-                    text = json.dumps(facts, sort_keys=True)
-                    hosts.setdefault((host, text), {})[f"{entry.testbed} {arm.label}"] = None
+                    text = json.dumps(to_builtins(facts), sort_keys=True)
+                    _, places = hosts.setdefault((host, text), (facts, {}))
+                    places[f"{entry.testbed} {label}"] = None
     return {
         "whole_names": [
             (", ".join(labels), name, list(places)) for name, (places, labels) in names.items()
         ],
-        "hosts": [(host, json.loads(text), list(at)) for (host, text), at in hosts.items()],
+        "hosts": [(host, facts, list(at)) for (host, _), (facts, at) in hosts.items()],
         "machines": [(run, _facts(run)) for run in report.runs[::-1]],
     }
 
@@ -37,9 +42,9 @@ def _facts(run: Run) -> list[tuple[str, str]]:
     lines = [
         ("command", shlex.join(run.command)),
         ("commit", _commit(run)),
-        ("seed", run.seed),
+        ("seed", str(run.seed)),
     ]
-    for key, value in run.machine.items():
+    for key, value in to_builtins(run.machine).items():
         if isinstance(value, Mapping):
             text = ", ".join(f"{name} {item}" for name, item in value.items())
         elif isinstance(value, list):
@@ -54,5 +59,5 @@ def _facts(run: Run) -> list[tuple[str, str]]:
 
 
 def _commit(run: Run) -> str:
-    state = {True: ", with uncommitted changes", False: "", None: ", state unknown"}[run.dirty]
-    return f"{run.commit}{state}" if run.commit else ""
+    state = {True: ", with uncommitted changes", False: "", None: ", state unknown"}[run.git.dirty]
+    return f"{run.git.commit}{state}" if run.git.commit else ""

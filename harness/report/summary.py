@@ -7,19 +7,22 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.report import conformance, units
+from harness.report import conformance
 from harness.report.kernels import kernels_of
-from harness.report.model import (
-    LIMIT,
-    Comparison,
-    Mean,
-    Report,
-    Run,
-)
+from harness.report.model import Report
+from harness.results import units
 from harness.results.comparability import differences
-from harness.results.compare import FASTER, NO_DIFFERENCE, PARTIAL, SLOWER
-
-_EVERYWHERE = "all"
+from harness.results.comparison import (
+    ALL,
+    FASTER,
+    NO_DIFFERENCE,
+    PARTIAL,
+    SLOWER,
+    Comparison,
+    Gain,
+)
+from harness.results.run import Run
+from harness.results.tally import Tally
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Glance:
     """A kernel in one line: what became of its tests, and of each arm in words."""
 
     kernel: str
-    asserted: conformance.Cell
+    asserted: Tally
     measured: tuple[str, ...]
 
 
@@ -52,7 +55,7 @@ def title(report: Report) -> str:
 
 def _pairs(comparisons: Iterable[Comparison]) -> list[tuple[str, str]]:
     """(arm, baseline), each once, the limit left out."""
-    found = [(v.arm, v.against) for c in comparisons for v in c.verdicts if v.arm != LIMIT]
+    found = [(v.arm, v.against) for c in comparisons for v in c.judged]
     return list(dict.fromkeys(found))
 
 
@@ -64,8 +67,8 @@ def headline(report: Report) -> list[Headline]:
     on = f" on {len(kernels)} kernels" if len(kernels) > 1 else ""
     for pair in _pairs(comparisons):
         # A mean is one run's: several runs have no mean together.
-        means = [mean for mean in report.runs[0].means if (mean.arm, mean.against) == pair]
-        gain = _gain(means) if len(report.runs) == 1 else ""
+        gains = [each for each in report.runs[0].summary if (each.arm, each.against) == pair]
+        gain = _gain(gains) if len(report.runs) == 1 else ""
         found.append(_measured(on, pair, comparisons, gain))
     return [*found, *_asserted(report, on)]
 
@@ -77,7 +80,7 @@ def glance(report: Report) -> tuple[list[str], list[Glance]]:
     lines = []
     for kernel in kernels if len(kernels) > 1 else []:
         runs = [run for run in report.runs if run.kernel == kernel]
-        cell = conformance.count(check for run in runs for check in run.checks)
+        cell = Tally(test for run in runs for test in run.conformance)
         comparisons = [entry for run in runs for entry in run.comparisons]
         lines.append(Glance(kernel, cell, tuple(_won(pair, comparisons) for pair in pairs)))
     return [arm for arm, _ in pairs], lines
@@ -95,23 +98,23 @@ def _won(pair: tuple[str, str], comparisons: Iterable[Comparison]) -> str:
 
 def _verdicts(pair: tuple[str, str], comparisons: Iterable[Comparison]) -> list[str]:
     """The verdicts on an arm; what broke off before there was any is partial too."""
-    words = []
+    words: list[str] = []
     for entry in comparisons:
-        found = [v.verdict for v in entry.verdicts if (v.arm, v.against) == pair]
+        found = [entry.conclusion(v) for v in entry.verdicts if (v.arm, v.against) == pair]
         lost = entry.partial and entry.baseline == pair[1] and not found
         words += [PARTIAL] if lost else found
     return words
 
 
-def _gain(means: Sequence[Mean]) -> str:
+def _gain(gains: Sequence[Gain]) -> str:
     """The speed-up over all testbeds, or over the only one."""
-    whole = [mean for mean in means if mean.testbed == _EVERYWHERE or len(means) == 1]
+    whole = [each for each in gains if each.testbed == ALL or len(gains) == 1]
     if not whole or whole[0].gain is None:
         return ""
-    mean = whole[0]
+    found = whole[0]
     return (
-        f" Speed-up, geometric mean of {units.count(mean.measures, 'comparison')}:"
-        f" {units.ratio(mean.gain)} {units.interval(mean.low, mean.high)}."
+        f" Speed-up, geometric mean of {units.count(found.measures, 'comparison')}:"
+        f" {units.estimate(found.gain, found.low, found.high)}."
     )
 
 
@@ -139,18 +142,15 @@ def _asserted(report: Report, on: str) -> list[Headline]:
     seen = conformance.seen_by(report.runs)
     if not seen:
         return []
-    total = conformance.count(check for _, check in seen)
-    ran = total.passed + total.degraded + total.failed
-    ids = len({check.id for _, check in seen})
-    tests = f"{units.count(ran, 'test')} of {units.count(ids, 'assertion')}{on}"
-    also = [f"{total.degraded} on a degraded node"] if total.degraded else []
-    also += [f"{total.skipped} skipped"] if total.skipped else []
-    tail = f" ({', '.join(also)})" if also else ""
+    total = Tally(test for _, test in seen)
+    ids = len({test.id for _, test in seen})
+    tests = f"{units.count(total.ran, 'test')} of {units.count(ids, 'assertion')}{on}"
+    tail = f" ({', '.join(total.asides)})" if total.asides else ""
     if total.failed:
         failing = dict.fromkeys(f.id for f in conformance.failures(seen))
         text = f"Conformance: {total.failed} of {tests} failed: {', '.join(failing)}{tail}."
         return [Headline(text, "bad")]
-    return [Headline(f"Conformance: all {tests} passed{tail}.", "good" if ran else "mixed")]
+    return [Headline(f"Conformance: all {tests} passed{tail}.", "good" if total.ran else "mixed")]
 
 
 def notices(report: Report) -> list[str]:
@@ -167,14 +167,21 @@ def notices(report: Report) -> list[str]:
             if entry.partial
         ]
     found += _unlike(runs)
-    emulated = [r.id for r in runs if r.comparisons and r.machine.get("accelerator") == "emulation"]
+    emulated = [r.id for r in runs if r.comparisons and r.machine.accelerator == "emulation"]
     if emulated:
         of = f": {_some(emulated)}" if len(runs) > 1 else ""
         found.append(f"Times under emulation say nothing about real hardware{of}")
-    dirty = [run.id for run in runs if run.dirty]
+    dirty = [run.id for run in runs if run.git.dirty]
     if dirty:
         of = f": {_some(dirty)}" if len(runs) > 1 else ""
         found.append(f"The checkout had uncommitted changes{of}")
+    again = conformance.rerun(conformance.seen_by(runs))
+    if again:
+        ids = dict.fromkeys(test.id for _, test in again)
+        found.append(
+            f"{units.count(len(again), 'test')} came to the outcome only when run again:"
+            f" {_some(list(ids))}"
+        )
     return found
 
 
@@ -183,7 +190,7 @@ def _unlike(runs: Sequence[Run]) -> list[str]:
     unlike = {
         each.fact: None
         for run in runs[1:]
-        for each in differences(runs[0].document, run.document)
+        for each in differences(runs[0], run)
         if each.kind == "machine"
     }
     if unlike:
@@ -192,13 +199,13 @@ def _unlike(runs: Sequence[Run]) -> list[str]:
             f"These runs are of unlike machines ({'; '.join(models)}; they differ in"
             f" {', '.join(unlike)}): times of different runs cannot be compared"
         )
-    unknown = [run.id for run in runs if not run.machine.get("machine_id_hash")]
+    unknown = [run.id for run in runs if not run.machine.machine_id_hash]
     if unknown and len(runs) > 1:
         found.append(f"Which machine it was is not known of {_some(unknown)}")
     versions = dict.fromkeys(run.harness for run in runs)
     if len(versions) > 1:
         found.append(f"They were made by different versions of hostroute: {', '.join(versions)}")
-    counted = {run.source: run.commit[:12] or "unknown" for run in runs if run.exact}
+    counted = {run.source: (run.git.commit or "unknown")[:12] for run in runs if run.exact}
     if len(counted) > 1:
         found.append(
             "Instructions were counted of different checkouts"
@@ -225,12 +232,12 @@ def _some(names: Sequence[str]) -> str:
 def machine_of(run: Run) -> str:
     """The machine in a few words."""
     machine = run.machine
-    model = str(machine.get("cpu_model") or machine.get("architecture") or "unknown CPU")
-    cpus = machine.get("cpus")
-    accelerator = str(machine.get("accelerator") or "")
-    words = [model, units.count(cpus, "CPU") if isinstance(cpus, int) else ""]
-    if accelerator:
-        words.append("emulated" if accelerator == "emulation" else f"guest under {accelerator}")
-    elif machine.get("virtualised"):
+    model = machine.cpu_model or machine.architecture or "unknown CPU"
+    words = [model, units.count(machine.cpus, "CPU") if machine.cpus is not None else ""]
+    if machine.accelerator == "emulation":
+        words.append("emulated")
+    elif machine.accelerator:
+        words.append(f"guest under {machine.accelerator}")
+    elif machine.virtualised:
         words.append("virtual machine")
     return ", ".join(filter(None, words))

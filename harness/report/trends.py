@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import median
 
-from harness.report import units
-from harness.report.model import LIMIT, Run
-from harness.results.compare import EXACT_NOISE, FASTER, NO_DIFFERENCE, PARTIAL, Change, changes
+from harness.results import units
+from harness.results.compare import EXACT_NOISE, Change, changes
+from harness.results.comparison import FASTER, LIMIT, NO_DIFFERENCE, PARTIAL
+from harness.results.run import Run
 
 BETTER, WORSE = "better", "worse"
 
@@ -143,12 +144,12 @@ def timed_trends(runs: Sequence[Run], kernels: Sequence[str]) -> list[Trend]:
         for entry in run.comparisons:
             place = f"{entry.testbed}, {entry.family}"
             trend = trends.setdefault(entry.full_name, Trend(entry.name, place, entry.unit))
-            for arm in entry.shown_arms:
-                if arm.label != LIMIT and arm.builds:
-                    bands = trend.bands.setdefault(arm.label, [None] * len(kernels))
-                    bands[at] = Band(min(arm.builds), median(arm.builds), max(arm.builds))
+            for label, arm in entry.shown_arms.items():
+                if label != LIMIT and arm.typical is not None:
+                    bands = trend.bands.setdefault(label, [None] * len(kernels))
+                    bands[at] = Band(min(arm.builds), arm.typical, max(arm.builds))
     for before, at in pairwise(sorted(newest)):
-        for change in changes(newest[before].document, newest[at].document):
+        for change in changes(newest[before], newest[at]):
             if change.what in trends and change.arm != LIMIT:
                 label = f"{change.arm} to {change.against}" if change.against else change.arm
                 steps = trends[change.what].steps.setdefault(label, [None] * len(kernels))

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from harness.report import units
-from harness.report.model import LIMIT, Arm, Comparison, Mean
+from harness.results import units
+from harness.results.comparison import LIMIT, Comparison, Gain
 
 
 @dataclass(frozen=True)
@@ -44,22 +44,22 @@ class VerdictGroup:
 
 
 @dataclass(frozen=True)
-class Means:
+class Gains:
     """Geometric means of speed-ups: (arm, baseline) by testbed."""
 
     testbeds: tuple[str, ...]
-    rows: tuple[tuple[str, str, tuple[Mean | None, ...]], ...]
+    rows: tuple[tuple[str, str, tuple[Gain | None, ...]], ...]
 
 
-def pivoted(means: Iterable[Mean]) -> Means | None:
-    """The means of all arms but the limit; None: there are none."""
-    found = {(m.arm, m.against, m.testbed): m for m in means if m.arm != LIMIT}
+def pivoted(gains: Iterable[Gain]) -> Gains | None:
+    """The gains of all arms but the limit; None: there are none."""
+    found = {(g.arm, g.against, g.testbed): g for g in gains if g.arm != LIMIT}
     testbeds = tuple(dict.fromkeys(testbed for _, _, testbed in found))
     rows = tuple(
         (arm, against, tuple(found.get((arm, against, testbed)) for testbed in testbeds))
         for arm, against in dict.fromkeys((arm, against) for arm, against, _ in found)
     )
-    return Means(testbeds, rows) if rows else None
+    return Gains(testbeds, rows) if rows else None
 
 
 def by_measure(comparisons: Iterable[Comparison]) -> dict[str, list[Comparison]]:
@@ -76,7 +76,7 @@ def groups(comparisons: Iterable[Comparison], arms: Sequence[str]) -> Iterator[V
         rows = tuple(
             VerdictRow(
                 entry.testbed, entry.family,
-                tuple(_cell(entry, entry.arms.get(label)) for label in arms),
+                tuple(_cell(entry, label) for label in arms),
                 *_noise(entry),
                 tuple(_notes(entry)),
             )
@@ -85,33 +85,33 @@ def groups(comparisons: Iterable[Comparison], arms: Sequence[str]) -> Iterator[V
         yield VerdictGroup(name, entries[0].better, rows)
 
 
-def _cell(entry: Comparison, arm: Arm | None) -> ArmCell | None:
+def _cell(entry: Comparison, label: str) -> ArmCell | None:
+    arm = entry.arms.get(label)
     if arm is None:
         return None
-    share, found = entry.share_of_limit(arm), entry.verdict_of(arm.label)
+    share, found = entry.share_of_limit(label), entry.verdict_of(label)
     value = units.shown(arm.typical, entry.unit)
-    if arm.label == LIMIT:
-        return ArmCell(arm.label, value)
+    if label == LIMIT:
+        return ArmCell(label, value)
     limit = "" if share is None else units.share(share)
-    if arm.label == entry.baseline:
-        return ArmCell(arm.label, value, limit, verdict="baseline")
+    if label == entry.baseline:
+        return ArmCell(label, value, limit, verdict="baseline")
     if found is None:
-        return ArmCell(arm.label, value, limit, verdict="no verdict")
+        return ArmCell(label, value, limit, verdict="no verdict")
     return ArmCell(
-        arm.label, value, limit, units.ratio(found.ratio), units.interval(found.low, found.high),
-        found.verdict,
+        label, value, limit, units.ratio(found.ratio), units.interval(found.low, found.high),
+        entry.conclusion(found),
     )  # fmt: skip
 
 
 def _noise(entry: Comparison) -> tuple[str, str]:
     """The noise floor, and what the verdicts rest on."""
-    judged = [found for found in entry.verdicts if found.arm != LIMIT]
+    judged = entry.judged
     if not judged:
         return "", ""
-    noise = max((v.noise for v in judged if v.noise is not None), default=None)
-    floor = "unknown" if noise is None else f"±{units.share(noise, 1)}"
-    values = dict.fromkeys("unknown" if v.p_value is None else f"{v.p_value:.2g}" for v in judged)
-    return floor, f"{units.count(min(v.builds for v in judged), 'build')}, p {', '.join(values)}"
+    values = dict.fromkeys(units.p_value(v.p_value) for v in judged)
+    builds = units.count(min(v.builds for v in judged), "build")
+    return units.noise(entry.noise), f"{builds}, p {', '.join(values)}"
 
 
 def _notes(entry: Comparison) -> Iterator[str]:
@@ -119,14 +119,15 @@ def _notes(entry: Comparison) -> Iterator[str]:
     if entry.partial:
         yield f"partial: {entry.partial}"
     warned: dict[str, list[str]] = {}
-    for found in entry.verdicts:
-        for warning in found.warnings if found.arm != LIMIT else ():
+    for found in entry.judged:
+        for warning in found.warnings:
             warned.setdefault(warning, []).append(found.arm)
     for warning, arms in warned.items():
         yield f"{warning} ({', '.join(arms)})"
-    for name in dict.fromkeys(name for arm in entry.shown_arms for name in arm.extra):
-        values = (f"{_side(name, arm.extra[name])} ({arm.label})"
-                  for arm in entry.shown_arms if name in arm.extra)  # fmt: skip
+    sides = {label: arm.side_figures for label, arm in entry.shown_arms.items()}
+    for name in dict.fromkeys(name for found in sides.values() for name in found):
+        values = (f"{_side(name, found[name])} ({label})"
+                  for label, found in sides.items() if name in found)  # fmt: skip
         yield f"{name.replace('_', ' ')}: {', '.join(values)}"
 
 

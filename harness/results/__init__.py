@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records: what a run leaves, its schema, writer and reader, and what two of them say.
+"""The one typed model of a run: written by plugin and bench, read by whoever shows or judges it.
 
-A record is a plain document, as JSON has it; `record-2.schema.json` beside this says what is in it.
+`run.Run` is a record. `record-2.schema.json` beside this publishes the same for others.
 """
 
+from harness.results.assertion import Assertion, Observed, TestOutcome
+from harness.results.comparison import Arm, Comparison, Gain, Verdict
+from harness.results.growth import Fit, Growth, Point
 from harness.results.provenance import ACCELERATOR_VARIABLE
 from harness.results.reader import files, find, read, read_all, readable
-from harness.results.schema import COLLECTION, FORMAT, VERSION, Document
-from harness.results.writer import BATCH, begin, merge, write
+from harness.results.run import COLLECTION, FORMAT, VERSION, ExactFigure, MachineFacts, Run
+from harness.results.writer import BATCH, Draft, begin, merge, write
 
-__all__ = ["ACCELERATOR_VARIABLE", "BATCH",
-           "COLLECTION", "FORMAT", "VERSION", "Document", "begin", "files", "find",
-           "merge", "read", "read_all", "readable", "write"]  # fmt: skip
+__all__ = ["ACCELERATOR_VARIABLE", "BATCH", "COLLECTION", "FORMAT", "VERSION", "Arm", "Assertion",
+           "Comparison", "Draft", "ExactFigure", "Fit", "Gain", "Growth", "MachineFacts",
+           "Observed", "Point", "Run", "TestOutcome", "Verdict", "begin", "files", "find", "merge",
+           "read", "read_all", "readable", "write"]  # fmt: skip

@@ -6,7 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.results.schema import Document
+from harness.results import units
+from harness.results.assertion import Observed
+from harness.results.run import Run
 
 
 @dataclass(frozen=True)
@@ -24,38 +26,34 @@ class Behaviour:
     id: str
     test: str
     what: str
-    old: str | float | bool | None
-    new: str | float | bool | None
+    old: Observed
+    new: Observed
 
     def __str__(self) -> str:
-        return f"{self.id} {self.test}: {self.what} {_text(self.old)} -> {_text(self.new)}"
+        values = f"{units.observed(self.old)} -> {units.observed(self.new)}"
+        return f"{self.id} {self.test}: {self.what} {values}"
 
 
-def _text(value: object) -> str:
-    return "-" if value is None else str(value)
-
-
-def common_tests(old: Document, new: Document) -> int:
+def common_tests(old: Run, new: Run) -> int:
     """How many tests of the catalogue both runs had."""
-    tests = [{entry["test"] for entry in record["conformance"]} for record in (old, new)]
+    tests = [{entry.test for entry in run.conformance} for run in (old, new)]
     return len(tests[0] & tests[1])
 
 
-def behaviours(old: Document, new: Document) -> Iterator[Behaviour]:
+def behaviours(old: Run, new: Run) -> Iterator[Behaviour]:
     """Everything that tests which both runs had found otherwise.
 
     What a test observed before it was skipped or failed is not held against one that passed.
     """
-    others = {entry["test"]: entry for entry in new["conformance"]}
-    for entry in old["conformance"]:
-        other = others.get(entry["test"])
+    others = {entry.test: entry for entry in new.conformance}
+    for entry in old.conformance:
+        other = others.get(entry.test)
         if other is None:
             continue
-        identity, test = entry["id"], entry["test"]
-        if entry["outcome"] != other["outcome"]:
-            yield Behaviour(identity, test, "outcome", entry["outcome"], other["outcome"])
+        if entry.outcome != other.outcome:
+            yield Behaviour(entry.id, entry.test, "outcome", entry.outcome, other.outcome)
             continue
-        before, after = entry["observed"], other["observed"]
+        before, after = entry.observed, other.observed
         for name in dict.fromkeys((*before, *after)):
             if before.get(name) != after.get(name):
-                yield Behaviour(identity, test, name, before.get(name), after.get(name))
+                yield Behaviour(entry.id, entry.test, name, before.get(name), after.get(name))

@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from msgspec import to_builtins
 
 from harness.plumbing.errors import UnlikeError
+from harness.results.comparison import Built
 from harness.results.index import comparisons, curves
-from harness.results.schema import Document
+from harness.results.run import MachineFacts, Run
 
 #: What may be unlike → the facts of the machine that say so.
 KINDS: dict[str, tuple[str, ...]] = {
@@ -54,20 +56,20 @@ class Difference:
         return f"{self.kind}: {self.fact} {self.old or 'not known'} | {self.new or 'not known'}"
 
 
-def differences(old: Document, new: Document) -> list[Difference]:
+def differences(old: Run, new: Run) -> list[Difference]:
     """Everything in which two records are unlike and that moves numbers; programs are none of it.
 
     What the programs are is what one usually wants to compare.
     """
     found = [
-        *_of_machines(old["machine"], new["machine"]),
+        *_of_machines(old.machine, new.machine),
         *_of_comparisons(old, new),
         *_of_curves(old, new),
     ]
     return list(dict.fromkeys(found))
 
 
-def require_alike(old: Document, new: Document, across: frozenset[str]) -> list[Difference]:
+def require_alike(old: Run, new: Run, across: frozenset[str]) -> list[Difference]:
     """The differences, all of them of the kinds that were named.
 
     Args:
@@ -95,14 +97,15 @@ def require_alike(old: Document, new: Document, across: frozenset[str]) -> list[
     )
 
 
-def _of_machines(old: Document, new: Document) -> Iterator[Difference]:
+def _of_machines(old: MachineFacts, new: MachineFacts) -> Iterator[Difference]:
     for kind, facts in KINDS.items():
         for fact in facts:
-            unknown = fact == "machine_id_hash" and not (old[fact] and new[fact])
-            if old[fact] != new[fact] and not unknown:
-                yield Difference(kind, fact, str(old[fact]), str(new[fact]))
-    yield from _of_texts("settings", "", old["sysctls"], new["sysctls"])
-    words = [" ".join(sorted(_words(machine["cmdline"]))) for machine in (old, new)]
+            before, after = getattr(old, fact), getattr(new, fact)
+            unknown = fact == "machine_id_hash" and not (before and after)
+            if before != after and not unknown:
+                yield Difference(kind, fact, str(before), str(after))
+    yield from _of_texts("settings", "", old.sysctls, new.sysctls)
+    words = [" ".join(sorted(_words(machine.cmdline))) for machine in (old, new)]
     if words[0] != words[1]:
         yield Difference("settings", "kernel command line", *(text or "(none)" for text in words))
 
@@ -111,7 +114,7 @@ def _words(cmdline: str) -> list[str]:
     return [word for word in cmdline.split() if _CMDLINE.fullmatch(word)]
 
 
-def _of_texts(kind: str, where: str, old: Any, new: Any) -> Iterator[Difference]:
+def _of_texts(kind: str, where: str, old: object, new: object) -> Iterator[Difference]:
     """In what two trees of facts differ, leaf by leaf."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted({*old, *new}):
@@ -131,31 +134,32 @@ def _text(value: object) -> str:
     return "absent" if value is None else str(value)
 
 
-def _of_comparisons(old: Document, new: Document) -> Iterator[Difference]:
+def _of_comparisons(old: Run, new: Run) -> Iterator[Difference]:
     others = comparisons(new)
     for key, entry in comparisons(old).items():
-        if key not in others:
-            continue
-        for label, arm in entry["arms"].items():
-            other = others[key]["arms"].get(label)
-            if other is not None:
-                yield from _of_arms(arm, other)
+        if key in others:
+            yield from _of_arms(entry.arms, others[key].arms)
 
 
-def _of_curves(old: Document, new: Document) -> Iterator[Difference]:
+def _of_curves(old: Run, new: Run) -> Iterator[Difference]:
     others = curves(new)
     for key, entry in curves(old).items():
-        for label, arm in entry.get("arms", {}).items():
-            other = others.get(key, {}).get("arms", {}).get(label)
-            if other is not None:
-                yield from _of_arms(arm, other)
+        if key in others:
+            yield from _of_arms(entry.arms, others[key].arms)
 
 
-def _of_arms(old: Document, new: Document) -> Iterator[Difference]:
-    if old["datapath"] == "legacy":  # its name holds the rules' count and digest
-        yield from _of_texts("rules", "", old["nodes"], new["nodes"])
-    for part in ("settings", "topology"):
-        kept = [{k: v for k, v in arm[part].items() if k != "legacy_services"}
-                for arm in (old, new)]  # fmt: skip
+def _of_arms(old: Mapping[str, Built], new: Mapping[str, Built]) -> Iterator[Difference]:
+    for label, arm in old.items():
+        if label in new:
+            yield from _of_arm(arm, new[label])
+
+
+def _of_arm(old: Built, new: Built) -> Iterator[Difference]:
+    if old.datapath == "legacy":  # its name holds the rules' count and digest
+        yield from _of_texts("rules", "", old.nodes, new.nodes)
+    for part, facts in (
+        ("settings", (old.settings, new.settings)), ("topology", (old.topology, new.topology)),
+    ):  # fmt: skip
+        kept = ({k: v for k, v in each.items() if k != "legacy_services"} for each in facts)
         yield from _of_texts("settings", part, *kept)
-    yield from _of_texts("settings", "", old["hosts"], new["hosts"])
+    yield from _of_texts("settings", "", *(to_builtins(arm.hosts) for arm in (old, new)))

@@ -15,12 +15,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from harness.results import index
-from harness.results.schema import Document
+from harness.results import formulas, index
+from harness.results.comparison import FASTER, NO_DIFFERENCE, PARTIAL, SLOWER, Comparison
+from harness.results.run import Run
 
-FASTER, SLOWER, NO_DIFFERENCE = "faster", "slower", "no difference found"
-#: In a verdict's stead where a comparison did not come to its end, whatever its record concludes.
-PARTIAL = "partial"
 #: The least change between two runs that counts, as a share.
 LEAST = 0.02
 #: By how much an exact figure differs from itself, as a share.
@@ -40,7 +38,7 @@ class Change:
         better: Whether lower or higher is better.
         old: What is typical of the first record.
         new: What is typical of the second.
-        ratio: Second to first.
+        ratio: Second to first, by the builds, as its interval is.
         low: Lower end of the ratio's interval.
         high: Upper end.
         p_value: Of the rank test between the builds of both, two-sided.
@@ -78,7 +76,7 @@ class Change:
         return self.exact or 2 / orders <= _ALPHA
 
 
-def changes(old: Document, new: Document, least: float = LEAST) -> list[Change]:
+def changes(old: Run, new: Run, least: float = LEAST) -> list[Change]:
     """Everything that both records measured in the same way.
 
     Args:
@@ -90,86 +88,62 @@ def changes(old: Document, new: Document, least: float = LEAST) -> list[Change]:
     others = index.comparisons(new)
     for key, entry in index.comparisons(old).items():
         other = others.get(key)
-        if other is not None and other["described"] == entry["described"]:
+        if other is not None and other.described == entry.described:
             found += _of_comparison(entry, other, least)
     return [*found, *_of_exact(old, new)]
 
 
-def _of_comparison(old: Document, new: Document, least: float) -> Iterator[Change]:
-    baseline = old["baseline"]
-    for label, arm in old["arms"].items():
-        other = new["arms"].get(label)
-        if other is None or arm["again"] or not (has_ratio(arm) and has_ratio(other)):
+def _of_comparison(old: Comparison, new: Comparison, least: float) -> Iterator[Change]:
+    baseline = old.baseline
+    for label, arm in old.arms.items():
+        other = new.arms.get(label)
+        if other is None or arm.again or not (arm.has_ratio and other.has_ratio):
             continue
-        before, after = _builds(arm), _builds(other)
-        yield from _judged(old, new, label, "", before, after, least)
-        bases = [each["arms"].get(baseline) for each in (old, new)]
-        if label != baseline and all(each is not None and has_ratio(each) for each in bases):
-            before = _builds(arm, old["arms"][baseline])
-            after = _builds(other, new["arms"][baseline])
+        yield from _judged(old, new, label, "", arm.builds, other.builds, least)
+        bases = old.arms.get(baseline), new.arms.get(baseline)
+        if label == baseline or bases[0] is None or bases[1] is None:
+            continue
+        if bases[0].has_ratio and bases[1].has_ratio:
+            before, after = arm.ratios_to(bases[0]), other.ratios_to(bases[1])
             yield from _judged(old, new, label, baseline, before, after, least)
 
 
-def _builds(arm: Document, against: Document | None = None) -> list[float]:
-    """For each build the median over its rounds, or that of the ratios to another arm's."""
-    if against is None:
-        return [median(build) for build in arm["values"] if build]
-    return [
-        median(a / b for a, b in zip(build, other, strict=False))
-        for build, other in zip(arm["values"], against["values"], strict=False)
-        if build and other
-    ]
-
-
-def has_ratio(arm: Document) -> bool:
-    """Whether an arm has values, and each of them is one of which a ratio can be made."""
-    values = [value for build in arm["values"] for value in build]
-    return bool(values) and min(values) > 0
-
-
 def _judged(
-    old: Document, new: Document, arm: str, against: str, before: list[float], after: list[float],
-    least: float,
+    old: Comparison, new: Comparison, arm: str, against: str, before: list[float],
+    after: list[float], least: float,
 ) -> Iterator[Change]:  # fmt: skip
-    """The change, if there are numbers at all."""
-    if not before or not after:
+    """The change, if there are numbers at all, and such as a machine may measure."""
+    if not (before and after and all(0 < each < math.inf for each in (*before, *after))):
         return
     noise = max(least, *(_noise(each, arm) for each in (old, new)))
     low, high = _interval(before, after)
     p_value = _rank_test(before, after)
     margin = math.log1p(noise)
     sure = p_value <= _ALPHA and (low > margin or high < -margin)
-    typical = median(before), median(after)
-    verdict = _verdict(low > 0, old["better"]) if sure else NO_DIFFERENCE
-    if old["partial"] or new["partial"]:
+    middle = formulas.centre if against else median
+    ratio = middle(after) / middle(before)
+    first, second = middle(before), middle(after)
+    if not against:  # of an arm itself, what is shown of it elsewhere too
+        first, second = (each.arms[arm].typical or 0.0 for each in (old, new))
+    verdict = _verdict(low > 0, old.better) if sure else NO_DIFFERENCE
+    if old.partial or new.partial:
         verdict = PARTIAL
     yield Change(
-        name_of(old), arm, against, "" if against else old["unit"], old["better"], *typical,
-        typical[1] / typical[0], _exp(low), _exp(high), p_value, noise,
+        old.full_name, arm, against, "" if against else old.unit, old.better, first,
+        second, ratio, formulas.ratio_of(low), formulas.ratio_of(high), p_value, noise,
         verdict, (len(before), len(after)),
     )  # fmt: skip
-
-
-def _exp(logarithm: float) -> float:
-    """A ratio; of numbers that no machine measures, infinity."""
-    return math.exp(logarithm) if logarithm < 700 else math.inf
-
-
-def name_of(comparison: Document) -> str:
-    """What was compared, for people."""
-    return "{title} {testbed} {family} {described}".format(**comparison)
 
 
 def _verdict(more: bool, better: str) -> str:
     return FASTER if more == (better == "higher") else SLOWER
 
 
-def _noise(comparison: Document, arm: str) -> float:
+def _noise(comparison: Comparison, arm: str) -> float:
     """The noise floor of an arm's verdict; for the baseline the largest of all."""
-    verdicts = comparison["verdicts"]
-    own = [entry["noise"] for entry in verdicts if entry["arm"] == arm]
-    known = [noise for noise in own or [each["noise"] for each in verdicts] if noise is not None]
-    return max(known, default=0.0)
+    own = [verdict for verdict in comparison.verdicts if verdict.arm == arm]
+    floors = [verdict.noise for verdict in own or comparison.verdicts]
+    return max((noise for noise in floors if noise is not None), default=0.0)
 
 
 def _interval(before: Sequence[float], after: Sequence[float]) -> tuple[float, float]:
@@ -194,19 +168,19 @@ def _rank_test(before: Sequence[float], after: Sequence[float]) -> float:
     return float(mannwhitneyu(before, after).pvalue)
 
 
-def _of_exact(old: Document, new: Document) -> Iterator[Change]:
+def _of_exact(old: Run, new: Run) -> Iterator[Change]:
     """Figures that repeat to a share of a per cent: one number is enough."""
     others = index.exact(new)
     for key, entry in index.exact(old).items():
-        if key not in others or min(entry["value"], others[key]["value"]) <= 0:
+        if key not in others or min(entry.value, others[key].value) <= 0:
             continue
-        ratio = others[key]["value"] / entry["value"]
+        ratio = others[key].value / entry.value
         if not 0 < ratio < math.inf:  # of numbers that no machine counts
             continue
         sure = abs(math.log(ratio)) > math.log1p(EXACT_NOISE)
         yield Change(
-            f"{key.figure} {key.testbed} {key.family}", key.datapath, "", entry["unit"],
-            "lower", entry["value"], others[key]["value"], ratio, ratio, ratio, 0.0, EXACT_NOISE,
+            f"{key.figure} {key.testbed} {key.family}", key.datapath, "", entry.unit,
+            "lower", entry.value, others[key].value, ratio, ratio, ratio, 0.0, EXACT_NOISE,
             _verdict(ratio > 1, "lower") if sure else NO_DIFFERENCE, (1, 1),
             exact=True,
         )  # fmt: skip

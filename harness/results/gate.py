@@ -3,25 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.results import index
-from harness.results.compare import (
-    FASTER,
-    LEAST,
-    PARTIAL,
-    SLOWER,
-    Change,
-    changes,
-    has_ratio,
-    name_of,
-)
-from harness.results.schema import Document
+from harness.results.assertion import Assertion
+from harness.results.compare import LEAST, Change, changes
+from harness.results.comparison import FASTER, LIMIT, PARTIAL, SLOWER
+from harness.results.growth import CONSTANT, LINEAR
+from harness.results.run import Run
 
 
 @dataclass(frozen=True)
-class Judgement:
+class GateResult:
     """What the gate found.
 
     Attributes:
@@ -58,7 +52,7 @@ class Judgement:
         return not (self.compared or self.asserted or self.fitted or self.missing)
 
 
-def judge(base: Document, new: Document, absolute: bool = False, least: float = LEAST) -> Judgement:
+def judge(base: Run, new: Run, absolute: bool = False, least: float = LEAST) -> GateResult:
     """Judge a new record by a base.
 
     A datapath is judged by its ratio to the baseline of its own run, and by its exact figures.
@@ -73,7 +67,7 @@ def judge(base: Document, new: Document, absolute: bool = False, least: float = 
     judged = [
         change
         for change in changes(base, new, least)
-        if change.arm != _LIMIT and (absolute or change.against or change.exact)
+        if change.arm != LIMIT and (absolute or change.against or change.exact)
     ]
     short = [
         *_without_ratio(base, new),
@@ -85,9 +79,9 @@ def judge(base: Document, new: Document, absolute: bool = False, least: float = 
     passed = {
         key: entries
         for key, entries in index.assertions(base).items()
-        if any(entry["outcome"] == "passed" for entry in entries)
+        if any(entry.passed for entry in entries)
     }
-    return Judgement(
+    return GateResult(
         [change for change in judged if change.verdict == SLOWER],
         [change for change in judged if change.verdict == FASTER],
         list(_no_longer_passed(passed, index.assertions(new))),
@@ -122,99 +116,87 @@ def _blind(judged: list[Change], least: float) -> Iterator[tuple[bool, str]]:
             yield False, f"{change.what}: {change.arm}: noise of {change.noise:.0%} hides any less"
 
 
-def _without_ratio(base: Document, new: Document) -> Iterator[tuple[bool, str]]:
+def _without_ratio(base: Run, new: Run) -> Iterator[tuple[bool, str]]:
     """Arms of which no ratio can be made: whether that is the new record's fault, and a line."""
     others = index.comparisons(new)
     for key, entry in index.comparisons(base).items():
-        other = others.get(key, {"arms": {}})
-        for label, arm in entry["arms"].items():
-            if label == _LIMIT or arm["again"] or label not in other["arms"]:
+        arms = others[key].arms if key in others else {}
+        for label, arm in entry.arms.items():
+            if label == LIMIT or arm.again or label not in arms:
                 continue
-            usable = [has_ratio(each) for each in (arm, other["arms"][label])]
-            if not all(usable):
-                yield usable[0], f"{name_of(entry)}: {label}: no ratio can be made of its values"
+            if not (arm.has_ratio and arms[label].has_ratio):
+                line = f"{entry.full_name}: {label}: no ratio can be made of its values"
+                yield arm.has_ratio, line
 
 
-def _alone(base: Document) -> Iterator[str]:
+def _alone(base: Run) -> Iterator[str]:
     """Arms that nothing was measured beside: there is no ratio to judge them by."""
-    for entry in base["comparisons"]:
+    for entry in base.comparisons:
         labels = [
             label
-            for label, arm in entry["arms"].items()
-            if label != _LIMIT and not arm["again"] and any(arm["values"])
+            for label, arm in entry.arms.items()
+            if label != LIMIT and not arm.again and arm.measured
         ]
         if len(labels) == 1:
-            yield f"{name_of(entry)}: {labels[0]}: no arm beside it, judged with --absolute only"
+            yield f"{entry.full_name}: {labels[0]}: no arm beside it, judged with --absolute only"
 
 
 _ENOUGH = 4  # builds that could tell a difference from as many: 2 / 70 of all orders are extreme
-_FAILED = ("failed", "error")
 _BLIND = 5  # times the least change that counts: with a noise floor beyond it little can be told
-_LIMIT = "limit"  # two namespaces and nothing between: no datapath to be judged
 
 
 def _no_longer_passed(
-    passed: dict[index.AssertionKey, list[Document]],
-    now: dict[index.AssertionKey, list[Document]],
+    passed: Mapping[index.AssertionKey, Sequence[Assertion]],
+    now: Mapping[index.AssertionKey, Sequence[Assertion]],
 ) -> Iterator[str]:
     for key, entries in passed.items():
-        before = {entry["test"] for entry in entries if entry["outcome"] == "passed"}
-        held = not any(entry["outcome"] in _FAILED for entry in entries)
+        before = {entry.test for entry in entries if entry.passed}
+        held = not any(entry.failed for entry in entries)
         found = now.get(key, [])
         # Where all had passed, a test of another name counts too: what is asserted has not changed
-        # by its renaming.
+        # by its renaming. An outcome of which nothing is known is no pass either.
         worse = [
             entry
             for entry in found
-            if (entry["outcome"] in _FAILED and (held or entry["test"] in before))
-            or (entry["outcome"] == "skipped" and entry["test"] in before)
+            if (entry.failed and held) or (not entry.passed and entry.test in before)
         ]
         for entry in worse:
-            why = f"{entry['reason']} ({entry['test']})"
-            yield f"{key}: passed before, {entry['outcome']} now: {why}"
+            yield f"{key}: passed before, {entry.outcome} now: {entry.reason} ({entry.test})"
         if worse:
             continue
-        passes = sum(entry["outcome"] == "passed" for entry in found)
+        passes = sum(entry.passed for entry in found)
         if not passes:
-            skipped = any(entry["outcome"] == "skipped" for entry in found)
-            yield f"{key}: passed before, {'skipped' if skipped else 'not run'} now"
+            instead = ", ".join(dict.fromkeys(entry.outcome for entry in found if not entry.failed))
+            yield f"{key}: passed before, {instead or 'not run'} now"
         elif passes < len(before):
             yield f"{key}: {len(before)} tests passed before, {passes} now"
 
 
-def fitted_in_both(base: Document, new: Document) -> int:
+def fitted_in_both(base: Run, new: Run) -> int:
     """Of how many arms both records know how a cost of theirs grows."""
     return len(index.fits(base).keys() & index.fits(new).keys())
 
 
-def grows(base: Document, new: Document, least: float = LEAST) -> Iterator[str]:
+def grows(base: Run, new: Run, least: float = LEAST) -> Iterator[str]:
     """Arms whose cost was constant and is not any more, in whichever direction is worse.
 
     As with other changes the whole interval has to exceed the least that counts: what the nearer
     end of the slope's comes to over the points, as a share of the value at 0.
     """
     fits = index.fits(new)
-    better = {entry["measure"]: entry["better"] for entry in new["growth"]}
+    better = {entry.measure: entry.better for entry in new.growth}
     for key, fit in index.fits(base).items():
         now = fits.get(key)
-        if now is None or (fit["model"], now["model"]) != ("constant", "linear"):
+        if now is None or (fit.model, now.model) != (CONSTANT, LINEAR):
             continue
-        slope = now["slope"] or 0.0
-        if _rise(now, key.at[-1] - key.at[0]) <= least:
+        slope = now.slope or 0.0
+        if now.rise(key.at[-1] - key.at[0]) <= least:
             continue
         if (slope > 0) == (better[key.measure] == "lower"):
             yield f"{key}: constant before, now {slope:+.3g} for each of the {key.over}"
 
 
-def _rise(fit: Document, reach: float) -> float:
-    """By what share the value changes at least, over so many; an end not known: by nothing."""
-    ends = [fit["low"], fit["high"]]
-    if None in ends or min(ends) <= 0 <= max(ends) or not fit["intercept"]:
-        return 0.0
-    return float(min(map(abs, ends)) * reach / abs(fit["intercept"]))
-
-
-def missing(base: Document, new: Document) -> Iterator[str]:
+def missing(base: Run, new: Run) -> Iterator[str]:
     """What the base has and the new record lacks or has otherwise, a line each.
 
     What the base itself got no value of is not missed, nor is the limit, nor the arm that was
@@ -222,20 +204,19 @@ def missing(base: Document, new: Document) -> Iterator[str]:
     """
     others = index.comparisons(new)
     for key, entry in index.comparisons(base).items():
-        if not any(build for arm in entry["arms"].values() for build in arm["values"]):
+        if not any(arm.measured for arm in entry.arms.values()):
             continue
-        name, other = f"{key.measure} {key.testbed} {key.family}", others.get(key)
+        other = others.get(key)
         if other is None:
-            yield f"{name}: not measured"
-        elif other["described"] != entry["described"]:
-            yield f"{name}: measured as {other['described']}, {entry['described']} in the other"
-        elif other["partial"] and not entry["partial"]:
-            yield f"{name}: measured in part ({other['partial']})"
+            yield f"{key}: not measured"
+        elif other.described != entry.described:
+            yield f"{key}: measured as {other.described}, {entry.described} in the other"
+        elif other.partial and not entry.partial:
+            yield f"{key}: measured in part ({other.partial})"
         else:
-            for label, arm in entry["arms"].items():
-                if label not in other["arms"] and label != _LIMIT and not arm["again"]:
-                    yield f"{name}: arm {label} not measured"
-    for fit in index.fits(base).keys() - index.fits(new).keys():
-        yield f"{fit} not fitted"
-    for figure in index.exact(base).keys() - index.exact(new).keys():
-        yield f"{' '.join(figure)}: not counted"
+            for label, arm in entry.arms.items():
+                if label not in other.arms and label != LIMIT and not arm.again:
+                    yield f"{key}: arm {label} not measured"
+    fitted, counted = index.fits(new), index.exact(new)
+    yield from (f"{curve} not fitted" for curve in index.fits(base) if curve not in fitted)
+    yield from (f"{key}: not counted" for key in index.exact(base) if key not in counted)

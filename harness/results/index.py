@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import NamedTuple
 
-from harness.results.schema import Document
+from harness.results.assertion import Assertion
+from harness.results.comparison import Comparison
+from harness.results.growth import Fit, Growth
+from harness.results.run import ExactFigure, Run
 
 
 class MeasureKey(NamedTuple):
@@ -24,9 +26,12 @@ class MeasureKey(NamedTuple):
     family: str
     baseline: str
 
+    def __str__(self) -> str:
+        return f"{self.measure} {self.testbed} {self.family}"
+
 
 class GrowthKey(NamedTuple):
-    """What makes two curves the same one.
+    """What makes two arms' curves the same one.
 
     Attributes:
         measure: Key of the measure.
@@ -43,7 +48,7 @@ class GrowthKey(NamedTuple):
     testbed: str
     family: str
     over: str
-    at: tuple[float, ...]
+    at: tuple[int, ...]
     arm: str
 
     def __str__(self) -> str:
@@ -61,6 +66,9 @@ class ExactKey(NamedTuple):
     family: str
     datapath: str
 
+    def __str__(self) -> str:
+        return " ".join(self)
+
 
 class AssertionKey(NamedTuple):
     """What makes two assertions the same one, whatever their tests are called."""
@@ -74,60 +82,45 @@ class AssertionKey(NamedTuple):
         return " ".join(filter(None, self))
 
 
-def comparisons(record: Document) -> dict[MeasureKey, Document]:
+def comparisons(run: Run) -> dict[MeasureKey, Comparison]:
     """By what they compare; of two of the same the first."""
-    found: dict[MeasureKey, Document] = {}
-    for entry in record["comparisons"]:
-        key = MeasureKey(entry["measure"], entry["testbed"], entry["family"], entry["baseline"])
+    found: dict[MeasureKey, Comparison] = {}
+    for entry in run.comparisons:
+        key = MeasureKey(entry.measure, entry.testbed, entry.family, entry.baseline)
         found.setdefault(key, entry)
     return found
 
 
-def curves(record: Document) -> dict[tuple[str, ...], Document]:
+def curves(run: Run) -> dict[tuple[str, ...], Growth]:
     """By measure, testbed, family and what is counted."""
-    names = ("measure", "testbed", "family", "over")
-    return {tuple(entry[name] for name in names): entry for entry in record["growth"]}
+    return {(entry.measure, entry.testbed, entry.family, entry.over): entry for entry in run.growth}
 
 
-def fits(record: Document) -> dict[GrowthKey, Document]:
+def fits(run: Run) -> dict[GrowthKey, Fit]:
     """Every arm's fitted growth; nothing of a curve that did not come to its end."""
     return {
         GrowthKey(
-            entry["measure"],
-            entry["described"],
-            entry["testbed"],
-            entry["family"],
-            entry["over"],
-            tuple(sorted(point["x"] for point in entry["points"].get(arm, ()))),
-            arm,
+            entry.measure, entry.described, entry.testbed, entry.family, entry.over,
+            tuple(sorted(point.x for point in entry.points.get(arm, ()))), arm,
         ): fit
-        for entry in record["growth"]
-        if not entry["partial"]
-        for arm, fit in entry["fits"].items()
-    }
+        for entry in run.growth
+        if not entry.partial
+        for arm, fit in entry.fits.items()
+    }  # fmt: skip
 
 
-def exact(record: Document) -> dict[ExactKey, Document]:
+def exact(run: Run) -> dict[ExactKey, ExactFigure]:
     """Every figure that was counted in instructions."""
     return {
-        ExactKey(entry["figure"], entry["testbed"], entry["family"], entry["datapath"]): entry
-        for entry in record["exact"]
+        ExactKey(entry.figure, entry.testbed, entry.family, entry.datapath): entry
+        for entry in run.exact
     }
 
 
-def assertions(record: Document) -> dict[AssertionKey, list[Document]]:
+def assertions(run: Run) -> dict[AssertionKey, list[Assertion]]:
     """The tests of every assertion."""
-    found: dict[AssertionKey, list[Document]] = {}
-    for entry in record["conformance"]:
-        key = AssertionKey(entry["id"], entry["testbed"], entry["datapath"], entry["family"])
+    found: dict[AssertionKey, list[Assertion]] = {}
+    for entry in run.conformance:
+        key = AssertionKey(entry.id, entry.testbed, entry.datapath, entry.family)
         found.setdefault(key, []).append(entry)
     return found
-
-
-def matrix(record: Document) -> dict[str, dict[str | None, Counter[str]]]:
-    """Catalogue entry → datapath → outcome → how many tests."""
-    found: dict[str, dict[str | None, Counter[str]]] = {}
-    for entry in record["conformance"]:
-        cells = found.setdefault(entry["id"], {})
-        cells.setdefault(entry["datapath"], Counter())[entry["outcome"]] += 1
-    return {identity: found[identity] for identity in sorted(found)}

@@ -12,9 +12,11 @@ import sys
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
+from typing import Literal
 
 from harness.plumbing.errors import HarnessError
 from harness.plumbing.process import run
+from harness.results.run import Git, MachineFacts
 
 #: Set in a virtual machine that hostroute booted: `kvm`, or `emulation`.
 ACCELERATOR_VARIABLE = "HOSTROUTE_ACCELERATOR"
@@ -30,32 +32,35 @@ _SYSCTLS = (
 )  # fmt: skip
 
 
-def machine_facts() -> dict[str, object]:
-    """Kernel, CPUs and versions, as the schema's `machine` has them."""
+def machine_facts() -> MachineFacts:
+    """Kernel, CPUs and versions of this machine, as they are now."""
     cpuinfo = _text("/proc/cpuinfo")
     model = re.search(r"^model name\s*: (.*)$", cpuinfo, re.M)
     packages = {}
     for name in _PACKAGES:
         with suppress(metadata.PackageNotFoundError):
             packages[name] = metadata.version(name)
-    accelerator = os.environ.get(ACCELERATOR_VARIABLE, "")
-    return {
-        "kernel": platform.release(),
-        "kernel_version": platform.version(),
-        "cmdline": _text("/proc/cmdline"),
-        "architecture": platform.machine(),
-        "cpu_model": model[1] if model else "",
-        "cpus": os.cpu_count(),
-        "cpus_allowed": sorted(os.sched_getaffinity(0)),
-        "virtualised": bool(re.search(r"^flags\s*:.*\bhypervisor\b", cpuinfo, re.M)),
-        "governor": _text(_GOVERNOR),
-        "sysctls": read_sysctls(_SYSCTLS),
-        "python": sys.version.split()[0],
-        "packages": packages,
-        "boot_id": _text(_BOOT_ID),
-        "machine_id_hash": _machine_id_hash(),
-        "accelerator": accelerator if accelerator in ("kvm", "emulation") else "",
-    }
+    accelerator: Literal["", "kvm", "emulation"] = ""
+    match os.environ.get(ACCELERATOR_VARIABLE):
+        case "kvm" | "emulation" as known:
+            accelerator = known
+    return MachineFacts(
+        kernel=platform.release(),
+        kernel_version=platform.version(),
+        cmdline=_text("/proc/cmdline"),
+        architecture=platform.machine(),
+        cpu_model=model[1] if model else "",
+        cpus=os.cpu_count(),
+        cpus_allowed=sorted(os.sched_getaffinity(0)),
+        virtualised=bool(re.search(r"^flags\s*:.*\bhypervisor\b", cpuinfo, re.M)),
+        governor=_text(_GOVERNOR),
+        sysctls=read_sysctls(_SYSCTLS),
+        python=sys.version.split()[0],
+        packages=packages,
+        boot_id=_text(_BOOT_ID),
+        machine_id_hash=_machine_id_hash(),
+        accelerator=accelerator,
+    )
 
 
 def read_sysctls(keys: tuple[str, ...]) -> dict[str, str]:
@@ -68,8 +73,8 @@ def read_sysctls(keys: tuple[str, ...]) -> dict[str, str]:
     return {key: re.sub(r"\s+", " ", value) for key, value in found.items() if value}
 
 
-def git_state(directory: Path) -> dict[str, object]:
-    """Commit and dirty flag of a checkout, each null where it cannot be known."""
+def git_state(directory: Path) -> Git:
+    """Commit and dirty flag of a checkout, each None where it cannot be known."""
     # A run by root in a user's checkout is the usual case, and git refuses another's checkout;
     # asking must change nothing there, not even the index.
     git = ["git", "--no-optional-locks", "-c", "safe.directory=*", "-C", str(directory)]
@@ -78,8 +83,8 @@ def git_state(directory: Path) -> dict[str, object]:
         # What runs leave is no change; and in a guest, results/ is another directory.
         changes = run([*git, "status", "--porcelain", "--", ":/", ":(exclude)results"])
     except (HarnessError, OSError):  # no git, no checkout, no commit yet
-        return {"commit": None, "dirty": None}
-    return {"commit": commit, "dirty": bool(changes)}
+        return Git(commit=None, dirty=None)
+    return Git(commit=commit, dirty=bool(changes))
 
 
 def _machine_id_hash() -> str:

@@ -3,19 +3,18 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
-import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from harness.plumbing import safe_read
 from harness.plumbing.errors import RecordError
-from harness.results.schema import COLLECTION, FORMAT, INVALID, VERSION, Document, flaw
+from harness.results.decode import NoRecordError, decode
+from harness.results.run import VERSION, Collection, Run
+from harness.results.writer import INVALID
 
-_MANY_DIGITS = 300  # below that, no integer is beyond a float's range
-_OLD_FORMAT = "hostroute-bench"  # version 1 was called so
+_LARGEST = 1 << 30  # bytes; its numbers take five times as many in memory
 
 
 @contextmanager
@@ -62,7 +61,7 @@ def files(path: Path) -> list[Path]:
     return found
 
 
-def read(path: Path) -> Document:
+def read(path: Path) -> Run:
     """Read a record.
 
     Raises:
@@ -75,91 +74,61 @@ def read(path: Path) -> Document:
     return records[0]
 
 
-def read_all(paths: Iterable[Path]) -> list[Document]:
+def read_all(paths: Iterable[Path]) -> list[Run]:
     """The records in files, merged files and directories; one that is in two of them comes once.
 
     Raises:
         RecordError: As for `read`; or a directory holds none; or two that differ share an id.
     """
-    found: dict[str, Document] = {}
+    found: dict[str, Run] = {}
     for path in paths:
         for file in files(path):
             for record in _records(file):
-                if found.setdefault(record["id"], record) != record:
+                if found.setdefault(record.id, record) != record:
                     raise RecordError(
-                        f"{file}: another record with the id {record['id']} was read before",
+                        f"{file}: another record with the id {record.id} was read before",
                         "one of them was changed by hand; leave it out",
                     )
     return list(found.values())
 
 
-def _records(path: Path) -> list[Document]:
+def _records(path: Path) -> list[Run]:
     """A file's only record, or those of a merged one."""
-    document = _load(path)
-    if not isinstance(document, dict):
-        raise _foreign(path, "it holds no JSON object")
-    _check_version(path, document)
-    problem = flaw(document)
-    if problem:
-        raise RecordError(f"{path} is a damaged record ({problem})", "restore it, or leave it out")
-    return list(document["records"]) if document["format"] == COLLECTION else [document]
-
-
-def _check_version(path: Path, document: Document) -> None:
-    name, version = document.get("format"), document.get("version")
-    if name not in (FORMAT, COLLECTION, _OLD_FORMAT) or type(version) is not int:
-        raise _foreign(path, f"its format is {str(name)[:40]!r}")
-    if name == _OLD_FORMAT or version < VERSION:
-        raise RecordError(
-            f"{path} is a record of version {version}, and version {VERSION} is read here",
-            "measure again: the older ones lack what a comparison must know",
-        )
-    if version > VERSION:
-        raise RecordError(
-            f"{path} is a record of version {version}, newer than {VERSION}, the newest known here",
-            "read it with the hostroute that wrote it, or a later one",
-        )
-
-
-def _load(path: Path) -> object:
-    with readable(path):
-        if not stat.S_ISREG(path.stat().st_mode):  # opening a FIFO would wait for ever
-            raise RecordError(f"{path} is not a file", "name a record file")
-        text = path.read_bytes()
     try:
-        return json.loads(
-            text.decode(), parse_constant=_refuse_constant, parse_float=_finite, parse_int=_whole
-        )
-    except json.JSONDecodeError as error:
-        why = f"{error.msg} at byte {error.pos} of {len(text)}"
-    except UnicodeDecodeError as error:
-        why = f"no UTF-8 at byte {error.start} of {len(text)}"
-    except (ValueError, RecursionError) as error:
-        why = str(error)
-    raise RecordError(f"{path} is not whole JSON ({why})", "it was cut off, or never was a record")
+        found = decode(_text(path))
+    except NoRecordError as error:
+        raise _refused(path, error) from None
+    return found.records if isinstance(found, Collection) else [found]
 
 
-def _finite(digits: str) -> float:
-    value = float(digits)
-    if math.isinf(value):
-        raise ValueError(f"{digits[:40]} is beyond the range of numbers")
-    return value
+def _text(path: Path) -> bytes:
+    with readable(path):
+        if not path.exists() or path.is_file():
+            return safe_read.read(path, _LARGEST, follow=True)
+    raise RecordError(f"{path} is not a file", "name a record file")
 
 
-def _whole(digits: str) -> int:
-    """An integer that is within a float's range too: there are ratios to be made."""
-    value = int(digits)
-    if len(digits) >= _MANY_DIGITS:
-        _finite(digits)
-    return value
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _foreign(path: Path, why: str) -> RecordError:
-    return RecordError(f"{path} is no record of hostroute ({why})", "name a run-*.json file")
+def _refused(path: Path, error: NoRecordError) -> RecordError:
+    """Why a file is refused, and what to do."""
+    return {
+        "json": RecordError(
+            f"{path} is not whole JSON ({error})", "it was cut off, or never was a record"
+        ),
+        "foreign": RecordError(
+            f"{path} is no record of hostroute ({error})", "name a run-*.json file"
+        ),
+        "older": RecordError(
+            f"{path} is a record of version {error}, and version {VERSION} is read here",
+            "measure again: the older ones lack what a comparison must know",
+        ),
+        "newer": RecordError(
+            f"{path} is a record of version {error}, newer than {VERSION}, the newest known here",
+            "read it with the hostroute that wrote it, or a later one",
+        ),
+        "damaged": RecordError(
+            f"{path} is a damaged record ({error})", "restore it, or leave it out"
+        ),
+    }[error.kind]
 
 
 def _unreadable(path: Path, error: OSError) -> RecordError:

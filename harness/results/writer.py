@@ -3,58 +3,90 @@
 
 from __future__ import annotations
 
-import errno
-import json
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+
+from msgspec.structs import replace
 
 from harness import __version__
 from harness.plumbing.errors import RecordError
+from harness.plumbing.safe_write import publish
+from harness.results.assertion import Assertion, TestOutcome
+from harness.results.comparison import Comparison, Gain
+from harness.results.decode import NoRecordError, as_far_as_json, decode, encode
+from harness.results.growth import Growth
 from harness.results.provenance import git_state, machine_facts
-from harness.results.schema import COLLECTION, FORMAT, INVALID, VERSION, Document, flaw
+from harness.results.run import VERSION, Collection, ExactFigure, Git, MachineFacts, Run
 
+#: How the file of a record ends that breaks the schema, and is kept all the same.
+INVALID = ".invalid.json"
 _TRIES = 16  # names tried before giving up: two of one second share one in 16 million
-#: What open(2) says of O_TMPFILE where the file system, or the kernel, has no such thing.
-_NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)
 _MEMORY = Path("/dev/shm")  # a tmpfs on every Linux with a C library: no disk can fill it
 #: What `hostroute kernels` calls its runs, in the environment of each guest.
 BATCH = "HOSTROUTE_BATCH"
 
 
-def begin(directory: Path, command: Sequence[str], seed: int | None = None) -> Document:
-    """The document of a run that begins now: what is known beforehand, and every list empty.
+@dataclass
+class Draft:
+    """A run's record while the run lasts: what is known beforehand, and lists that fill.
+
+    Its attributes are those of `Run`.
+    """
+
+    command: Sequence[str]
+    git: Git
+    machine: MachineFacts
+    started: str
+    seed: int | None = None
+    batch: str | None = None
+    partial: str | None = None
+    comparisons: list[Comparison] = field(default_factory=list)
+    summary: list[Gain] = field(default_factory=list)
+    growth: list[Growth] = field(default_factory=list)
+    conformance: list[Assertion] = field(default_factory=list)
+    exact: list[ExactFigure] = field(default_factory=list)
+    others: list[TestOutcome] = field(default_factory=list)
+
+    @property
+    def measured(self) -> bool:
+        """Whether anything was."""
+        return bool(self.comparisons or self.growth or self.exact)
+
+    def ended(self) -> Run:
+        """The run, which ends now; its id is chosen when it is written."""
+        return Run(
+            version=VERSION, id="", harness=__version__, started=self.started, ended=_now(),
+            partial=self.partial, command=list(self.command), git=self.git, batch=self.batch,
+            seed=self.seed, machine=self.machine, comparisons=self.comparisons,
+            summary=self.summary, growth=self.growth, conformance=self.conformance,
+            exact=self.exact, others=self.others,
+        )  # fmt: skip
+
+
+def begin(directory: Path, command: Sequence[str], seed: int | None = None) -> Draft:
+    """The draft of a run that begins now.
 
     Args:
         directory: The checkout that runs.
         command: How it was started.
         seed: What decides the order of builds and rounds.
     """
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "harness": __version__,
-        "started": _now(),
-        "partial": None,
-        "command": list(command),
-        "git": git_state(directory),
-        "batch": os.environ.get(BATCH) or None,
-        "seed": seed,
-        "machine": machine_facts(),
-        **{part: [] for part in ("comparisons", "summary", "growth", "conformance", "exact")},
-    }
+    return Draft(
+        command, git_state(directory), machine_facts(), _now(), seed,
+        batch=os.environ.get(BATCH) or None,
+    )  # fmt: skip
 
 
-def write(directory: Path, document: Mapping[str, Any]) -> Path:
+def write(directory: Path, run: Run) -> Path:
     """Write the record of a run that has ended.
 
     Args:
         directory: Made if it is not there.
-        document: All of a record but its `id`, which is chosen here, and perhaps its `ended`.
+        run: The record; its `id` is chosen here.
 
     Returns:
         The file, named after the id.
@@ -63,14 +95,13 @@ def write(directory: Path, document: Mapping[str, Any]) -> Path:
         RecordError: It breaks the schema, or cannot be written there. What was measured is kept
             all the same wherever that is possible, and the error says where.
     """
-    whole = {**document, "ended": document.get("ended") or _now()}
     for _ in range(_TRIES):
         stem = f"run-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.uname().release}-{os.urandom(3).hex()}"
-        whole["id"] = stem
-        text, problem = _serialised(whole)
+        text, problem = _serialised(replace(run, id=stem))
         name = f"{stem}{INVALID}" if problem else f"{stem}.json"
         try:
-            path = _publish(directory, name, text)
+            path = directory / name
+            publish(path, text.encode())
         except FileExistsError:
             continue
         except OSError as error:
@@ -84,17 +115,17 @@ def write(directory: Path, document: Mapping[str, Any]) -> Path:
     raise RecordError(f"no free name for a record in {directory}", "name another directory")
 
 
-def merge(records: Iterable[Document], path: Path) -> None:
+def merge(records: Iterable[Run], path: Path) -> None:
     """Write records of several runs into one file.
 
     Raises:
         RecordError: The file exists already, or cannot be written.
     """
-    document = {"format": COLLECTION, "version": VERSION, "records": list(records)}
+    text = encode(Collection(version=VERSION, records=list(records)))
     try:
         if path.is_dir():
             raise RecordError(f"{path} is a directory", "name a new file")
-        _publish(path.parent, path.name, json.dumps(document, allow_nan=False))
+        publish(path, text.encode())
     except FileExistsError:
         raise RecordError(f"{path} exists already", "name a new file") from None
     except OSError as error:
@@ -105,50 +136,17 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _serialised(document: Document) -> tuple[str, str]:
+def _serialised(run: Run) -> tuple[str, str]:
     """The text of a record, and what is wrong with it."""
     try:
-        text = json.dumps(document, allow_nan=False, separators=(",", ":"))
+        text = encode(run)
     except (TypeError, ValueError) as error:
-        return json.dumps(document, default=repr, skipkeys=True), str(error)
-    return text, flaw(json.loads(text))  # as a reader will have it: tuples are arrays by then
-
-
-def _publish(directory: Path, name: str, text: str) -> Path:
-    """Make a file appear whole, by link(2), which refuses a name that is taken."""
-    with suppress(FileExistsError):  # a file: the next line says what is wrong with that
-        directory.mkdir(parents=True)
-    folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        return as_far_as_json(run), str(error)
     try:
-        handle, draft = _draft(directory)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-                source = draft or f"/proc/self/fd/{file.fileno()}"
-                # Only with a descriptor of a directory does Python call linkat(2), which can follow
-                # the link below /proc to a file that has no name yet.
-                os.link(source, name, src_dir_fd=folder, dst_dir_fd=folder)
-        finally:
-            if draft:
-                os.unlink(draft, dir_fd=folder)
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-    return directory / name
-
-
-def _draft(directory: Path) -> tuple[int, str]:
-    """A file to write to: without a name, so that even SIGKILL leaves nothing, where that works."""
-    try:
-        return os.open(directory, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o644), ""
-    except OSError as error:
-        if error.errno not in _NO_TMPFILE:
-            raise
-    handle, path = tempfile.mkstemp(prefix=".draft-", dir=directory)
-    os.fchmod(handle, 0o644)
-    return handle, Path(path).name
+        decode(text.encode())
+    except NoRecordError as error:
+        return text, str(error)
+    return text, ""
 
 
 def _kept_elsewhere(directory: Path, name: str, text: str, error: OSError) -> RecordError:
@@ -161,7 +159,8 @@ def _kept_elsewhere(directory: Path, name: str, text: str, error: OSError) -> Re
         place = "a temporary directory"
         try:
             place = refuge()
-            kept = _publish(Path(place), name, text)
+            kept = Path(place) / name
+            publish(kept, text.encode())
         except OSError as other:
             failed.append(f"nor into {place} ({other.strerror})")
         else:

@@ -17,11 +17,11 @@ HERE = "two_node"
 def test_bench_growth_with_pods(hr_growth):
     """1, 10 and 100 pods; 1000 take minutes to build: test_slow_growth.py."""
     assert hr_growth.partial is None, hr_growth.partial
-    assert hr_growth.fits().keys() == hr_growth.points.keys()
+    assert hr_growth.fits.keys() == hr_growth.points.keys()
 
 
 @pytest.mark.grows(HERE, "services", *GROWING)
 def test_bench_growth_with_services(hr_growth):
     """0, 100 and 1000 services; 10,000 take minutes to load: test_slow_growth.py."""
     assert hr_growth.partial is None, hr_growth.partial
-    assert hr_growth.fits().keys() == hr_growth.points.keys()
+    assert hr_growth.fits.keys() == hr_growth.points.keys()

@@ -13,11 +13,11 @@ HERE = "two_node"
 def test_slow_growth_with_pods(hr_growth):
     assert hr_growth.partial is None, hr_growth.partial
     assert hr_growth.counts == [1, 10, 100, 1000]
-    assert hr_growth.fits().keys() == hr_growth.points.keys()
+    assert hr_growth.fits.keys() == hr_growth.points.keys()
 
 
 @pytest.mark.grows(HERE, "services", *GROWING, every=True)
 def test_slow_growth_with_services(hr_growth):
     assert hr_growth.partial is None, hr_growth.partial
     assert hr_growth.counts == [0, 100, 1000, 10_000]
-    assert hr_growth.fits().keys() == hr_growth.points.keys()
+    assert hr_growth.fits.keys() == hr_growth.points.keys()

@@ -6,8 +6,9 @@ import math
 import random
 from contextlib import contextmanager
 
-from harness.bench import AGAIN, Arm, Campaign, Plan, Task
+from harness.bench import Arm, Campaign, Plan, Task
 from harness.plumbing.errors import TrafficError
+from harness.results.comparison import AGAIN
 from harness.topology import Family, Topology
 
 

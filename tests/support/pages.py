@@ -12,8 +12,8 @@ VOID = {"meta", "link", "br", "hr", "img", "input"}
 
 
 def report(*documents, **changes):
-    runs = tuple(digest(document) for document in documents)
-    return Report(**{"runs": runs, "titles": TITLES, **changes})
+    digests = tuple(digest(records.as_run(document)) for document in documents)
+    return Report(**{"digests": digests, "titles": TITLES, **changes})
 
 
 def page(*documents, **changes):

@@ -10,6 +10,11 @@ from dataclasses import dataclass
 from statistics import median, quantiles
 from typing import Any
 
+from msgspec import convert
+
+from harness.results import Draft, Run
+from harness.results.comparison import Comparison
+
 Document = dict[str, Any]
 
 BASELINE = "legacy"
@@ -348,3 +353,28 @@ def record(
         "exact": [],
         **parts,
     }
+
+
+def run(**arguments: Any) -> Run:
+    """The same as the harness has it once it is read."""
+    return as_run(record(**arguments))
+
+
+def as_run(document: Document) -> Run:
+    """A document as the harness has it once it is read."""
+    return convert(document, Run)
+
+
+def as_comparison(document: Document) -> Comparison:
+    """A comparison as the harness has it."""
+    return convert(document, Comparison)
+
+
+def draft(document: Document) -> Draft:
+    """What a run that made this record had in hand before it wrote it."""
+    found = as_run(document)
+    return Draft(
+        found.command, found.git, found.machine, found.started, found.seed, found.batch,
+        found.partial, found.comparisons, found.summary, found.growth, found.conformance,
+        found.exact,
+    )  # fmt: skip

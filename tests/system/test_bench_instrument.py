@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.bench import AGAIN, Campaign, Verdict, judge, paired_ratios
+from harness.bench import Campaign, judge
+from harness.results.comparison import AGAIN, FASTER, NO_DIFFERENCE, SLOWER
+from harness.results.formulas import paired_ratios
 from testbeds.measuring import ROUND_TRIP, arm, task
 
 pytestmark = pytest.mark.bench
@@ -34,7 +36,7 @@ def values(comparison):
 
 def test_bench_a_against_a_finds_no_difference(twins, family):
     comparison = twins(family)
-    assert comparison.judgements[TWIN].verdict is Verdict.NO_DIFFERENCE, comparison
+    assert comparison.verdict_of(TWIN).conclusion == NO_DIFFERENCE, comparison
     assert not comparison.beats(TWIN, "bpf")
     assert not comparison.beats("bpf", TWIN)
 
@@ -44,32 +46,32 @@ def test_bench_a_planted_share_of_ten_percent_is_found(twins, family):
     first, second, again = values(twins(family))
     slower = [[value * 1.1 for value in build] for build in second]
     judgement = judge(paired_ratios(first, slower), paired_ratios(first, again), "lower")
-    assert judgement.verdict is Verdict.FASTER, judgement
+    assert judgement.conclusion == FASTER, judgement
 
 
 @pytest.mark.compares("one_node", ROUND_TRIP)
 def test_bench_what_measures_has_one_thread(hr_comparison):
     """A second one would make every system call of an inline round trip longer."""
-    assert hr_comparison.judgements  # numpy is imported by now
+    assert hr_comparison.verdicts  # numpy is imported by now
     assert len(list(Path("/proc/self/task").iterdir())) == 1
 
 
 @pytest.mark.needs_arms("bpf", "legacy")
 @pytest.mark.compares("one_node", ROUND_TRIP)
 def test_bench_swapped_arms_mirror_the_verdict(hr_comparison):
-    label = next(iter(hr_comparison.judgements))
+    label = hr_comparison.verdicts[0].arm
     assert hr_comparison.beats("bpf", "legacy")
     ratios = paired_ratios(
         hr_comparison.arms[hr_comparison.baseline].values, hr_comparison.arms[label].values
     )
+    again = next(label for label, each in hr_comparison.arms.items() if each.again)
     noise = paired_ratios(
-        hr_comparison.arms[hr_comparison.again].values,
-        hr_comparison.arms[hr_comparison.again + AGAIN].values,
+        *(hr_comparison.arms[at].values for at in (again.removesuffix(AGAIN), again))
     )
-    # Both at the same level: the comparison's own may have been reached at an earlier look's.
+    # Both at the same level: the hr_comparison's own may have been reached at an earlier look's.
     there, here = judge(ratios, noise, "lower"), judge([1 / r for r in ratios], noise, "lower")
-    assert here.ratio == pytest.approx(hr_comparison.judgements[label].ratio)
-    swapped = {Verdict.FASTER: Verdict.SLOWER, Verdict.SLOWER: Verdict.FASTER}
-    assert there.verdict is swapped[here.verdict]
+    assert here.ratio == pytest.approx(hr_comparison.verdict_of(label).ratio)
+    swapped = {FASTER: SLOWER, SLOWER: FASTER}
+    assert there.conclusion == swapped[here.conclusion]
     assert there.ratio == pytest.approx(1 / here.ratio)
     assert there.low == pytest.approx(1 / here.high)

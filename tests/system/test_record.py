@@ -20,11 +20,13 @@ pytestmark = pytest.mark.usefixtures("hr_machine")
 MEASURED = """
 import json
 from pathlib import Path
-from harness.plugin.record import document
+from harness.plugin.record import draft
+from harness.results import Comparison
+from msgspec import convert
 
 def test_it(request):
     text = Path(__file__).with_name("comparisons.json").read_text()
-    document(request.config)["comparisons"] += json.loads(text)
+    draft(request.config).comparisons += convert(json.loads(text), list[Comparison])
 """
 #: Mounts the disk on each directory before `--`, runs the rest, and says what is on the disks.
 ON_A_SMALL_DISK = """
@@ -42,18 +44,16 @@ def test_a_conformance_run_records_legs_degradations_and_what_was_observed(tmp_p
     )))  # fmt: skip
     assert ended.code == 0, ended.text
     (found,) = results.read_all([tmp_path])
-    entries = {
-        (entry["id"], entry["datapath"], entry["family"]): entry for entry in found["conformance"]
-    }
+    entries = {(entry.id, entry.datapath, entry.family): entry for entry in found.conformance}
     legs = entries["HR-07", "bpf", "ipv4"]
-    assert (legs["testbed"], legs["outcome"], legs["degraded"]) == ("one_node", "passed", [])
-    assert LegTable.parse(legs["legs"][0]) == SAME_NODE["bpf"]
-    (status,) = entries["HR-06", "bpf", "ipv6"]["degraded"]
+    assert (legs.testbed, legs.outcome, legs.degraded) == ("one_node", "passed", [])
+    assert LegTable.parse(legs.legs[0]) == SAME_NODE["bpf"]
+    (status,) = entries["HR-06", "bpf", "ipv6"].degraded
     assert status.startswith("master: Host Routing: Legacy (masquerading in BPF is not built")
-    observed = entries["HR-38", "legacy", "ipv6"]["observed"]
+    observed = entries["HR-38", "legacy", "ipv6"].observed
     assert observed == {"pod2:eth0 rx_packets": 5, "master:lxc2 tx_packets": 5}
-    assert found["machine"]["boot_id"]
-    assert (found["partial"], found["comparisons"]) == (None, [])
+    assert found.machine.boot_id
+    assert (found.partial, found.comparisons) == (None, [])
 
 
 @pytest.fixture

@@ -8,8 +8,10 @@ import json
 
 import pytest
 
-from harness.bench import AGAIN, MEASURES, Campaign, Verdict, paired_ratios
+from harness.bench import MEASURES, Campaign
 from harness.datapath import DATAPATHS
+from harness.results.comparison import AGAIN, NO_DIFFERENCE
+from harness.results.formulas import paired_ratios
 from harness.topology import TESTBEDS, Family
 from testbeds.measuring import ROUND_TRIP, arm, planted_slowdown, task
 
@@ -38,7 +40,7 @@ def test_slow_instrument_a_against_a(hr_machine, hr_programs, request, hr_say):
                 "again": [round(ratio, 6) for ratio in paired_ratios(again, twin)],
             }
         )
-        if comparison.judgements[TWIN].verdict is not Verdict.NO_DIFFERENCE:
+        if comparison.verdict_of(TWIN).conclusion != NO_DIFFERENCE:
             found.append(str(comparison))
     path = request.config.rootpath / "results" / "a-against-a.json"
     path.write_text(json.dumps(kept, separators=(",", ":")), encoding="utf-8")
@@ -56,7 +58,7 @@ def test_slow_instrument_finds_a_planted_slowdown(hr_machine, hr_programs, monke
         campaign = Campaign("one_node", arms, [task(ROUND_TRIP, family)], seed, with_limit=False)
         (comparison,) = campaign.run(SECONDS)
         seconds.append(campaign.spent)
-        ratios.append(comparison.judgements[slowed.name].ratio)
+        ratios.append(comparison.verdict_of(slowed.name).ratio)
         assert comparison.beats("bpf", slowed.name), comparison
     hr_say(
         f"planted slowdown of {PLANTED:.0%}: found {TIMES} of {TIMES} times, as {min(ratios):.3f}"
@@ -70,15 +72,18 @@ def test_slow_instrument_repeats(hr_machine, hr_programs, testbed, hr_say):
     tasks = [task(key, family) for key in MEASURES for family in Family]
     arms = {name: arm(name, testbed) for name in ("legacy", "bpf")}
     runs = [
-        {found.task: found for found in Campaign(testbed, arms, tasks, seed).run(MINUTES)}
+        {
+            (found.measure, found.family): found
+            for found in Campaign(testbed, arms, tasks, seed).run(MINUTES)
+        }
         for seed in (1, 2)
     ]
     apart = []
-    for one, other in ((runs[0][each], runs[1][each]) for each in tasks):
+    for one, other in ((runs[0][each], runs[1][each]) for each in runs[0]):
         assert one.partial is None, one
         assert other.partial is None, other
         for label, first in one.judgements.items():
-            second = other.judgements[label]
+            second = other.verdict_of(label)
             # Between two runs the machine drifts: by its noise, as runs are compared elsewhere.
             room = 1 + max(first.noise, second.noise)
             if first.low > second.high * room or second.low > first.high * room:

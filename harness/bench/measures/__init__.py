@@ -18,8 +18,8 @@ from harness.bench.measures.samples import Sampler, Turn
 from harness.bench.measures.throughput import Throughput
 from harness.bench.measures.under_load import RoundTripLoaded
 from harness.bench.rounds import Plan
-from harness.bench.verdict import Better
 from harness.plumbing.registry import Registry
+from harness.results.part import Better
 from harness.testbed import Testbed
 from harness.topology import Family
 
@@ -76,10 +76,6 @@ class Measure(Protocol):
 
     def value(self, samples: list[float]) -> float:
         """The one number of a turn, in `unit`."""
-        ...
-
-    def shown(self, value: float) -> str:
-        """A value for people, with its unit."""
         ...
 
 

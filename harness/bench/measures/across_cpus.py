@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from harness.bench.measures.samples import Sampler, Turn, Usual
 from harness.bench.rounds import Plan
-from harness.bench.verdict import Better
+from harness.results.part import Better
 from harness.testbed import Testbed
 from harness.topology import Family
 from harness.traffic.cpus import two_cpus
@@ -49,7 +49,3 @@ class RoundTripAcrossCpus(Usual):
         with ProcessFlow(*testbed.ends(family), two_cpus(), self.size) as flow:
             flow.burst(_WARM_FLOW)
             yield lambda: Turn(flow.burst(self.trips).durations)
-
-    def shown(self, value: float) -> str:
-        """In microseconds."""
-        return f"{value / 1000:.1f} us"

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from harness.bench.measures.samples import Sampler, Turn, Usual
 from harness.bench.rounds import Plan
-from harness.bench.verdict import Better
+from harness.results.part import Better
 from harness.testbed import Testbed
 from harness.topology import Family
 from harness.traffic.connections import Connections
@@ -63,10 +63,6 @@ class ConnectionRate(Usual):
             with held(cpu):
                 connections.burst(_WARM_FLOW)
             yield turn
-
-    def shown(self, value: float) -> str:
-        """In thousands a second."""
-        return f"{value / 1e3:.1f} k/s"
 
 
 def _conntrack_entries(testbed: Testbed) -> float:

@@ -17,7 +17,7 @@ from typing import ClassVar
 
 from harness.bench.measures.samples import Sampler, Turn, Usual
 from harness.bench.rounds import Plan
-from harness.bench.verdict import Better
+from harness.results.part import Better
 from harness.testbed import Testbed
 from harness.topology import Family
 from harness.traffic.bulk import BulkFlow
@@ -67,10 +67,6 @@ class CpuPerGib(Usual):
 
             yield turn
 
-    def shown(self, value: float) -> str:
-        """In milliseconds."""
-        return f"{value * 1e3:.0f} ms/GiB"
-
 
 @dataclass(frozen=True)
 class CpuPerThousandTrips(Usual):
@@ -111,7 +107,3 @@ class CpuPerThousandTrips(Usual):
                 return Turn([found.cpu / 1e9 / self.trips * 1000], extra)
 
             yield turn
-
-    def shown(self, value: float) -> str:
-        """In milliseconds."""
-        return f"{value * 1e3:.2f} ms/1000"

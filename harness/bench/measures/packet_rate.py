@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from harness.bench.measures.samples import Sampler, Turn, Usual
 from harness.bench.rounds import Plan
-from harness.bench.verdict import Better
+from harness.results.part import Better
 from harness.testbed import Testbed
 from harness.topology import Family
 from harness.traffic.cpus import held, one_cpu
@@ -63,7 +63,3 @@ class PacketRate(Usual):
             with held(cpu):
                 flow.volley(_WARM_FLOW)
             yield turn
-
-    def shown(self, value: float) -> str:
-        """In thousands a second."""
-        return f"{value / 1e3:.0f} kpps"

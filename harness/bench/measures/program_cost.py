@@ -13,9 +13,9 @@ from harness.bench.arms import Arm
 from harness.bench.measures.programs import installed_programs
 from harness.bench.measures.samples import Sampler, Turn
 from harness.bench.rounds import Plan
-from harness.bench.verdict import Better
 from harness.bpf.syscall import test_run as run_program
 from harness.plumbing.errors import TrafficError
+from harness.results.part import Better
 from harness.testbed import Testbed
 from harness.topology import Family, Node, Pod
 from harness.traffic.cpus import held, one_cpu
@@ -85,10 +85,6 @@ class ProgramCost:
     def value(self, samples: list[float]) -> float:
         """The mean of the lower half: the kernel gives whole nanoseconds, too coarse for one."""
         return fmean(sorted(samples)[: (len(samples) + 1) // 2])
-
-    def shown(self, value: float) -> str:
-        """In nanoseconds a packet."""
-        return f"{value:.0f} ns"
 
 
 def _run(testbed: Testbed, stage: _Stage) -> int:

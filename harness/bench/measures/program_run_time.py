@@ -12,10 +12,10 @@ from harness.bench.arms import Arm
 from harness.bench.measures.programs import installed_programs
 from harness.bench.measures.samples import Sampler, Turn, Usual
 from harness.bench.rounds import Plan
-from harness.bench.verdict import Better
 from harness.bpf.run_time import RunTime, program_run_time, run_time_statistics
 from harness.datapath.bpf import PROGRAMS
 from harness.plumbing.errors import TrafficError
+from harness.results.part import Better
 from harness.testbed import Testbed
 from harness.topology import Family
 from harness.traffic.cpus import held, one_cpu
@@ -82,10 +82,6 @@ class ProgramRunTime(Usual):
             with held(cpu):
                 flow.burst(_WARM_FLOW)
             yield turn
-
-    def shown(self, value: float) -> str:
-        """In nanoseconds a packet."""
-        return f"{value:.0f} ns"
 
 
 def _total(testbed: Testbed) -> RunTime:

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from harness.bench.measures.samples import Sampler, Turn, Usual
 from harness.bench.rounds import Plan
-from harness.bench.verdict import Better
+from harness.results.part import Better
 from harness.testbed import Testbed
 from harness.topology import Family
 from harness.traffic.cpus import held, one_cpu
@@ -60,7 +60,3 @@ class RoundTrip(Usual):
             with held(cpu):
                 flow.burst(_WARM_FLOW)
             yield turn
-
-    def shown(self, value: float) -> str:
-        """In microseconds."""
-        return f"{value / 1000:.2f} us"

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from harness.bench.measures.samples import Sampler, Turn, Usual
 from harness.bench.rounds import Plan
-from harness.bench.verdict import Better
+from harness.results.part import Better
 from harness.testbed import Testbed
 from harness.topology import Family
 from harness.traffic.cpus import one_cpu
@@ -81,7 +81,3 @@ class Throughput(Usual):
                 return Turn(map(round, found.rates), extra)
 
             yield turn
-
-    def shown(self, value: float) -> str:
-        """In gigabits per second."""
-        return f"{value / 1e9:.1f} Gbit/s"

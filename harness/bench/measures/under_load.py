@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from harness.bench.measures.samples import Sampler, Turn, Usual
 from harness.bench.rounds import Plan
-from harness.bench.verdict import Better
+from harness.results.part import Better
 from harness.testbed import Testbed
 from harness.topology import Family
 from harness.traffic.bulk import loaded
@@ -65,7 +65,3 @@ class RoundTripLoaded(Usual):
                 return Turn(found, {"load_bits_per_second": load.bits_per_second})
 
             yield turn
-
-    def shown(self, value: float) -> str:
-        """In microseconds."""
-        return f"{value / 1000:.1f} us"

@@ -4,30 +4,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from markupsafe import Markup
 
-from harness.report import units
 from harness.report.figures.lines import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, dots, line, log_marks
 from harness.report.figures.palette import looks
 from harness.report.figures.svg import WIDTH, drawing, finish, place, say, ticks
-from harness.report.model import Arm, Comparison
+from harness.report.model import Distribution
+from harness.results import units
+from harness.results.comparison import Arm, Comparison
 
 _RIGHT = RIGHT + 20
 _LETTER = 6.5  # px, of the axes' size of text
 _SHARES = {0.01: "1 %", 0.1: "10 %", 0.5: "50 %", 0.9: "90 %", 0.99: "99 %", 0.999: "99.9 %"}
 
 
-def distribution(name: str, comparison: Comparison, title: str) -> Markup:
+def distribution(
+    name: str, comparison: Comparison, samples: Mapping[str, Distribution], title: str
+) -> Markup:
     """ECDF of every arm's samples: values on a logarithmic axis, shares by their odds.
 
     The odds give the tail as much room as the body: 99 to 99.9 % is as wide as 90 to 99 %.
     """
-    arms = [arm for arm in comparison.shown_arms if arm.quantiles]
-    seen = looks(arm.label for arm in comparison.shown_arms)
-    low = min(arm.quantiles[0][1] for arm in arms)
-    high = max(arm.quantiles[-1][1] for arm in arms)
+    seen = looks(comparison.shown_arms)
+    low = min(found.quantiles[0][1] for found in samples.values())
+    high = max(found.quantiles[-1][1] for found in samples.values())
     divisor, unit = units.scaled(comparison.unit, math.sqrt(low * high))
     low, high = low / 1.03, high * 1.03
     with drawing(HEIGHT) as figure:
@@ -38,13 +40,14 @@ def distribution(name: str, comparison: Comparison, title: str) -> Markup:
         ticks(axes.yaxis, _SHARES)
         ticks(axes.xaxis, _clear_of(unit, log_marks(low, high, divisor), low, high))
         axes.grid()
-        for arm in arms:
-            shares, values = zip(*arm.quantiles, strict=True)
-            axes.plot(values, shares, **line(seen[arm.label]), drawstyle="steps-post")
-            at = [value for share in (0.5, 0.99) if (value := _value_at(arm, share))]
-            axes.plot(at, (0.5, 0.99)[: len(at)], **dots(seen[arm.label]))
+        for label, found in samples.items():
+            shares, values = zip(*found.quantiles, strict=True)
+            axes.plot(values, shares, **line(seen[label]), drawstyle="steps-post")
+            at = [value for share in (0.5, 0.99) if (value := _value_at(found, share))]
+            axes.plot(at, (0.5, 0.99)[: len(at)], **dots(seen[label]))
         say(figure, 0, 12, "share of samples", faint=True)
         say(figure, WIDTH, HEIGHT - 9, unit, faint=True, side="right")
+        arms = {label: comparison.arms[label] for label in samples}
         return finish(figure, name, title, _percentiles_said(arms, comparison.unit))
 
 
@@ -59,14 +62,14 @@ def _clear_of(unit: str, marks: dict[float, str], low: float, high: float) -> di
     }
 
 
-def _value_at(arm: Arm, share: float) -> float | None:
-    return next((value for reached, value in arm.quantiles if reached >= share), None)
+def _value_at(found: Distribution, share: float) -> float | None:
+    return next((value for reached, value in found.quantiles if reached >= share), None)
 
 
-def _percentiles_said(arms: Iterable[Arm], unit: str) -> str:
+def _percentiles_said(arms: Mapping[str, Arm], unit: str) -> str:
     said = [
-        f"{arm.label}: "
+        f"{label}: "
         + ", ".join(f"{key} {units.shown(value, unit)}" for key, value in arm.percentiles.items())
-        for arm in arms
+        for label, arm in arms.items()
     ]
     return "Share of the samples up to each value, by arm. " + "; ".join(said) + "."

@@ -12,9 +12,9 @@ from itertools import groupby
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from harness.report import units
 from harness.report.figures.palette import INK, PAPER, SHADE, Look, stand_in
 from harness.report.figures.svg import WIDTH, drawing, finish, place, say, ticks
+from harness.results import units
 
 _LEFT, _RIGHT, _TOP, _BOTTOM, _ROW = 116, 42, 24, 24, 19  # px
 _BODY = WIDTH - _LEFT - _RIGHT
@@ -122,7 +122,6 @@ def _draw(axes: Axes, row: Row, y: float, span: float) -> None:
 
 def _described(rows: Sequence[Row], against: str) -> str:
     said = [
-        f"{row.group}, {row.label}: {units.ratio(row.ratio)} {units.interval(row.low, row.high)}"
-        for row in rows
+        f"{row.group}, {row.label}: {units.estimate(row.ratio, row.low, row.high)}" for row in rows
     ]
     return f"Ratio to {against}, with its interval. " + "; ".join(said) + "."

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from harness.report import units
 from harness.report.figures.lines import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, dots, line, value_axis
 from harness.report.figures.palette import INK, Look, looks, stand_in
 from harness.report.figures.svg import drawing, finish, place, say, ticks
 from harness.report.trends import WORSE, Trend
+from harness.results import units
 
 _MOST_LETTERS = 40  # of all kernels' names side by side
 _TILT, _TILTED = 35, 26  # degrees, px

@@ -6,9 +6,9 @@ import signal
 
 import pytest
 
-from harness.bench import LIMIT, Verdict
-from harness.bench.measurement import Course
+from harness.bench.measurement import Measurement
 from harness.plumbing.errors import HarnessError
+from harness.results.comparison import FASTER, LIMIT, NO_DIFFERENCE
 from tests.support.bench_lab import AGAIN_BPF, Lab, Meter, Unseen
 
 FAST = {"legacy": 1000, "bpf": 700, "limit": 600}
@@ -30,8 +30,8 @@ def blocks(lab, size=4):
 def test_a_large_difference_is_settled_at_the_first_look(lab):
     campaign = lab.campaign(Meter(lab))
     (found,) = campaign.run()
-    assert found.judgements["bpf"].verdict is Verdict.FASTER
-    assert found.judgements["bpf"].builds == 6
+    assert found.verdict_of("bpf").conclusion == FASTER
+    assert found.verdict_of("bpf").builds == 6
     assert found.partial is None
     assert found.beats("bpf", "legacy")
     assert not found.beats("legacy", "bpf")
@@ -50,8 +50,8 @@ def test_the_limit_is_measured_in_the_first_blocks_only(lab):
     (found,) = lab.campaign(Meter(lab)).run()
     assert [len(series.values) for series in found.arms.values()] == [6, 6, 6, 4]
     assert None not in blocks(lab)[4]
-    assert found.share("bpf") == pytest.approx(600 / 700, rel=0.02)
-    assert found.share("legacy") == pytest.approx(0.6, rel=0.02)
+    assert found.share_of_limit("bpf") == pytest.approx(600 / 700, rel=0.02)
+    assert found.share_of_limit("legacy") == pytest.approx(0.6, rel=0.02)
     assert list(found.arms) == ["legacy", "bpf", AGAIN_BPF, LIMIT]
 
 
@@ -59,8 +59,8 @@ def test_equal_arms_are_measured_to_the_last_look_or_until_negligible(monkeypatc
     for spread, builds in ((0.03, 28), (0.0005, 6)):
         lab = Lab(monkeypatch, EQUAL, spread)
         (found,) = lab.campaign(Meter(lab)).run()
-        assert found.judgements["bpf"].verdict is Verdict.NO_DIFFERENCE
-        assert found.judgements["bpf"].builds == builds
+        assert found.verdict_of("bpf").conclusion == NO_DIFFERENCE
+        assert found.verdict_of("bpf").builds == builds
         assert found.partial is None
 
 
@@ -83,7 +83,7 @@ def test_orders_follow_from_the_seed_and_not_from_who_dropped_out(monkeypatch):
 def test_three_arms_are_each_compared_with_the_first(monkeypatch):
     lab = Lab(monkeypatch, {**FAST, "bpf-redirect": 1400})
     (found,) = lab.campaign(Meter(lab), arms=("legacy", "bpf-redirect", "bpf")).run()
-    assert {label: str(j.verdict) for label, j in found.judgements.items()} == {
+    assert {verdict.arm: verdict.conclusion for verdict in found.verdicts} == {
         "bpf-redirect": "slower", "bpf": "faster"
     }  # fmt: skip
 
@@ -91,7 +91,7 @@ def test_three_arms_are_each_compared_with_the_first(monkeypatch):
 def test_a_measure_that_fails_keeps_what_it_had_and_the_others_go_on(lab):
     broken, sound = Meter(lab, what="broken"), Meter(lab, what="sound")
     lab.fails["broken"] = 30  # 2 builds of 3 arms and the limit, 3 rounds each, and 6 turns more
-    results = {found.task.key: found for found in lab.campaign(broken, sound).run()}
+    results = {found.measure: found for found in lab.campaign(broken, sound).run()}
     assert results["broken"].partial == "arm limit: broken: the link went down"
     assert [len(series.values) for series in results["broken"].arms.values()] == [2, 2, 2, 2]
     assert not results["broken"].beats("bpf", "legacy")
@@ -117,7 +117,7 @@ class Odd(Meter):
 
 
 def test_an_error_of_any_other_kind_ends_one_measure_too(lab):
-    results = {f.task.key: f for f in lab.campaign(Odd(lab, what="odd"), Meter(lab)).run()}
+    results = {f.measure: f for f in lab.campaign(Odd(lab, what="odd"), Meter(lab)).run()}
     assert results["odd"].partial == "ValueError('Expecting value')"
     assert results["a thing"].partial is None
 
@@ -141,7 +141,7 @@ def test_values_that_are_no_numbers_end_a_comparison(monkeypatch):
     lab = Lab(monkeypatch, {**FAST, "bpf": -1})
     (found,) = lab.campaign(Meter(lab)).run()
     assert "not a positive number" in found.partial
-    assert found.judgements == {}
+    assert found.verdicts == []
     assert len(found.arms["bpf"].values) == 6
 
 
@@ -167,13 +167,13 @@ def test_an_interrupted_campaign_keeps_what_it_had(lab):
 def test_a_second_signal_loses_nothing_of_what_an_interrupted_campaign_had(lab, monkeypatch):
     """It comes while the first of the comparisons is judged, which takes its time."""
     campaign = lab.campaign(*(Interrupting(lab, what=name) for name in ("one", "two", "three")))
-    judge = Course.finish
+    judge = Measurement.finish
 
     def finish(course, partial):
         os.kill(os.getpid(), signal.SIGINT)
         return judge(course, partial)
 
-    monkeypatch.setattr(Course, "finish", finish)
+    monkeypatch.setattr(Measurement, "finish", finish)
     with pytest.raises(KeyboardInterrupt):
         campaign.run()
     assert [found.partial for found in campaign.comparisons] == ["interrupted"] * 3
@@ -208,7 +208,7 @@ def test_time_ends_what_is_not_settled(monkeypatch):
     lab.costs["a thing"] = 0.1
     (found,) = lab.campaign(Meter(lab)).run(seconds=10)
     assert found.partial is None
-    assert 6 < found.judgements["bpf"].builds < 28
+    assert 6 < found.verdict_of("bpf").builds < 28
     assert lab.seconds <= 10
 
 
@@ -216,7 +216,7 @@ def test_what_the_time_cannot_bring_to_a_verdict_is_left_out_the_costliest_first
     lab.costs = {"cheap": 0.01, "dear": 1.0}
     results = lab.campaign(Meter(lab, what="cheap"), Meter(lab, what="dear")).run(seconds=20)
     dear, cheap = results
-    assert (dear.task.key, cheap.task.key) == ("dear", "cheap")
+    assert (dear.measure, cheap.measure) == ("dear", "cheap")
     assert "20 s, held 1 of the 6 builds that a verdict needs: allow more" in dear.partial
     assert cheap.beats("bpf", "legacy")
     assert lab.seconds < 20
@@ -225,6 +225,6 @@ def test_what_the_time_cannot_bring_to_a_verdict_is_left_out_the_costliest_first
 def test_a_measure_is_taken_of_the_arms_it_applies_to(lab):
     (found,) = lab.campaign(Meter(lab, apply={"bpf"})).run()
     assert list(found.arms) == ["bpf", AGAIN_BPF]
-    assert found.judgements == {}
+    assert found.verdicts == []
     assert found.partial is None
     assert found.baseline == "bpf"

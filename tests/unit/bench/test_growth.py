@@ -4,6 +4,7 @@
 import random
 
 import pytest
+from msgspec import to_builtins
 
 from harness.bench import AXES, Curves, Task, fit
 from harness.topology import Family
@@ -64,12 +65,13 @@ def curves(lab, *measures, over="services", **options):
 def test_every_arm_is_built_at_every_point_in_every_pass(lab):
     (growth,) = curves(lab).run()
     assert growth.partial is None
-    assert {label: list(map(len, points.values())) for label, points in growth.points.items()} == {
+    assert {label: [len(point.values) for point in points]
+            for label, points in growth.points.items()} == {
         "legacy": [6, 6, 6], "bpf": [6, 6, 6]
     }  # fmt: skip
     assert len(lab.built) == len(lab.closed) == 2 + 2 * 3 * 6  # once before, to compile
-    assert growth.fits()["bpf"].model == "constant"
-    assert growth.counts == [0, 100, 1000]
+    assert growth.fits["bpf"].model == "constant"
+    assert growth.sizes == [0, 100, 1000]
 
 
 def test_an_axis_changes_what_it_counts_and_nothing_else():
@@ -85,15 +87,14 @@ def test_of_a_rate_the_time_of_one_is_drawn(lab):
     meter = Meter(lab)
     meter.better = "higher"
     (growth,) = curves(lab, meter).run()
-    assert growth.points["bpf"][0][0] == pytest.approx(1e9 / 700, rel=0.05)
+    assert growth.points["bpf"][0].values[0] == pytest.approx(1e9 / 700, rel=0.05)
     assert (growth.unit, growth.title) == ("ns", "made up: time of one")
-    assert growth.shown(25_000.0) == "25.0 us"
 
 
 def test_time_ends_the_passes(lab):
     lab.costs["a thing"] = 0.1  # 1.8 s a pass
     (growth,) = curves(lab).run(seconds=8)
-    assert [len(found) for found in growth.points["bpf"].values()] == [4, 4, 4]
+    assert [len(point.values) for point in growth.points["bpf"]] == [4, 4, 4]
     assert growth.partial is None
 
 
@@ -103,8 +104,8 @@ def test_too_little_time_is_told(lab):
     assert growth.partial.startswith(
         "its share of --bench-budget, 20 s, held 1 of the 3 builds of each point that a fit needs"
     )
-    assert growth.fits() == {}
-    assert len(growth.points["bpf"][100]) == 1
+    assert growth.fits == {}
+    assert len(growth.at("bpf", 100).values) == 1
 
 
 def test_a_pass_ends_with_the_time(lab):
@@ -137,7 +138,7 @@ def test_a_measure_that_fails_leaves_the_others_all_their_points(lab):
     assert broken.partial.endswith(": broken: the link went down")
     assert one.partial is other.partial is None
     for growth in (one, other):
-        assert [len(found) for found in growth.points["bpf"].values()] == [6, 6, 6]
+        assert [len(point.values) for point in growth.points["bpf"]] == [6, 6, 6]
     assert len(lab.built) == len(lab.closed) == 2 + 2 * 3 * 6 + 2  # new arms after the failure
 
 
@@ -156,7 +157,7 @@ def test_progress_that_cannot_be_shown_ends_no_curve(lab):
 
 def test_what_a_record_gets(lab):
     (growth,) = curves(lab, Meter(lab, apply={"bpf"})).run()
-    entry = growth.to_json()
+    entry = to_builtins(growth)
     assert (entry["over"], entry["testbed"], entry["unit"]) == ("services", "one_node", "ns")
     assert list(entry["points"]) == ["bpf"]
     assert list(entry["arms"]) == ["bpf"]

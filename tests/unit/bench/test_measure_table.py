@@ -9,6 +9,7 @@ import pytest
 
 from harness.bench.measures import MEASURES, Turn
 from harness.plumbing.errors import TrafficError
+from harness.results import units
 
 WANTED = {
     "round-trip-udp-1", "round-trip-udp-1024", "round-trip-tcp-1", "round-trip-tcp-1024",
@@ -53,19 +54,19 @@ def test_a_turn_s_value_lies_among_its_samples(key):
 @pytest.mark.parametrize(
     ("key", "value", "shown"),
     [
-        ("round-trip-udp-1", 3712.4, "3.71 us"),
-        ("round-trip-across-cpus", 47_800.0, "47.8 us"),
+        ("round-trip-udp-1", 3712.4, "3.71 µs"),
+        ("round-trip-across-cpus", 47_800.0, "47.8 µs"),
         ("throughput-tcp-1", 4.19e10, "41.9 Gbit/s"),
-        ("packets-udp", 671_234.0, "671 kpps"),
-        ("connections", 32_512.0, "32.5 k/s"),
+        ("packets-udp", 671_234.0, "671 kpackets/s"),
+        ("connections", 32_512.0, "32.5 kconnections/s"),
         ("cpu-per-gib", 0.3164, "316 ms/GiB"),
-        ("cpu-per-1000-trips", 0.03905, "39.05 ms/1000"),
-        ("program-cost", 57.6, "58 ns"),
+        ("cpu-per-1000-trips", 0.03905, "39.0 ms/1000"),
+        ("program-cost", 57.6, "57.6 ns"),
         ("program-run-time", 116.2, "116 ns"),
     ],
 )
 def test_a_value_is_shown_with_its_unit(key, value, shown):
-    assert MEASURES[key].shown(value) == shown
+    assert units.shown(value, MEASURES[key].unit).replace("\N{NO-BREAK SPACE}", " ") == shown
 
 
 def test_program_cost_is_finer_than_the_kernel_s_whole_nanoseconds():

@@ -6,11 +6,15 @@ import random
 
 import pytest
 
-from harness.bench import Criteria, Verdict, judge, paired_ratios
+from harness.bench import Criteria, judge
 from harness.bench.verdict import LOOKS, bootstrap_median, rank_test
 from harness.plumbing.errors import TrafficError
+from harness.results.comparison import FASTER, NO_DIFFERENCE, SLOWER
+from harness.results.formulas import paired_ratios
 
 BUILDS, ROUNDS = 16, 8
+
+NARROW = "\N{NARROW NO-BREAK SPACE}"
 
 
 def arm(chance, typical, spread=0.02, builds=BUILDS, rounds=ROUNDS):
@@ -30,15 +34,15 @@ def test_five_percent_slower_is_found():
     for seed in range(20):
         chance = random.Random(seed)
         slow, fast, again = arm(chance, 1050), arm(chance, 1000), arm(chance, 1050)
-        assert judged(slow, fast, again).verdict is Verdict.SLOWER, seed
+        assert judged(slow, fast, again).conclusion == SLOWER, seed
 
 
 def test_a_against_a_finds_no_difference():
     verdicts = []
     for seed in range(200):
         chance = random.Random(seed)
-        verdicts.append(judged(*(arm(chance, 1000) for _ in range(3))).verdict)
-    assert sum(verdict is not Verdict.NO_DIFFERENCE for verdict in verdicts) <= 2
+        verdicts.append(judged(*(arm(chance, 1000) for _ in range(3))).conclusion)
+    assert sum(verdict != NO_DIFFERENCE for verdict in verdicts) <= 2
 
 
 def test_swapped_arms_mirror_the_verdict():
@@ -47,7 +51,7 @@ def test_swapped_arms_mirror_the_verdict():
     noise = paired_ratios(first, again)
     here = judge(paired_ratios(first, second), noise, "lower")
     there = judge(paired_ratios(second, first), noise, "lower")
-    assert (here.verdict, there.verdict) == (Verdict.FASTER, Verdict.SLOWER)
+    assert (here.conclusion, there.conclusion) == (FASTER, SLOWER)
     assert here.ratio == pytest.approx(1 / there.ratio)
     assert (here.low, here.high) == pytest.approx((1 / there.high, 1 / there.low))
     assert here.p_value == pytest.approx(there.p_value)
@@ -56,24 +60,24 @@ def test_swapped_arms_mirror_the_verdict():
 def test_more_is_faster_where_higher_is_better():
     chance = random.Random(2)
     more, less, again = arm(chance, 20e9), arm(chance, 10e9), arm(chance, 20e9)
-    assert judged(more, less, again, "higher").verdict is Verdict.FASTER
-    assert judged(more, less, again, "lower").verdict is Verdict.SLOWER
+    assert judged(more, less, again, "higher").conclusion == FASTER
+    assert judged(more, less, again, "lower").conclusion == SLOWER
 
 
 def test_no_difference_does_not_beat():
     chance = random.Random(3)
     judgement = judged(*(arm(chance, 1000) for _ in range(3)))
-    assert judgement.verdict is Verdict.NO_DIFFERENCE
-    assert not judgement.beats
+    assert judgement.conclusion == NO_DIFFERENCE
+    assert judgement.conclusion != FASTER
 
 
 def test_a_real_but_small_difference_is_none():
     first = [[994.0] * ROUNDS] * BUILDS
     second = [[1000.0] * ROUNDS] * BUILDS
-    assert judged(first, second, first).verdict is Verdict.NO_DIFFERENCE
+    assert judged(first, second, first).conclusion == NO_DIFFERENCE
     criteria = Criteria(minimum_effect=0.001)
     ratios = paired_ratios(first, second)
-    assert judge(ratios, paired_ratios(first, first), "lower", criteria).beats
+    assert judge(ratios, paired_ratios(first, first), "lower", criteria).conclusion == FASTER
 
 
 def test_a_difference_within_the_noise_is_none():
@@ -81,7 +85,7 @@ def test_a_difference_within_the_noise_is_none():
     first, second = arm(chance, 950), arm(chance, 1000)
     shifted = [[value * 1.08 for value in build] for build in first]
     judgement = judged(first, second, shifted)
-    assert judgement.verdict is Verdict.NO_DIFFERENCE
+    assert judgement.conclusion == NO_DIFFERENCE
     assert judgement.noise > 0.07
     assert "noisy" in str(judgement)
 
@@ -89,7 +93,7 @@ def test_a_difference_within_the_noise_is_none():
 def test_equal_arms_are_no_difference():
     same = [[1000.0] * ROUNDS] * BUILDS
     judgement = judged(same, same, same)
-    assert judgement.verdict is Verdict.NO_DIFFERENCE
+    assert judgement.conclusion == NO_DIFFERENCE
     assert (judgement.ratio, judgement.p_value, judgement.noise) == (1, 1, 0)
 
 
@@ -97,20 +101,20 @@ def test_equal_arms_are_no_difference():
 def test_too_few_builds_say_so(builds):
     first, second = [[1.0]] * builds, [[2.0]] * builds
     judgement = judged(first, second, first)
-    assert judgement.verdict is Verdict.NO_DIFFERENCE
+    assert judgement.conclusion == NO_DIFFERENCE
     assert "too few" in str(judgement)
 
 
 def test_six_builds_that_agree_are_enough():
     ratios = [0.5, 0.51, 0.52, 0.5, 0.49, 0.48]
-    assert judge(ratios, [1.0, 0.99, 1.01, 1.0, 1.0, 1.0], "lower").beats
+    assert judge(ratios, [1.0, 0.99, 1.01, 1.0, 1.0, 1.0], "lower").conclusion == FASTER
 
 
 def test_one_build_gone_astray_does_not_turn_the_verdict():
     chance = random.Random(5)
     first, second, again = arm(chance, 800), arm(chance, 1000), arm(chance, 800)
     first[3] = [value * 30 for value in first[3]]
-    assert judged(first, second, again).beats
+    assert judged(first, second, again).conclusion == FASTER
 
 
 def test_pairs_are_rounds_of_the_same_build():
@@ -163,7 +167,7 @@ def test_an_interval_within_the_minimum_effect_settles_it():
     judgement = judge(ratios, ratios, "lower")
     assert judgement.negligible
     assert judgement.settled
-    assert judgement.verdict is Verdict.NO_DIFFERENCE
+    assert judgement.conclusion == NO_DIFFERENCE
     wide = judge([ratio**20 for ratio in ratios], ratios, "lower")
     assert not wide.settled
 
@@ -183,6 +187,6 @@ def test_unequal_series_are_refused():
 
 def test_the_line_a_person_reads():
     judgement = judge([0.8] * 8, [1.0] * 8, "lower")
-    assert str(judgement) == (
-        "ratio 0.800 [0.800, 0.800], faster (noise floor ±0.0%, p 0.0078, 8 builds)"
+    assert str(judgement).replace(NARROW, " ") == (
+        "ratio 0.800 [0.800, 0.800], faster (noise floor ±0.0 %, p 0.0078, 8 builds)"
     )

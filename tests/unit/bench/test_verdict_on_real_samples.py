@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.bench import Criteria, Verdict, judge
+from harness.bench import Criteria, judge
+from harness.results.comparison import NO_DIFFERENCE
 
 DATA = json.loads((Path(__file__).parents[2] / "data" / "a-against-a.json").read_text())
 
@@ -28,10 +29,10 @@ def concluded(ratios, again, criteria):
 def found(criteria, factor=1.0):
     """How many of the comparisons find a difference, if one arm is `factor` times as slow."""
     verdicts = [
-        concluded([ratio * factor for ratio in each["ratios"]], each["again"], criteria).verdict
+        concluded([ratio * factor for ratio in each["ratios"]], each["again"], criteria).conclusion
         for each in DATA
     ]
-    return sum(verdict is not Verdict.NO_DIFFERENCE for verdict in verdicts)
+    return sum(verdict != NO_DIFFERENCE for verdict in verdicts)
 
 
 def test_a_against_a_finds_next_to_nothing():

@@ -172,7 +172,8 @@ def test_a_terminal_of_few_characters_gets_the_others_in_ascii(tmp_path):
                            env=os.environ | {"PYTHONPATH": ROOT,
                                              "PYTHONIOENCODING": "ascii"})  # fmt: skip
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert "\\xb10.8%" in ended.stdout
+    assert "\\xb10.8 %" in ended.stdout
+    assert re.search(r" 2\.\d\d us ", ended.stdout)
 
 
 def test_a_reader_that_leaves_is_no_error():

@@ -112,7 +112,12 @@ def test_a_shells_guest_gets_the_harness_and_not_the_directory_we_are_in(
 
 
 def test_a_figure_of_nothing_has_no_change():
-    assert exact._cells([0.0, 10.0, None, 0.0]) == ["0", "10", ".", "0 (-100.0 %)"]
+    assert exact._cells([0.0, 10.0, None, 0.0]) == [
+        "0",
+        "10.0",
+        ".",
+        "0 (\N{MINUS SIGN}100\N{NARROW NO-BREAK SPACE}%)",
+    ]
 
 
 def test_what_follows_the_dashes_is_pytests(cache, monkeypatch):

@@ -12,6 +12,7 @@ from harness.kernels import Campaign, Job, Machine, fleet, preflight
 from harness.kernels.accelerator import emulation
 from harness.kernels.image import Images
 from harness.kernels.kernel import Kernel
+from harness.kernels.records import Found
 from harness.kernels.result import Result, describe
 from harness.kernels.store import Store
 from harness.kernels.supervisor import Ended
@@ -23,7 +24,7 @@ from harness.plumbing.errors import (
     RecordError,
 )
 from harness.results import ACCELERATOR_VARIABLE
-from tests.support.junit import JUNIT, outcome
+from tests.support.guests import leave_record, outcome
 
 GOOD = Ended(0, "", (), {"run": 5.0, "start": 2.0})
 
@@ -44,7 +45,7 @@ class FakeWatcher:
         if isinstance(what, BaseException):
             raise what
         if what.status is not None:
-            (share / "junit.xml").write_text(JUNIT)
+            leave_record(share)
         return what
 
 
@@ -110,7 +111,7 @@ def test_one_kernel_that_fails_leaves_the_others_their_results(boots, tmp_path):
         "k5.10": 0, "k6.1": 22, "k6.2": 12, "k6.12": 23, "k6.18": 23, "k7": FAILED_ON_KERNEL,
         "k8": 23,
     }  # fmt: skip
-    whole = {result.name for result in made.results if result.outcomes}
+    whole = {result.name for result in made.results if result.found.tests}
     assert whole == {"k5.10", "k7"}
     summary = json.loads((tmp_path / "results" / "k6.12-test" / "summary.json").read_text())
     assert (summary["trouble"], summary["lines"]) == ("panicked: x", ["line"])
@@ -172,12 +173,12 @@ def test_kernels_of_one_version_have_columns_of_their_own(boots, tmp_path, monke
 
 def test_a_kernel_is_described_in_a_line(tmp_path):
     result = Result("6.12", kernel("6.12", tmp_path), tmp_path, GOOD)
-    result.outcomes = [outcome("HR-07", "passed"), outcome("HR-07", "failed")]
+    result.found = Found((outcome("HR-07", "passed"), outcome("HR-07", "failed")))
     assert describe(result) == "1 ok 1 FAILED; 7 s, 2 s of them outside the tests"
     (tmp_path / "output.txt").write_text(
         "x\nExit: hostroute: the kernel has no clsact qdisc\n!!!\n"
     )
-    result.ended, result.outcomes = Ended(12, "", (), {}), []
+    result.ended, result.found = Ended(12, "", (), {}), Found()
     assert describe(result).startswith("exit 12 (Exit: hostroute: the kernel has no clsact qdisc)")
 
 

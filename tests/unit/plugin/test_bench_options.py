@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.bench import Verdict
 from harness.plugin.bench_options import SECONDS_PER_ARM, budget, chosen_arms, seed
 from harness.plumbing.errors import UnknownNameError
+from harness.results.comparison import FASTER, NO_DIFFERENCE, SLOWER
 from testbeds.measuring import failing
 from tests.support.run_cli import end, pytest_of, start
 from tests.unit.bench.test_session import comparison
@@ -58,14 +58,14 @@ def test_a_seed_is_drawn_unless_it_is_named():
 @pytest.mark.parametrize(
     ("bpf", "verdict", "faster", "not_slower"),
     [
-        (4900.0, Verdict.FASTER, 0, 0),
-        (7000.0, Verdict.NO_DIFFERENCE, 1, 0),
-        (9000.0, Verdict.SLOWER, 1, 1),
+        (4900.0, FASTER, 0, 0),
+        (7000.0, NO_DIFFERENCE, 1, 0),
+        (9000.0, SLOWER, 1, 1),
     ],
 )
 def test_what_is_required_of_a_verdict(bpf, verdict, faster, not_slower):
     found = comparison(bpf=bpf)
-    assert found.judgements["bpf"].verdict is verdict
+    assert found.verdict_of("bpf").conclusion == verdict
     assert len(failing(found, "faster")) == faster
     assert len(failing(found, "not-slower")) == not_slower
     assert failing(found, None) == []

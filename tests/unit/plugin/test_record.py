@@ -47,15 +47,18 @@ MEASURES = """
 import json
 from pathlib import Path
 import pytest
-from harness.plugin.record import document
+from msgspec import convert
+from harness.plugin.record import draft
+from harness.results import Comparison
 
 @pytest.fixture(scope="session", autouse=True)
 def measuring(request):
-    found = document(request.config)
-    found["seed"] = SEED
-    found["comparisons"] += json.loads(Path(__file__).with_name("comparisons.json").read_text())
+    found = draft(request.config)
+    found.seed = SEED
+    text = Path(__file__).with_name("comparisons.json").read_text()
+    found.comparisons += convert(json.loads(text), list[Comparison])
     yield
-    found["summary"] = []  # the run's last fixture to go has its say too
+    found.summary = []  # the run's last fixture to go has its say too
 """
 
 
@@ -90,8 +93,8 @@ def test_every_assertion_is_in_the_record_with_its_outcome(run, tmp_path):
     ended = run(OUTCOMES, "-q", "--hr-record")
     assert ended.code == 1
     (found,) = records_of(tmp_path)
-    entries = {entry["test"].split("::")[1]: entry for entry in found["conformance"]}
-    assert {name: (e["id"], e["outcome"], e["reason"]) for name, e in entries.items()} == {
+    entries = {entry.test.split("::")[1]: entry for entry in found.conformance}
+    assert {name: (e.id, e.outcome, e.reason) for name, e in entries.items()} == {
         "test_hr37_passes[bpf-ipv4]": ("HR-37", "passed", ""),
         "test_hr37_passes[bpf-ipv6]": ("HR-37", "passed", ""),
         "test_hr37_passes[legacy-ipv4]": ("HR-37", "passed", ""),
@@ -103,21 +106,21 @@ def test_every_assertion_is_in_the_record_with_its_outcome(run, tmp_path):
         "test_hr11_fails_and_loses_its_fixture": ("HR-11", "failed", "first: assert False"),
     }
     entry = entries["test_hr37_passes[bpf-ipv6]"]
-    assert (entry["testbed"], entry["datapath"], entry["family"]) == ("one_node", "bpf", "ipv6")
-    assert entry["observed"] == {"mark": 0x77, "kept": True}
-    assert entries["test_hr37_passes[legacy-ipv4]"]["observed"] == {"mark": 0, "kept": False}
-    assert entries["test_hr08_skips"]["datapath"] is entries["test_hr08_skips"]["family"] is None
-    assert (found["partial"], found["comparisons"], found["seed"]) == (None, [], None)
-    assert found["command"][:1] == ["pytest"]
-    assert "--hr-record" in found["command"]
-    assert found["started"] <= found["ended"]
-    assert f"record: {tmp_path}/results/{found['id']}.json" in ended.out
+    assert (entry.testbed, entry.datapath, entry.family) == ("one_node", "bpf", "ipv6")
+    assert entry.observed == {"mark": 0x77, "kept": True}
+    assert entries["test_hr37_passes[legacy-ipv4]"].observed == {"mark": 0, "kept": False}
+    assert entries["test_hr08_skips"].datapath is entries["test_hr08_skips"].family is None
+    assert (found.partial, found.comparisons, found.seed) == (None, [], None)
+    assert found.command[:1] == ["pytest"]
+    assert "--hr-record" in found.command
+    assert found.started <= found.ended
+    assert f"record: {tmp_path}/results/{found.id}.json" in ended.out
 
 
 def test_a_test_outside_a_testbeds_folder_has_no_testbed(run, tmp_path):
     run("def test_hr44_no_splat(hr_observed): pass", "--hr-record", directory="elsewhere")
     (found,) = records_of(tmp_path)
-    assert found["conformance"][0]["testbed"] is None
+    assert found.conformance[0].testbed is None
 
 
 def test_what_is_observed_must_fit_into_a_record(run):
@@ -150,8 +153,8 @@ def test_what_was_measured_is_recorded_without_being_asked_for(run, tmp_path):
     assert ended.code == 0, ended.text
     (path,) = (tmp_path / "kept" / "here").iterdir()
     found = results.read(path)
-    assert (found["seed"], found["partial"], len(found["comparisons"])) == (7, None, 1)
-    assert [entry["id"] for entry in found["conformance"]] == ["HR-07"]
+    assert (found.seed, found.partial, len(found.comparisons)) == (7, None, 1)
+    assert [entry.id for entry in found.conformance] == ["HR-07"]
 
 
 BROKEN_OFF = """
@@ -180,13 +183,13 @@ def test_a_run_that_is_broken_off_is_recorded_and_marked(run, tmp_path, how, opt
     ended = run(BROKEN_OFF.format(how), "--hr-record", *options)
     assert ended.code == code, ended.text
     (found,) = records_of(tmp_path)
-    assert len(found["comparisons"]) == 1
-    assert found["conformance"][0]["outcome"] == "passed"
+    assert len(found.comparisons) == 1
+    assert found.conformance[0].outcome == "passed"
     assert f"record: {tmp_path}" in ended.text
     if reason is None:
-        assert found["partial"] is None
+        assert found.partial is None
     else:
-        assert found["partial"].startswith(reason)
+        assert found.partial.startswith(reason)
 
 
 def test_a_signal_while_the_record_is_written_does_not_lose_it(run, tmp_path):
@@ -202,7 +205,7 @@ def test_a_signal_while_the_record_is_written_does_not_lose_it(run, tmp_path):
     ended = run("def test_hr07_x(hr_observed): pass", "--hr-record")
     assert ended.code == 0, ended.text
     (found,) = records_of(tmp_path)
-    assert found["conformance"][0]["outcome"] == "passed"
+    assert found.conformance[0].outcome == "passed"
     assert f"record: {tmp_path}" in ended.text
 
 
@@ -241,7 +244,7 @@ def test_a_directory_called_control_makes_no_controls(run, tmp_path):
     ended = run("def test_hr07_x(hr_observed): assert 0", "--hr-record", directory="control")
     assert ended.code == 1
     (found,) = records_of(tmp_path)
-    assert [entry["outcome"] for entry in found["conformance"]] == ["failed"]
+    assert [entry.outcome for entry in found.conformance] == ["failed"]
     assert "1 FAILED" in ended.text
 
 
@@ -254,7 +257,7 @@ def test_results_that_can_no_longer_be_written_are_kept_elsewhere(run, tmp_path)
     ended = run(taken, "-p", "no:tmpdir", TMPDIR=str(refuge))
     assert ended.code == RecordError.exit_code
     (kept,) = refuge.glob("run-*.json")
-    assert len(results.read(kept)["comparisons"]) == 1
+    assert len(results.read(kept).comparisons) == 1
     assert f"it was kept as {kept}" in ended.out
     assert "Traceback" not in ended.text
 

@@ -120,8 +120,8 @@ def whole_run():
 
 def text_of(documents):
     titles = {identity: entry.title for identity, entry in CATALOGUE.items()}
-    runs = tuple(map(digest, documents))
-    return FORMATS["html"](Report(runs, titles, unread=("a file that is none",)))
+    digests = tuple(map(digest, map(records.as_run, documents)))
+    return FORMATS["html"](Report(digests, titles, unread=("a file that is none",)))
 
 
 @pytest.fixture(scope="module", params=[whole_run, over_kernels], ids=["one_run", "kernels"])

@@ -6,9 +6,9 @@ import re
 import pytest
 
 from harness.report import FORMATS, digest
-from harness.report.from_record import FEWEST_SAMPLES
-from harness.report.model import Fit
+from harness.report.digest import FEWEST_SAMPLES
 from harness.report.page import DRAWN_RUNS
+from harness.results import Fit
 from tests.support import records
 from tests.support.pages import Page, page, report, small
 
@@ -113,7 +113,7 @@ def test_a_distributions_table_has_the_percentiles(whole):
 
 def test_a_quantile_is_a_value_that_so_many_samples_reach():
     document = small(builds=50)
-    arm = digest(document).comparisons[0].arms["bpf"]
+    arm = digest(records.as_run(document)).distributions[0]["bpf"]
     samples = [
         s for b in document["comparisons"][0]["arms"]["bpf"]["samples"] for r in b for s in r
     ]
@@ -143,9 +143,9 @@ def test_the_conformance_matrix_and_its_reasons():
     document = small(conformance=records.conformance(failed="bpf-redirect"))
     text = page(document, later={"HR-34": "not in this version: policy.c"})
     words = Page(text).words
-    assert '<td role="cell" class="fail" data-label="bpf-redirect">FAIL 2 of 2</td>' in text
-    assert '<td role="cell" class="degraded" data-label="bpf">degraded 1 of 1</td>' in text
-    assert '<td role="cell" class="skipped" data-label="bpf">not on this kernel (1)</td>' in text
+    assert '<td role="cell" class="fail" data-label="bpf-redirect">2 FAILED</td>' in text
+    assert '<td role="cell" class="degraded" data-label="bpf">1 degraded</td>' in text
+    assert '<td role="cell" class="skipped" data-label="bpf">1 skipped</td>' in text
     assert (
         "AssertionError: the legs seen are not the legs expected one_node bpf-redirect ipv4, ipv6"
         in words
@@ -164,7 +164,7 @@ def test_the_legs_are_those_of_the_record(whole):
 def test_degraded_is_not_hidden_by_a_pass():
     tests = records.conformance()
     tests[0]["degraded"] = ["master: Host Routing: Legacy (x)"]
-    assert '<td role="cell" class="degraded" data-label="legacy">degraded 1 of 2</td>' in page(
+    assert '<td role="cell" class="degraded" data-label="legacy">1 ok 1 degraded</td>' in page(
         small(comparisons=[], summary=[], growth=[], conformance=tests)
     )
 
@@ -346,9 +346,9 @@ def test_means_stand_by_testbed(whole):
 
 
 def test_a_constant_growth_is_drawn_flat():
-    fit = Fit("constant", 2690.0, 0.5, -0.1, 1.0)
+    fit = Fit(model="constant", intercept=2690.0, slope=0.5, low=-0.1, high=1.0)
     assert (fit.at(0), fit.at(10_000)) == (2690.0, 2690.0)
-    assert Fit("linear", 2690.0, 0.5, 0.4, 0.6).at(10) == 2695.0
+    assert Fit(model="linear", intercept=2690.0, slope=0.5, low=0.4, high=0.6).at(10) == 2695.0
 
 
 def test_a_ratio_without_an_interval_is_not_in_the_plot():

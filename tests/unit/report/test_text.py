@@ -3,20 +3,23 @@
 
 import csv
 import io
-from statistics import median
+from math import exp, log
+from operator import truediv
+from statistics import geometric_mean, median
 
 import pytest
 
-from harness.report import FORMATS, Report, digest, units
+from harness.report import FORMATS, Report, digest
 from harness.report import csv as report_csv
 from harness.report.markdown import SHOWN_RUNS
+from harness.results import units
 from tests.support import records
 
 NARROW, HARD, MINUS = "\N{NARROW NO-BREAK SPACE}", "\N{NO-BREAK SPACE}", "\N{MINUS SIGN}"
 
 
 def text(kind, *documents, **changes):
-    return FORMATS[kind](Report(tuple(map(digest, documents)), **changes))
+    return FORMATS[kind](Report(tuple(map(digest, map(records.as_run, documents))), **changes))
 
 
 def rows(*documents):
@@ -51,7 +54,7 @@ def test_markdown_says_verdicts_failures_and_degraded_nodes():
     matrix = found[1]
     assert matrix[0] == ["assertion", "legacy", "bpf", "bpf-redirect", "bpf-skip-fib", "any"]
     at = matrix[0].index("bpf-redirect")
-    assert next(row for row in matrix if row[0].startswith("HR-07"))[at] == "FAIL 2 of 2"
+    assert next(row for row in matrix if row[0].startswith("HR-07"))[at] == "2 FAILED"
     verdicts = next(table for table in found if table[0][0] == "measure")
     assert len(verdicts) == 1 + 16 * 3
     assert ["HR-06", "master: Host Routing: Legacy (switched off by the user)",
@@ -132,7 +135,9 @@ def test_the_share_of_the_limit_is_less_than_all_of_it_whatever_is_better():
     for row in found:
         arms = entries[row["measure"], row["testbed"], row["family"]]
         pairs = zip(arms[row["arm"]]["values"], arms["limit"]["values"], strict=False)
-        ratio = median(median(mine) / median(best) for mine, best in pairs)
+        # Rounds are paired as they were interleaved; of logarithms, so that swapping inverts it.
+        logs = [log(geometric_mean(map(truediv, mine, best))) for mine, best in pairs]
+        ratio = exp(median(logs))
         expected = 1 / ratio if row["better"] == "lower" else ratio
         assert float(row["share_of_limit"]) == pytest.approx(expected)
         assert 0.5 < float(row["share_of_limit"]) <= 1
@@ -150,7 +155,45 @@ def test_csv_quotes_and_defuses():
     for entry in document["comparisons"]:
         entry |= {"title": '=cmd|"/c calc"!A1', "described": 'a,"b"\nc'}
     row = rows(document)[0]
-    assert (row["title"], row["described"]) == ('\'=cmd|"/c calc"!A1', 'a,"b"\nc')
+    assert (row["title"], row["described"]) == ('\'=cmd|"/c calc"!A1', 'a,"b" c')
+
+
+@pytest.mark.parametrize(
+    "title",
+    ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", "  +1", "\xa0=1",
+     "\u3000@x", "\u2003-1", "\uff1d1", "\uff0b1", "\uff0d1", "\uff20x", "\ufe661", "\u207c1",
+     "\u22121", " \uff1d1", "\n\n", " plain", '"=1"'],
+)  # fmt: skip
+def test_no_cell_is_a_formula(title):
+    document = records.record(measures=("round-trip-udp-1",), testbeds=("one_node",))
+    for entry in document["comparisons"]:
+        entry["title"] = title
+    assert rows(document)[0]["title"].startswith("'")
+
+
+@pytest.mark.parametrize(
+    "title", ["a;=1", "a;+1;b", "a; =1", "a;\n=1", "a;\xa0\uff1d1", ";@x", 'a;"=1"', 'a;""=1']
+)
+def test_no_cell_is_a_formula_where_columns_end_at_semicolons(title):
+    document = records.record(measures=("round-trip-udp-1",), testbeds=("one_node",))
+    for entry in document["comparisons"]:
+        entry["title"] = title
+        for arm in entry["arms"].values():
+            arm["nodes"] = {"master": "legacy", "=1": "legacy"}
+    said = text("csv", document)
+    cells = [cell for line in said.splitlines() for cell in line.split(";")]
+    assert not [cell for cell in cells if cell.strip(' "\xa0').startswith(tuple("=\uff1d+@"))]
+    assert any("; '=1: legacy" in line or ";' =1: legacy" in line for line in said.splitlines())
+
+
+def test_a_harmless_cell_stays_as_it_is():
+    document = records.record(measures=("round-trip-udp-1",), testbeds=("one_node",))
+    for entry in document["comparisons"]:
+        entry["title"] = "a=b; c-d"
+        for arm in entry["arms"].values():
+            arm["nodes"] = {"master": "legacy", "node1": "legacy"}
+    row = rows(document)[0]
+    assert (row["title"], row["nodes"]) == ("a=b; c-d", "master: legacy; node1: legacy")
 
 
 def test_csv_of_nothing_is_its_header():

@@ -25,7 +25,7 @@ def test_compare_finds_what_changed_and_only_that(put, results, factor, word):
     old, new = put("a", seed=1), put("b", seed=2, factors={"bpf": factor})
     _, out, _ = results("compare", old, new)
     rows = [line.split() for line in out.splitlines() if word in line]
-    assert [row[:3] for row in rows] == [["bpf", rows[0][1], "us"], ["bpf", "against", "legacy"]]
+    assert [row[:3] for row in rows] == [["bpf", rows[0][1], "µs"], ["bpf", "against", "legacy"]]
 
 
 def test_compare_knows_which_direction_is_better(put, results):

@@ -8,8 +8,9 @@ import pytest
 from harness.plumbing.errors import MissingToolError
 from harness.results import provenance
 from harness.results.provenance import git_state, machine_facts
+from harness.results.run import Git
 
-UNKNOWN = {"commit": None, "dirty": None}
+UNKNOWN = Git(commit=None, dirty=None)
 
 
 @pytest.fixture
@@ -35,14 +36,14 @@ def test_a_clean_checkout_is_its_commit(checkout):
     path, git = checkout
     (path / "results" / "run.json").write_text("what runs leave is no change")
     (path / "results" / "README").unlink()
-    assert git_state(path) == {"commit": git("rev-parse", "HEAD"), "dirty": False}
+    assert git_state(path) == Git(commit=git("rev-parse", "HEAD"), dirty=False)
 
 
 @pytest.mark.parametrize("name", ["file", "new"])
 def test_a_changed_or_a_new_file_makes_it_dirty(checkout, name):
     path, git = checkout
     (path / name).write_text("2")
-    assert git_state(path) == {"commit": git("rev-parse", "HEAD"), "dirty": True}
+    assert git_state(path) == Git(commit=git("rev-parse", "HEAD"), dirty=True)
 
 
 def test_asking_changes_nothing(checkout):
@@ -57,7 +58,7 @@ def test_asking_changes_nothing(checkout):
 def test_another_users_checkout_is_asked_too(checkout, monkeypatch):
     path, _ = checkout
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own tests use it
-    assert git_state(path)["commit"] is not None
+    assert git_state(path).commit is not None
 
 
 def test_without_a_checkout_a_commit_or_git_it_is_not_known(tmp_path, monkeypatch):
@@ -76,11 +77,11 @@ def test_without_a_checkout_a_commit_or_git_it_is_not_known(tmp_path, monkeypatc
 def test_the_machine_is_told_apart_and_not_named(tmp_path, monkeypatch):
     identity = tmp_path / "machine-id"
     monkeypatch.setattr(provenance, "_MACHINE_ID", str(identity))
-    assert machine_facts()["machine_id_hash"] == ""
+    assert machine_facts().machine_id_hash == ""
     hashes = []
     for text in ("a" * 32, "b" * 32, "a" * 32):
         identity.write_text(f"{text}\n")
-        hashes.append(machine_facts()["machine_id_hash"])
+        hashes.append(machine_facts().machine_id_hash)
         assert text not in str(machine_facts())
     assert len(hashes[0]) == 16
     assert hashes[0] == hashes[2] != hashes[1]
@@ -89,9 +90,9 @@ def test_the_machine_is_told_apart_and_not_named(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("said", "kept"), [("kvm", "kvm"), ("emulation", "emulation"), ("x", "")])
 def test_a_machine_of_our_own_says_what_runs_it(monkeypatch, said, kept):
     monkeypatch.setenv(provenance.ACCELERATOR_VARIABLE, said)
-    assert machine_facts()["accelerator"] == kept
+    assert machine_facts().accelerator == kept
 
 
 def test_the_boot_is_this_one():
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        assert machine_facts()["boot_id"] == file.read().strip()
+        assert machine_facts().boot_id == file.read().strip()

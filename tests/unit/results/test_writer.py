@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from harness import results
 from harness.plumbing.errors import RecordError
@@ -45,43 +46,43 @@ class StoppedClock(datetime):
         return cls(2026, 1, 1, 12, tzinfo=tz)
 
 
-def document(**changes):
-    return records.record(**SMALL) | changes
+def run(**changes):
+    return replace(records.run(**SMALL), **changes)
 
 
 def test_a_record_is_one_file_named_after_its_id(tmp_path, drafts):
-    path = results.write(tmp_path / "new" / "results", document())
+    path = results.write(tmp_path / "new" / "results", run())
     assert list(path.parent.iterdir()) == [path]
     found = results.read(path)
-    assert path.name == f"{found['id']}.json"
+    assert path.name == f"{found.id}.json"
     assert os.uname().release in path.name
-    assert found == document(id=found["id"])
+    assert found == run(id=found.id)
     assert path.stat().st_mode & 0o777 == 0o644
 
 
 def test_a_run_that_begins_has_a_whole_record(tmp_path):
     begun = results.begin(tmp_path, ["pytest", "-m", "bench"], seed=7)
-    found = results.read(results.write(tmp_path, begun))
-    assert (found["command"], found["seed"]) == (["pytest", "-m", "bench"], 7)
-    assert found["started"] <= found["ended"]
-    assert found["machine"]["kernel"] == os.uname().release
-    assert found["git"] == {"commit": None, "dirty": None}  # tmp_path is no checkout
+    found = results.read(results.write(tmp_path, begun.ended()))
+    assert (found.command, found.seed) == (["pytest", "-m", "bench"], 7)
+    assert found.started <= found.ended
+    assert found.kernel == os.uname().release
+    assert (found.git.commit, found.git.dirty) == (None, None)  # tmp_path is no checkout
 
 
 @pytest.mark.parametrize(("named", "batch"), [("kernels-1", "kernels-1"), ("", None)])
 def test_what_ran_in_one_command_says_so(tmp_path, monkeypatch, named, batch):
     monkeypatch.setenv(results.BATCH, named)
     begun = results.begin(tmp_path, ["pytest"])
-    assert results.read(results.write(tmp_path, begun))["batch"] == batch
+    assert results.read(results.write(tmp_path, begun.ended())).batch == batch
 
 
 def test_what_json_makes_of_tuples_is_what_counts(tmp_path):
-    changed = document(command=("pytest", "-q"))
-    assert results.read(results.write(tmp_path, changed))["command"] == ["pytest", "-q"]
+    changed = run(command=("pytest", "-q"))
+    assert results.read(results.write(tmp_path, changed)).command == ["pytest", "-q"]
 
 
 def test_two_records_of_one_second_do_not_meet(tmp_path):
-    paths = {results.write(tmp_path, document(comparisons=[])) for _ in range(20)}
+    paths = {results.write(tmp_path, run(comparisons=[])) for _ in range(20)}
     assert len(paths) == len(list(tmp_path.iterdir())) == 20
 
 
@@ -89,19 +90,19 @@ def test_a_taken_name_is_not_overwritten(tmp_path, monkeypatch, drafts):
     monkeypatch.setattr(writer, "datetime", StoppedClock)
     chances = iter([b"\0\0\0", b"\0\0\0", b"\0\0\1"])
     monkeypatch.setattr(os, "urandom", lambda _: next(chances))
-    first = results.write(tmp_path, document(seed=1))
-    second = results.write(tmp_path, document(seed=2))
+    first = results.write(tmp_path, run(seed=1))
+    second = results.write(tmp_path, run(seed=2))
     assert (first.name[-11:], second.name[-11:]) == ("000000.json", "000001.json")
-    assert [results.read(path)["seed"] for path in (first, second)] == [1, 2]
+    assert [results.read(path).seed for path in (first, second)] == [1, 2]
 
 
 def test_when_every_name_is_taken_nothing_is_overwritten(tmp_path, monkeypatch):
     monkeypatch.setattr(writer, "datetime", StoppedClock)
     monkeypatch.setattr(os, "urandom", bytes)
-    first = results.write(tmp_path, document(seed=1))
+    first = results.write(tmp_path, run(seed=1))
     with pytest.raises(RecordError, match="no free name"):
-        results.write(tmp_path, document(seed=2))
-    assert results.read(first)["seed"] == 1
+        results.write(tmp_path, run(seed=2))
+    assert results.read(first).seed == 1
     assert list(tmp_path.iterdir()) == [first]
 
 
@@ -119,18 +120,18 @@ def test_a_full_disk_leaves_no_half_file_and_loses_nothing(tmp_path, monkeypatch
 
     monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(RecordError, match=r"No space left on device.*it was kept as") as caught:
-        results.write(directory, document())
+        results.write(directory, run())
     assert list(directory.iterdir()) == []
     (kept,) = refuge.iterdir()
     assert f"it was kept as {kept}: make room" in str(caught.value)
     found = results.read(kept)
-    assert found == document(id=found["id"])
+    assert found == run(id=found.id)
 
 
 def test_when_no_disk_has_room_it_is_said(tmp_path, monkeypatch, drafts, refuge):
     monkeypatch.setattr(os, "fsync", _full)
     with pytest.raises(RecordError) as caught:
-        results.write(tmp_path / "results", document())
+        results.write(tmp_path / "results", run())
     full = "(No space left on device)"
     assert f"nor into {refuge} {full}, nor into /dev/shm {full}: make room" in str(caught.value)
     assert list(refuge.iterdir()) == list((tmp_path / "results").iterdir()) == []
@@ -146,7 +147,7 @@ def test_memory_is_the_last_refuge(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "gettempdir", nowhere)  # it asks by writing
     (tmp_path / "results").write_text("")
     with pytest.raises(RecordError, match="Not a directory") as caught:
-        results.write(tmp_path / "results", document())
+        results.write(tmp_path / "results", run())
     (kept,) = memory.iterdir()
     assert f"it was kept as {kept}: make room" in str(caught.value)
     assert str(caught.value).endswith("before the machine goes down")
@@ -156,7 +157,7 @@ def test_memory_is_the_last_refuge(tmp_path, monkeypatch):
 def test_a_file_where_the_directory_should_be(tmp_path, refuge):
     (tmp_path / "results").write_text("")
     with pytest.raises(RecordError, match=r"cannot write a record into .*Not a directory"):
-        results.write(tmp_path / "results", document())
+        results.write(tmp_path / "results", run())
     assert len(list(refuge.iterdir())) == 1
     assert (tmp_path / "results").read_text() == ""
 
@@ -164,7 +165,7 @@ def test_a_file_where_the_directory_should_be(tmp_path, refuge):
 @pytest.mark.parametrize("value", [math.nan, math.inf, object(), {1, 2}])
 def test_what_json_has_not_is_kept_beside_and_said(tmp_path, value):
     with pytest.raises(RecordError, match="the record of this run is not valid") as caught:
-        results.write(tmp_path, document(seed=value))
+        results.write(tmp_path, run(seed=value))
     (kept,) = tmp_path.iterdir()
     assert kept.name.endswith(".invalid.json")
     assert str(kept) in str(caught.value)
@@ -175,7 +176,7 @@ def test_what_json_has_not_is_kept_beside_and_said(tmp_path, value):
 
 def test_what_breaks_the_schema_is_kept_beside_and_said(tmp_path):
     with pytest.raises(RecordError, match=r"\$\.seed: is a text.*it was kept as"):
-        results.write(tmp_path, document(seed="seven"))
+        results.write(tmp_path, run(seed="seven"))
     (kept,) = tmp_path.iterdir()
     assert kept.name.endswith(".invalid.json")
 
@@ -190,7 +191,7 @@ def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 
 setattr(os, sys.argv[2], die)
-results.write(Path(sys.argv[1]), records.record(measures=()))
+results.write(Path(sys.argv[1]), records.run(measures=()))
 """
 
 
@@ -206,12 +207,12 @@ def test_sigkill_in_mid_write_leaves_nothing(tmp_path, moment):
 
 def test_merging_never_overwrites(tmp_path):
     path = tmp_path / "all.json"
-    results.merge([document()], path)
+    results.merge([run()], path)
     before = path.read_bytes()
     with pytest.raises(RecordError, match=r"all\.json exists already: name a new file"):
-        results.merge([document(seed=2)], path)
+        results.merge([run(seed=2)], path)
     assert path.read_bytes() == before
     with pytest.raises(RecordError, match="Not a directory"):
-        results.merge([document()], path / "below.json")
+        results.merge([run()], path / "below.json")
     with pytest.raises(RecordError, match="is a directory: name a new file"):
-        results.merge([document()], tmp_path)
+        results.merge([run()], tmp_path)

@@ -1,56 +1,76 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a kernel's tests came to, and which may be asked for."""
 
+import json
+
 import pytest
 
-from harness.kernels import files, outcomes, pytest_args
-from harness.kernels.outcomes import Outcome
+from harness.kernels import files, pytest_args, records
 from harness.plumbing.errors import (
     UnknownNameError,
 )
-from tests.support.junit import JUNIT, outcome
+from tests.support import records as made_up
+from tests.support.guests import document, leave_record, outcome
+
+CUT_OFF = json.dumps(document())[:-100]
 
 
-def test_a_junit_file_is_read(tmp_path):
-    path = tmp_path / "junit.xml"
-    path.write_text(JUNIT)
+def test_a_guests_record_is_read(tmp_path):
+    leave_record(tmp_path)
+    found = records.read(tmp_path / "results")
     legs = "testbeds/one_node/test_legs.py::"
-    assert outcomes.read(path) == [
-        Outcome(f"{legs}test_hr07_ping[bpf-ipv4]", "HR-07", "passed", ""),
-        Outcome(f"{legs}test_hr07_ping[bpf-ipv6]", "HR-07", "failed", "assert 1 == 2"),
-        Outcome(
-            "testbeds/one_node/test_gateway.py::test_hr16_arp", "HR-16", "skipped", "since 6.6"
-        ),
-        Outcome("testbeds/test_log.py::test_x", "", "error", "boom"),
-    ]
+    assert [(getattr(test, "id", ""), test.test, test.outcome, test.reason)
+            for test in found.tests] == [
+        ("HR-07", f"{legs}test_hr07_ping[bpf-ipv4]", "passed", ""),
+        ("HR-07", f"{legs}test_hr07_ping[bpf-ipv6]", "failed", "assert 1 == 2"),
+        ("HR-16", "testbeds/one_node/test_gateway.py::test_hr16_arp", "skipped", "since 6.6"),
+        ("", "testbeds/test_log.py::test_x", "error", "boom"),
+    ]  # fmt: skip
+    assert found.unread == ()
 
 
-def test_a_control_is_no_test_of_the_assertion_that_must_fail_on_it(tmp_path):
-    path = tmp_path / "junit.xml"
-    path.write_text(JUNIT.replace("test_hr07_ping[bpf-ipv4]", "test_caught[x-test_hr07_ping-ipv4]"))
-    assert [found.identity for found in outcomes.read(path)] == ["", "HR-07", "HR-16", ""]
+def test_several_records_of_one_guest_are_one_table(tmp_path):
+    leave_record(tmp_path)
+    other = document() | {"id": "run-20261122T174500Z-6.18.44-000002", "exact": made_up.exact()}
+    (tmp_path / "results" / f"{other['id']}.json").write_text(json.dumps(other))
+    found = records.read(tmp_path / "results")
+    assert (len(found.tests), len(found.exact)) == (8, 6)
 
 
-@pytest.mark.parametrize("text", [None, "<testsuites><testcase name=", ""])
-def test_a_junit_file_that_is_missing_or_cut_off_has_nothing(tmp_path, text):
-    path = tmp_path / "junit.xml"
+@pytest.mark.parametrize("text", [None, CUT_OFF, "{"])
+def test_a_record_that_is_missing_or_cut_off_has_nothing_and_says_so(tmp_path, text):
     if text is not None:
-        path.write_text(text)
-    assert outcomes.read(path) == []
+        leave_record(tmp_path, text)
+    found = records.read(tmp_path / "results")
+    assert (found.tests, found.exact) == ((), ())
+    assert ["is not whole JSON" in line for line in found.unread] == [True] * (text is not None)
 
 
 def test_assertions_are_rows_and_kernels_are_columns():
     columns = {
         "5.10.262": [outcome("HR-07", "passed"), outcome("HR-07", "failed"), outcome("", "passed")],
-        "6.12.117": [outcome("HR-07", "passed"), outcome("HR-16", "skipped")],
+        "6.12.117": [outcome("HR-07", "passed", reruns=2), outcome("HR-16", "not claimed")],
         "7.3.4": [],
     }
-    assert outcomes.table(columns, {"HR-07": "legs"}) == [
-        "             5.10.262       6.12.117   7.3.4",
-        "HR-07  legs  1 ok 1 FAILED  1 ok       .",
-        "HR-16        .              1 skipped  .",
-        "other tests  1 ok           .          .",
+    assert records.matrix(columns, {"HR-07": "legs"}) == [
+        "             5.10.262       6.12.117         7.3.4",
+        "HR-07  legs  1 ok 1 FAILED  1 ok (2 reruns)  .",
+        "HR-16        .              1 not claimed    .",
+        "other tests  1 ok           .                .",
     ]
+
+
+def test_what_needs_a_word_has_one():
+    tests = [
+        outcome("HR-07", "failed", "AssertionError", "a"), outcome("", "error", "boom", "b"),
+        outcome("HR-16", "skipped", "since 6.6"), outcome("", "skipped", "since 6.6"),
+        outcome("HR-17", "not claimed", "delivers=stack"), outcome("HR-18", "passed"),
+        outcome("HR-19", "passed", test="c", reruns=1),
+    ]  # fmt: skip
+    assert list(records.remarks(tests)) == [
+        "a: AssertionError", "b: boom", "2 skipped: since 6.6", "1 not claimed: delivers=stack",
+        "c: passed in the end, run again 1 time",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

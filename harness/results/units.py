@@ -1,32 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers for people: scaled units, ratios with their interval, signs and shares."""
+"""Numbers for people, the same in every view: scaled units, ratios with intervals, shares."""
 
 from __future__ import annotations
 
 import math
 import re
-from typing import Protocol
-
-
-class HasInterval(Protocol):
-    """A figure with its interval."""
-
-    @property
-    def low(self) -> float | None:
-        """The lower end."""
-        ...
-
-    @property
-    def high(self) -> float | None:
-        """The upper end."""
-        ...
-
 
 # Unit of a measure → the steps it is shown in, smallest first.
 _TIME = ((1.0, "ns"), (1e3, "µs"), (1e6, "ms"), (1e9, "s"))
 _COUNT = ((1.0, ""), (1e3, "k"), (1e6, "M"), (1e9, "G"), (1e12, "T"))
 _TIME_UNIT = re.compile(r"(ns|s)((?:[/ ].*)?)$")
 _UNKNOWN = "\N{EN DASH}"
+#: For terminals without these characters: what stands in their place.
+SPELT = str.maketrans({
+    "µ": "u", "\N{NO-BREAK SPACE}": " ", "\N{NARROW NO-BREAK SPACE}": " ", "\N{MINUS SIGN}": "-",
+    _UNKNOWN: "-",
+})  # fmt: skip
 
 
 def scaled(unit: str, largest: float) -> tuple[float, str]:
@@ -84,9 +73,38 @@ def interval(low: float | None, high: float | None) -> str:
     return f"[{ratio(low)}, {ratio(high)}]"
 
 
-def interval_of(found: HasInterval) -> str:
-    """The interval of anything that has one."""
-    return interval(found.low, found.high)
+def estimate(value: float | None, low: float | None, high: float | None, unit: str = "") -> str:
+    """A ratio, or a value with its unit, and its interval: `0.708 [0.703, 0.713]`."""
+    if not unit:
+        return (
+            ratio(value)
+            if low is None or high is None
+            else f"{ratio(value)} [{ratio(low)}, {ratio(high)}]"
+        )
+    if value is None or low is None or high is None:
+        return shown(value, unit)
+    divisor, name = scaled(unit, max(map(abs, (value, low, high))))
+    middle, *found = (digits(end / divisor) for end in (value, low, high))
+    return f"{middle}\N{NO-BREAK SPACE}{name} [{', '.join(found)}]"
+
+
+def noise(value: float | None) -> str:
+    """A noise floor, as in `±0.8 %`."""
+    return "unknown" if value is None else f"±{share(value, 1)}"
+
+
+def p_value(value: float | None) -> str:
+    """A probability, two figures of it."""
+    return "unknown" if value is None else f"{value:.2g}"
+
+
+def observed(value: object) -> str:
+    """An observed value: yes and no, numbers without a trailing .0, none as a word."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return "none" if value is None else str(value)
 
 
 def share(value: float | None, places: int = 0) -> str:
@@ -96,7 +114,9 @@ def share(value: float | None, places: int = 0) -> str:
 
 def change(value: float) -> str:
     """A ratio as a signed change, as in `+4.1 %`."""
-    return f"{(value - 1) * 100:+.2g}\N{NARROW NO-BREAK SPACE}%".replace("-", "\N{MINUS SIGN}")
+    percent = (value - 1) * 100
+    text = f"{percent:+.2g}" if abs(percent) < 99.5 else f"{percent:+.0f}"
+    return f"{text}\N{NARROW NO-BREAK SPACE}%".replace("-", "\N{MINUS SIGN}")
 
 
 def count(number: int, noun: str) -> str:

@@ -12,14 +12,14 @@ from harness.bench import (
     Arm,
     Budget,
     Campaign,
-    Comparison,
     Curves,
-    Growth,
-    Run,
+    Session,
     Task,
 )
 from harness.datapath import NodeSettings
 from harness.plugin.bench_progress import Show
+from harness.results import Comparison, Growth
+from harness.results.part import family_name
 from harness.topology import TESTBEDS, Family
 
 #: What a set of curves is given of the budget, where a testbed's campaign is given 1.
@@ -27,7 +27,7 @@ _CURVES_SHARE = 0.3
 
 
 @dataclass(frozen=True)
-class Curve:
+class CurveRequest:
     """A curve that a test asks for.
 
     Attributes:
@@ -44,16 +44,16 @@ class Curve:
         return f"{self.testbed} over {self.over}{', every point' if self.every else ''}"
 
 
-class BenchSession:
-    """The run's measuring.
+class Demand:
+    """What the selected tests want measured.
 
     Attributes:
-        run: Where what was measured goes.
+        session: Where what was measured goes.
     """
 
     def __init__(
         self,
-        run: Run,
+        session: Session,
         arms: list[str],
         settings: NodeSettings,
         seconds: float,
@@ -61,18 +61,18 @@ class BenchSession:
         """Prepare.
 
         Args:
-            run: Where what was measured goes.
+            session: Where what was measured goes.
             arms: The datapaths, the baseline first.
             settings: Of every node.
             seconds: For all measuring.
         """
-        self.run = run
+        self.session = session
         self.show: Show | None = None
         self._arms, self._settings, self._seconds = arms, settings, seconds
         self._wanted: dict[str, list[Task]] = {}
-        self._curves: dict[Curve, list[Task]] = {}
-        self._found: dict[tuple[str, Task], Comparison] = {}
-        self._drawn: dict[tuple[Curve, Task], Growth] = {}
+        self._curves: dict[CurveRequest, list[Task]] = {}
+        self._found: dict[tuple[str, str, str], Comparison] = {}
+        self._drawn: dict[tuple[CurveRequest, str, str], Growth] = {}
         self._budget: Budget | None = None
 
     def want(self, testbed: str, key: str, family: Family) -> None:
@@ -81,7 +81,7 @@ class BenchSession:
         if task not in wanted:
             wanted.append(task)
 
-    def want_curve(self, curve: Curve, key: str, family: Family) -> None:
+    def want_curve(self, curve: CurveRequest, key: str, family: Family) -> None:
         """A selected test will ask for this curve."""
         wanted, task = self._curves.setdefault(curve, []), Task(key, MEASURES[key], family)
         if task not in wanted:
@@ -89,17 +89,17 @@ class BenchSession:
 
     def comparison(self, testbed: str, key: str, family: Family) -> Comparison:
         """A comparison; the first of a testbed that is asked for takes the whole campaign."""
-        task = Task(key, MEASURES[key], family)
-        if (testbed, task) not in self._found:
+        wanted = (testbed, key, family_name(family))
+        if wanted not in self._found:
             self._campaign(testbed)
-        return self._found[testbed, task]
+        return self._found[wanted]
 
-    def growth(self, curve: Curve, key: str, family: Family) -> Growth:
+    def growth(self, curve: CurveRequest, key: str, family: Family) -> Growth:
         """A curve; the first over its axis that is asked for draws them all."""
-        task = Task(key, MEASURES[key], family)
-        if (curve, task) not in self._drawn:
+        wanted = (curve, key, family_name(family))
+        if wanted not in self._drawn:
             self._draw(curve)
-        return self._drawn[curve, task]
+        return self._drawn[wanted]
 
     def arms_of(self, testbed: str) -> dict[str, Arm]:
         """The datapaths to compare on a testbed, the baseline first."""
@@ -121,21 +121,24 @@ class BenchSession:
 
     def _campaign(self, testbed: str) -> None:
         campaign = Campaign(
-            testbed, self.arms_of(testbed), self._wanted[testbed], self.run.seed,
+            testbed, self.arms_of(testbed), self._wanted[testbed], self.session.seed,
             again=self._again(), watcher=self.show,
         )  # fmt: skip
         try:
             with self._shares().share(testbed) as seconds:
                 campaign.run(seconds)
         finally:
-            self.run.comparisons += campaign.comparisons
-            self._found |= {(testbed, found.task): found for found in campaign.comparisons}
+            self.session.comparisons += campaign.comparisons
+            self._found |= {
+                (testbed, found.measure, found.family): found for found in campaign.comparisons
+            }
 
-    def _draw(self, curve: Curve) -> None:
+    def _draw(self, curve: CurveRequest) -> None:
         axis = AXES[curve.over]
         curves = Curves(
-            curve.testbed, self.arms_of(curve.testbed), axis, self._curves[curve], self.run.seed,
-            points=axis.all_points if curve.every else axis.points, watcher=self.show,
+            curve.testbed, self.arms_of(curve.testbed), axis, self._curves[curve],
+            self.session.seed, points=axis.all_points if curve.every else axis.points,
+            watcher=self.show,
         )  # fmt: skip
         try:
             if curve.every:
@@ -144,5 +147,5 @@ class BenchSession:
                 with self._shares().share(str(curve)) as seconds:
                     curves.run(seconds)
         finally:
-            self.run.growths += curves.growths
-            self._drawn |= {(curve, found.task): found for found in curves.growths}
+            self.session.growths += curves.growths
+            self._drawn |= {(curve, found.measure, found.family): found for found in curves.growths}

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Outcomes of tests: of those that assert an entry of the catalogue, and of the others.
+
+Outcomes are an open set. What this harness does not know, as a plugin's, is shown under its own
+name, and counts neither as passed nor as failed.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from harness.results.part import Count, Family, Part, Text
+
+PASSED, FAILED, ERROR, SKIPPED = "passed", "failed", "error", "skipped"
+#: Not an outcome that is recorded: passed, on a node that ran less than it was asked for.
+DEGRADED = "degraded"
+#: Of an attempt that pytest-rerunfailures repeats; a record has it only if no attempt ended.
+RERUN = "rerun"
+FAILURES = (FAILED, ERROR)
+#: What a test may say it observed.
+Observed = str | int | float | bool | None
+
+
+class TestOutcome(Part, frozen=True, kw_only=True):
+    """What became of one test, whatever it asserts.
+
+    Attributes:
+        test: Its node id.
+        outcome: `passed`, `failed`, `skipped`, `error` (its fixtures failed, not its assertions),
+            or a word of whoever decided it.
+        reason: Why it was skipped, or the failure in one line; empty: it passed.
+        reruns: How many attempts failed before the one that counts.
+    """
+
+    __test__ = False  # pytest takes a class of this name for one of tests
+
+    test: str
+    outcome: Text
+    reason: str
+    reruns: Count = 0
+
+    @property
+    def kind(self) -> str:
+        """Its outcome; one that passed on a degraded node is degraded."""
+        return self.outcome
+
+    @property
+    def passed(self) -> bool:
+        """Whether it passed, on a degraded node or not."""
+        return self.outcome == PASSED
+
+    @property
+    def failed(self) -> bool:
+        """Whether it failed, or could not even start."""
+        return self.outcome in FAILURES
+
+
+class Assertion(TestOutcome, frozen=True, kw_only=True):
+    """What became of one test of an entry of the catalogue.
+
+    Attributes:
+        id: Entry of the catalogue.
+        testbed: None: of no testbed in particular.
+        datapath: None: of no datapath in particular.
+        family: None: of no family in particular.
+        degraded: Nodes that ran legacy although they were asked for more, and why.
+        legs: Tables of the legs seen, one for each capture.
+        observed: Behaviour that may differ between kernels on which the test passes, by name.
+    """
+
+    id: Annotated[str, Meta(pattern=r"^HR-[0-9]{2}$")]
+    testbed: str | None
+    datapath: str | None
+    family: Family | None
+    degraded: list[str]
+    legs: list[str]
+    observed: dict[str, Observed]
+
+    @property
+    def kind(self) -> str:
+        """Its outcome; one that passed on a degraded node is degraded."""
+        return DEGRADED if self.passed and self.degraded else self.outcome
