@@ -97,7 +97,7 @@ def project(tmp_path):
     (root / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
     (root / "test_it.py").write_text("def test_it(): pass\n")
     (root / "conftest.py").write_text(  # a guest's pytest makes a record
-        "def pytest_addoption(parser): parser.addoption('--record', action='store_true')\n"
+        "def pytest_addoption(parser): parser.addoption('--hr-record', action='store_true')\n"
     )
     return root
 

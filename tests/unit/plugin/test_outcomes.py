@@ -19,16 +19,16 @@ def breaks_once(tmp_path_factory):
         seen.touch()
         raise OSError("the wire is cut")
 
-def test_hr07_passes_when_run_again():
+def test_hr07_passes_when_run_again(hr_observed):
     seen = Path(__file__).with_name("ran")
     if not seen.exists():
         seen.touch()
         assert 0, "the first time"
 
-def test_hr08_fails_every_time():
+def test_hr08_fails_every_time(hr_observed):
     assert 0, "always"
 
-def test_hr09_is_set_up_when_run_again(breaks_once): pass
+def test_hr09_is_set_up_when_run_again(hr_observed, breaks_once): pass
 
 def test_of_nothing_passes_at_once(): pass
 """
@@ -54,7 +54,7 @@ def run(tmp_path):
 
     def child(module, *options):
         (tmp_path / "test_child.py").write_text(module, encoding="utf-8")
-        arguments = pytest_of("-p", "harness.plugin", "--record", *options, str(tmp_path),
+        arguments = pytest_of("-p", "pytest_hostroute", "--hr-record", *options, str(tmp_path),
                               rootdir=tmp_path)  # fmt: skip
         ended = end(start(arguments, {}))
         (found,) = results.read_all([tmp_path / "results"])
@@ -82,7 +82,7 @@ def test_a_rerun_is_no_outcome_and_is_not_hidden(run):
 
 def test_an_outcome_of_somebodys_own_is_shown_under_its_name(run, tmp_path):
     (tmp_path / "conftest.py").write_text(CLAIMS)
-    ended, found = run("def test_hr07_x(): pass")
+    ended, found = run("def test_hr07_x(hr_observed): pass")
     assert ended.code == 0, ended.text
     (test,) = found.conformance
     assert (test.outcome, test.reason, test.passed) == ("not claimed", "delivers=stack", False)

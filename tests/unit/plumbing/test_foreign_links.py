@@ -192,7 +192,7 @@ def test_an_old_report_is_read_at_its_ends_only(base, tmp_path, capsys):
 
 def config(root, **options):
     """A pytest.Config of so many options."""
-    known = {"--results": None, **options}
+    known = {"hr_results": None, **options}
     return SimpleNamespace(rootpath=root, getoption=lambda name, _=None: known.get(name), stash={})
 
 
