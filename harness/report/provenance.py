@@ -7,7 +7,7 @@ import json
 import shlex
 from collections.abc import Mapping
 
-from msgspec import to_builtins
+from msgspec import convert, to_builtins
 
 from harness.report.model import Report
 from harness.results.comparison import HostFacts
@@ -26,7 +26,8 @@ def surroundings(report: Report) -> dict[str, object]:
                     places[f"{entry.testbed} {node}"] = labels[label] = None
                 for host, facts in arm.hosts.items():
                     text = json.dumps(to_builtins(facts), sort_keys=True)
-                    _, places = hosts.setdefault((host, text), (facts, {}))
+                    alike = convert(json.loads(text), HostFacts)  # its sysctls in order
+                    _, places = hosts.setdefault((host, text), (alike, {}))
                     places[f"{entry.testbed} {label}"] = None
     return {
         "whole_names": [

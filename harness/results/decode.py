@@ -21,7 +21,7 @@ from harness.results.run import COLLECTION, FORMAT, VERSION, Collection, Run
 
 _MANY_DIGITS = 300  # below that, no integer is beyond a float's range
 _OLD_FORMAT = "hostroute-bench"  # version 1 was called so
-_TYPES = {COLLECTION: Collection, FORMAT: Run}
+_TYPES: dict[str, type[Run] | type[Collection]] = {COLLECTION: Collection, FORMAT: Run}
 _DECODER = msgspec.json.Decoder(Run | Collection)
 
 
@@ -97,12 +97,26 @@ def _decode_slowly(text: bytes) -> Run | Collection:
         raise NoRecordError("newer", str(version))
     kind = _TYPES[name]
     try:
-        read: Run | Collection = msgspec.convert(found, kind)
+        return _converted(found, kind)
+    except UnicodeEncodeError:  # a lone surrogate where only certain words may stand
+        return _converted(_without_surrogates(found), kind)
+
+
+def _converted(found: Any, kind: type[Run] | type[Collection]) -> Run | Collection:
+    try:
+        return msgspec.convert(found, kind)
     except msgspec.ValidationError as error:
         raise NoRecordError("damaged", _located(str(error), found, kind)) from None
     except RecursionError as error:
         raise NoRecordError("json", str(error)) from None
-    return read
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, dict):
+        return {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
+    return [*map(_without_surrogates, value)] if isinstance(value, list) else value
 
 
 def _parsed(text: bytes) -> Any:

@@ -81,7 +81,7 @@ def test_a_record_that_does_not_fit_is_kept_in_the_temporary_directory(run, tmp_
     assert ended.code == RecordError.exit_code, ended.text
     assert ended.out.rstrip().endswith("left:")
     (kept,) = (tmp_path / "tmp").glob("run-*.json")
-    assert len(results.read(kept)["comparisons"]) == 1
+    assert len(results.read(kept).comparisons) == 1
     assert f"results (No space left on device): it was kept as {kept}: make room" in ended.out
     assert "Traceback" not in ended.text
 

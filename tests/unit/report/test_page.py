@@ -169,6 +169,32 @@ def test_degraded_is_not_hidden_by_a_pass():
     )
 
 
+def test_an_outcome_that_nobody_knows_is_shown_and_is_no_pass():
+    tests = records.conformance()
+    tests[0] |= {"outcome": "not claimed", "reason": "delivers=stack"}
+    document = small(conformance=tests)
+    text = page(document)
+    assert '<td role="cell" class="pass" data-label="legacy">1 ok 1 not claimed</td>' in text
+    assert "<h3>Not claimed</h3>" in text
+    assert "all 17 tests of 5 assertions passed (1 on a degraded node, 1 skipped, 1 not" in text
+    assert "delivers=stack one_node legacy ipv4" in Page(text).words
+    said = FORMATS["md"](report(document))
+    assert "<summary>Not claimed</summary>" in said
+    assert "| 1 ok 1 not claimed |" in said
+
+
+def test_what_was_run_again_is_said():
+    tests = records.conformance()
+    tests[0]["reruns"] = 2
+    document = small(conformance=tests)
+    words = Page(page(document)).words
+    assert "1 test came to the outcome only when run again: HR-07" in words
+    assert "2 ok (2 reruns)" in words
+    assert "> 1 test came to the outcome only when run again: HR-07" in FORMATS["md"](
+        report(document)
+    )
+
+
 def test_an_error_in_a_fixture_is_a_failure():
     tests = records.conformance()
     tests[0] |= {"outcome": "error", "reason": "the node did not build"}

@@ -213,6 +213,19 @@ def test_gate_says_what_noise_hides(put, results):
     assert "untold: round trip one_node ipv4 UDP 1 B: bpf: noise of 60% hides any less" in out
 
 
+def test_gate_takes_an_outcome_that_nobody_knows_for_no_pass(put, results):
+    tests = records.conformance()
+    other = tests[0] | {"outcome": "not claimed", "reason": "delivers=stack"}
+    code, out, _ = results("gate", put("a"), put("b", conformance=[other, *tests[1:]]))
+    assert code == REGRESSED
+    said = f"passed before, not claimed now: delivers=stack ({other['test']})"
+    assert f"conformance: HR-07 one_node legacy ipv4: {said}" in out.splitlines()
+    # Nor was it one in the base: there is nothing to lose.
+    base = put("c", conformance=[other, *tests[1:]])
+    code, out, _ = results("gate", base, base)
+    assert (code, "17 assertions compared" in out) == (0, True), out
+
+
 def test_gate_fails_on_fewer_tests_of_an_assertion(put, results):
     fewer = [entry for entry in records.conformance() if "hr37" not in entry["test"]]
     (kept, *others) = [entry for entry in records.conformance() if "hr37" in entry["test"]]

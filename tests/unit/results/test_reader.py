@@ -120,6 +120,8 @@ WRONG = [
     (("conformance", 0, "outcome"), "", "$.conformance[0].outcome: ''"),
     (("conformance", 0, "outcome"), 1, "$.conformance[0].outcome: is a number, not string"),
     (("conformance", 0, "reruns"), -1, "$.conformance[0].reruns: '-1'"),
+    (("exact", 0, "family"), "\ud800", "$.exact[0].family: '?' is not one of those that are known"),
+    (("exact", 0, "\ud800"), "red", "$.exact[0]: Additional properties are not allowed ('?'"),
     (("exact", 0, "colour"), "red", "$.exact[0]: Additional properties are not allowed ('colour'"),
     (("conformance", 1, "observed", "mark"), [], "conformance[1].observed.mark: is an array"),
     (("exact", 0, "value"), "1", "$.exact[0].value: is a text, not number"),
