@@ -4,6 +4,7 @@
 import pytest
 
 from harness.kernels.store import Store
+from tests.support.another import Another
 from tests.support.results_desk import Desk
 
 
@@ -25,3 +26,8 @@ def results(desk):
 @pytest.fixture
 def store(tmp_path):
     return Store(tmp_path / "kernels")
+
+
+@pytest.fixture
+def another(monkeypatch):
+    return Another(monkeypatch)

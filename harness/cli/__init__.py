@@ -12,7 +12,9 @@ from typing import NoReturn
 
 from harness import __version__
 from harness.cli import datapaths, kernels, report, results, shell, status, testbeds
+from harness.cli.output import complain
 from harness.plumbing.errors import EXIT_CODES, HarnessError
+from harness.plumbing.printable import one_line
 from harness.plumbing.signals import as_interrupts
 
 COMMANDS = {
@@ -35,7 +37,7 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong with an argument in one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(USAGE, f"hostroute: {message}: see `{self.prog} --help`\n")
+        self.exit(USAGE, f"hostroute: {one_line(message)}: see `{self.prog} --help`\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -79,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             code = COMMANDS[arguments.command].run(arguments)
         sys.stdout.flush()
     except HarnessError as error:
-        print(f"hostroute: {error}", file=sys.stderr)
+        complain(error)
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -89,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         # Of standard output that takes no more, a full disk's, the system names no file.
         doubt = "" if error.filename else ": is there room for the output?"
-        print(f"hostroute: {error}{doubt}", file=sys.stderr)
+        complain(f"{error}{doubt}")
         _give_up_stdout_if_full()
         return _REFUSED
     return code

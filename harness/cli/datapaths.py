@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 
 from harness.cli.command import Command
+from harness.cli.output import show
 from harness.datapath import DATAPATHS
 
 
@@ -17,7 +18,7 @@ def _run(arguments: argparse.Namespace) -> int:
     del arguments
     for name, datapath in DATAPATHS.items():
         needs = ", ".join(f"bpf_{helper}" for helper in sorted(datapath.needs)) or "no helper"
-        print(f"{name:<14}{datapath.summary}; needs {needs}")
+        show(f"{name:<14}{datapath.summary}; needs {needs}")
     return 0
 
 

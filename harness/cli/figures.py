@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from harness.results.compare import NO_DIFFERENCE, Change
 
 #: Unit → (divisor, what is shown).
@@ -37,11 +35,3 @@ def change_line(change: Change) -> str:
         f" ratio {interval(change.ratio, change.low, change.high)}, {change.verdict}{by}"
         f" (floor ±{change.noise:.1%}, p {change.p_value:.2g}){few}"
     )
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as columns, two blanks between."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-             for row in rows]  # fmt: skip
-    return "\n".join(line.rstrip() for line in lines)

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from harness.cli import kernels_exact as exact
 from harness.cli import kernels_guests as guests
 from harness.cli.command import Command
-from harness.cli.kernels_guests import KERNEL, default, fetcher, images, mirror, say, store
+from harness.cli.kernels_guests import KERNEL, default, fetcher, images, mirror, store
+from harness.cli.output import complain, show
 from harness.kernels import find, installed_releases
 from harness.kernels.fetch import matches, numbers, upstream
 from harness.kernels.guest import MEMORY
@@ -23,11 +24,11 @@ _LIMIT = "when to give a guest up that is at work (default: 1800 with KVM, 5400 
 
 def _list(arguments: argparse.Namespace) -> int:
     """What is cached, what is installed, and with --mirror what the mirror has."""
-    print(f"default set: {' '.join(default())}")
+    show(f"default set: {' '.join(default())}")
     for entry in sorted(store().kept(), key=lambda kept: numbers(kept.version)):
-        print(f"{entry.version:<12}cached     {entry.release:<28}{entry.size() / 1e6:6.0f} MB")
+        show(f"{entry.version:<12}cached     {entry.release:<28}{entry.size() / 1e6:6.0f} MB")
     for release in installed_releases():
-        print(f"{'':<12}installed  {release}")
+        show(f"{'':<12}installed  {release}")
     if arguments.mirror:
         newest: dict[str, str] = {}
         for package in fetcher().images(refresh=True):
@@ -35,7 +36,7 @@ def _list(arguments: argparse.Namespace) -> int:
             prefix = ".".join(version.split(".")[:2])
             newest[prefix] = max(newest.get(prefix, ""), version, key=numbers)
         for prefix in sorted(newest, key=numbers):
-            print(f"{newest[prefix]:<12}mirror     {prefix}")
+            show(f"{newest[prefix]:<12}mirror     {prefix}")
     return 0
 
 
@@ -45,9 +46,9 @@ def _fetch(arguments: argparse.Namespace) -> int:
     for name in arguments.kernels or default():
         try:
             kernel = find(name, getting, refresh=True)
-            print(f"{kernel.version:<12}{kernel.release:<28}{kernel.image}", flush=True)
+            show(f"{kernel.version:<12}{kernel.release:<28}{kernel.image}")
         except HarnessError as error:
-            say(f"hostroute: {error}")
+            complain(error)
             code = code or error.exit_code
     return code
 
@@ -57,7 +58,7 @@ def _path(arguments: argparse.Namespace) -> int:
     kernel = find(arguments.kernel, fetcher())
     if arguments.modules and kernel.root is None:
         raise KernelSourceError(f"{arguments.kernel} has no modules", "are they all built in?")
-    print(kernel.root if arguments.modules else kernel.image)
+    show(str(kernel.root if arguments.modules else kernel.image))
     return 0
 
 
@@ -76,17 +77,17 @@ def _prune(arguments: argparse.Namespace) -> int:
         chosen += meant
     for release in dict.fromkeys(chosen):
         if cache.remove(release):
-            print(f"removed {release}")
+            show(f"removed {release}")
         else:
-            say(f"hostroute: {release} is in use")
+            complain(f"{release} is in use")
             code = GuestError.exit_code
     if arguments.kernels:
         return code
     for name in (*cache.remove_partial(), *images().prune()):
-        print(f"removed {name}")
+        show(f"removed {name}")
     lists = mirror()
     if not lists.remove():
-        say(f"hostroute: {lists.directory} is in use")
+        complain(f"{lists.directory} is in use")
         code = GuestError.exit_code
     return code
 

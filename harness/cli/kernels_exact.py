@@ -13,8 +13,9 @@ from harness import datapath as datapaths
 from harness import results
 from harness.bpf.pool import unload_idle
 from harness.cli.kernels_guests import CLI, exit_code, find_all, print_remarks
+from harness.cli.output import show
 from harness.datapath import NodeSettings
-from harness.kernels import Job, Machine, Result, at_once, check_tools, harness_root, outcomes
+from harness.kernels import Job, Machine, Result, at_once, check_tools, harness_root
 from harness.kernels.accelerator import emulation
 from harness.kernels.instructions import (
     PROGRAM,
@@ -27,6 +28,7 @@ from harness.kernels.instructions import (
 )
 from harness.kernels.supervisor import Limits
 from harness.plumbing.errors import UnknownNameError
+from harness.plumbing.printable import aligned
 from testbeds import find
 
 #: Counting instructions makes a guest two or three times slower.
@@ -77,7 +79,7 @@ def bench(arguments: argparse.Namespace) -> int:
     machine = Machine(emulation("it counts"), arguments.memory, counting=True)
     campaign.run(job, machine, jobs, LIMITS)
     figures = {result.name: _figures(result) for result in campaign.results}
-    print("\n".join(_tables(figures)))
+    show(*_tables(figures))
     print_remarks(campaign.results)
     return exit_code(campaign.results)
 
@@ -90,7 +92,7 @@ def _measure(names: list[str], testbed: str, settings: NodeSettings, directory: 
         for name in names:
             for figure in measure(datapaths.find(name), testbed, find(testbed), settings):
                 document["exact"].append(asdict(figure))
-                print(figure, flush=True)
+                show(str(figure))
     finally:
         unload_idle()
     results.write(directory / "results", document)
@@ -122,7 +124,7 @@ def _tables(kernels: dict[str, list[Figure]]) -> list[str]:
         for key in sorted(keys, key=lambda key: (key[0], key[1])):
             values = [_value(figures, kind, key) for figures in kernels.values()]
             rows.append([" ".join(key), *_cells(values)])
-        lines += [title, *outcomes.aligned(rows), ""]
+        lines += [title, *aligned(rows), ""]
     return lines
 
 

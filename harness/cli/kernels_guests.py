@@ -7,7 +7,6 @@ import argparse
 import json
 import platform
 import sys
-import threading
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from harness.cli.output import say, show, show_json
 from harness.datapath import features
 from harness.datapath.features import FEATURES, Feature
 from harness.datapath.probes import Probe
@@ -39,19 +39,13 @@ from harness.kernels.supervisor import LIMITS
 from harness.kernels.tools import cache_root
 from harness.plumbing import scratch
 from harness.plumbing.errors import GuestError
+from harness.plumbing.printable import aligned
 from harness.testbed.prerequisites import check_privileges
 from testbeds import find
 from testbeds.catalogue import CATALOGUE
 
 KERNEL = "a version (6.12), a path (IMAGE or IMAGE:DIR), installed:RELEASE, or vng:TAG"
 CLI = (sys.executable, "-m", "harness.cli")
-_speaking = threading.Lock()
-
-
-def say(line: str) -> None:
-    """A line on stderr; several threads have something to say."""
-    with _speaking:
-        print(line, file=sys.stderr, flush=True)
 
 
 def store() -> Store:
@@ -124,18 +118,18 @@ def _print_matrix(results: list[Result]) -> None:
     shown = {result.name: result.outcomes for result in results if result.kernel is not None}
     titles = {identity: entry.title for identity, entry in CATALOGUE.items()}
     if any(shown.values()):
-        print("\n".join(outcomes.table(shown, titles)))
+        show(*outcomes.table(shown, titles))
     print_remarks(results)
 
 
-def print_remarks(results: list[Result], show: Callable[[str], None] = print) -> None:
+def print_remarks(results: list[Result], put: Callable[[str], None] = show) -> None:
     """What needs a word, and where the results are."""
     for result in results:
         for line in _remarks(result):
-            show(f"{result.name}: {line}")
+            put(f"{result.name}: {line}")
     for result in results:
         if result.directory is not None:
-            show(f"{result.name}: results in {result.directory}")
+            put(f"{result.name}: results in {result.directory}")
 
 
 def _remarks(result: Result) -> list[str]:
@@ -162,7 +156,7 @@ def probe(arguments: argparse.Namespace) -> int:
         check_privileges()
         answers = {name: features.probe(name) for name in FEATURES}
         if arguments.json:
-            print(json.dumps({name: vars(answer) for name, answer in answers.items()}))
+            show_json({name: vars(answer) for name, answer in answers.items()})
         else:
             _print_features({platform.release(): answers}, how=True)
         return 0
@@ -177,13 +171,15 @@ def probe(arguments: argparse.Namespace) -> int:
         if not (result.trouble or columns[result.name]):
             result.error = GuestError("the guest did not tell its features", "see its output.txt")
     if arguments.json:
-        print(json.dumps({
-            kernel: {name: vars(answer) for name, answer in answers.items()}
-            for kernel, answers in columns.items()
-        }))  # fmt: skip
+        show_json(
+            {
+                kernel: {name: vars(answer) for name, answer in answers.items()}
+                for kernel, answers in columns.items()
+            }
+        )
     else:
         _print_features(columns)
-    print_remarks(campaign.results, say if arguments.json else print)
+    print_remarks(campaign.results, say if arguments.json else show)
     return exit_code(campaign.results)
 
 
@@ -211,7 +207,7 @@ def _print_features(columns: dict[str, dict[str, Probe]], how: bool = False) -> 
             cells.append("?" if answer is None else _cell(feature, answer, name))
         last = [feature.how] if how else []
         rows.append([feature.name, feature.kind, feature.since, *cells, *last])
-    print("\n".join(outcomes.aligned(rows)))
+    show(*aligned(rows))
 
 
 def _cell(feature: Feature, answer: Probe, kernel: str) -> str:

@@ -4,17 +4,16 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
-import stat
 import sys
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
 from harness.cli.command import Command
+from harness.cli.output import complain
+from harness.plumbing import safe_read, safe_write
 from harness.plumbing.errors import RecordError, UnknownNameError
-from harness.report import FORMATS, Report, Run, clean, digest
+from harness.report import FORMATS, Report, Run, digest
 from harness.results import files, read_all
 from testbeds.catalogue import CATALOGUE
 
@@ -26,6 +25,7 @@ _OURS = re.compile(
     rb"|<!-- hostroute report -->\s*\Z",
     re.S,
 )
+_ENDS = 1024  # bytes of a file at which that shows
 _PARTLY = RecordError.exit_code
 
 
@@ -55,13 +55,13 @@ def _run(arguments: argparse.Namespace) -> int:
     report = _report(found)
     text = FORMATS[kind](report)
     if kind == "csv" and text.count("\n") == 1:
-        print("hostroute: CSV holds what was measured, which here is nothing", file=sys.stderr)
+        complain("CSV holds what was measured, which here is nothing")
     if arguments.output == _STDOUT:
         sys.stdout.write(text)
     else:
         _write(Path(arguments.output), text)
     for reason in report.unread:
-        print(f"hostroute: left out: {reason}", file=sys.stderr)
+        complain(f"left out: {reason}")
     return _PARTLY if report.unread else 0
 
 
@@ -102,7 +102,7 @@ def _report(named: list[Path]) -> Report:
         except RecordError as error:
             if len(named) == 1:
                 raise
-            unread.append(clean(str(error)))
+            unread.append(str(error))
     if not runs:
         raise RecordError(
             f"none of {len(named)} files can be read, such as {unread[0]}", "name other files"
@@ -129,9 +129,10 @@ def _check_target(target: Path, records: list[Path], *, force: bool) -> None:
                 f"cannot write the report {target} (it is a directory)",
                 f"name a file, as in -o {target / 'report.html'}",
             )
+        safe_write.check_replaceable(target)
         if force or not target.is_file() or target.stat().st_size == 0:
             return
-        text = target.read_bytes()
+        text = safe_read.ends(target, _ENDS)
     except OSError as error:
         raise _cannot_write(target, error) from None
     if not _OURS.search(text):
@@ -151,23 +152,8 @@ def _write(target: Path, text: str) -> None:
     Raises:
         RecordError: It cannot be written.
     """
-    encoded = text.encode()
     try:
-        target = target.resolve()  # a link keeps pointing at the report
-        if target.exists() and not stat.S_ISREG(target.stat().st_mode):
-            target.write_bytes(encoded)
-            return
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
-        try:
-            os.fchmod(handle, 0o644)
-            with os.fdopen(handle, "wb") as file:
-                file.write(encoded)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(draft).replace(target)
-        finally:
-            Path(draft).unlink(missing_ok=True)
+        safe_write.replace(target, text.encode())
     except OSError as error:
         raise _cannot_write(target, error) from None
 

@@ -4,18 +4,17 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
 from harness import results
 from harness.cli.command import Command
-from harness.cli.figures import aligned, change_line, shown
+from harness.cli.figures import change_line, shown
+from harness.cli.output import complain, show, show_json
 from harness.cli.results_show import environment_line, show_lines, verdict_counts
 from harness.plumbing.errors import REGRESSED, HarnessError, RecordError, UnknownNameError
-from harness.report import clean
+from harness.plumbing.printable import aligned
 from harness.results import Document
 from harness.results.behaviour import behaviours, common_tests
 from harness.results.comparability import KINDS, Difference, require_alike
@@ -57,14 +56,14 @@ def _list(arguments: argparse.Namespace) -> int:
         except RecordError as error:
             problems.append(error)
     if arguments.json:
-        print(json.dumps(rows, indent=2))
+        show_json(rows, indent=2)
     elif rows:
         titles = ("id", "started", "kernel", "what", "verdicts", "partial")
-        print(aligned([titles, *([clean(str(row[title])) for title in titles] for row in rows)]))
+        show(*aligned([titles, *([str(row[title]) for title in titles] for row in rows)]))
     else:
-        print(f"no records in {place}")
+        show(f"no records in {place}")
     for problem in problems:  # the others are shown all the same
-        print(f"hostroute: {problem}", file=sys.stderr)
+        complain(problem)
     return problems[0].exit_code if problems else 0
 
 
@@ -84,9 +83,9 @@ def _row(path: Path, found: Document) -> Document:
 def _show(arguments: argparse.Namespace) -> int:
     found = open_record(arguments.record)
     if arguments.json:
-        print(json.dumps(found, indent=2))
+        show_json(found, indent=2)
     else:
-        print("\n".join(show_lines(clean(found))))  # no escape sequence for the terminal
+        show(*show_lines(found))
     return 0
 
 
@@ -118,8 +117,7 @@ def _mark(unlike: Iterable[Difference]) -> str:
 
 
 def _say(lines: Iterable[str], unlike: list[Difference]) -> None:
-    for line in lines:
-        print(f"{_mark(unlike)}{clean(line)}".rstrip())
+    show(*(f"{_mark(unlike)}{line}".rstrip() for line in lines))
 
 
 def _heads(old: Document, new: Document, unlike: list[Difference]) -> list[str]:
@@ -144,14 +142,14 @@ def _compare(arguments: argparse.Namespace) -> int:
     if not (found or fitted or common_tests(old, new)):
         raise RecordError("the records have nothing in common", "see `hostroute results show`")
     if arguments.json:
-        print(json.dumps({
+        show_json({
             "old": old["id"], "new": new["id"], "across": sorted({each.kind for each in unlike}),
             "unlike": [asdict(each) for each in unlike],
             "changes": [_change_json(each) for each in found],
             "behaviour": [asdict(each) for each in otherwise],
             "growth": list(grows(old, new)), "fitted": fitted,
             "missing": dict(zip(("old", "new"), absent, strict=True)),
-        }, indent=2))  # fmt: skip
+        }, indent=2)  # fmt: skip
         return 0
     lines = _heads(old, new, unlike)
     title = ""
@@ -181,13 +179,13 @@ def _gate(arguments: argparse.Namespace) -> int:
     if arguments.json:
         listed = {name: [_change_json(each) for each in getattr(found, name)]
                   for name in ("regressions", "improvements")}  # fmt: skip
-        print(json.dumps({
+        show_json({
             "base": base["id"], "new": new["id"], "passed": found.passed,
             "across": sorted({each.kind for each in unlike}), **listed,
             **{name: getattr(found, name)
                for name in ("conformance", "growth", "missing", "untold", "compared", "asserted",
                             "fitted")},
-        }, indent=2))  # fmt: skip
+        }, indent=2)  # fmt: skip
         return 0 if found.passed else REGRESSED
     lines = _heads(base, new, unlike)
     for word, changed in (("regression", found.regressions), ("improvement", found.improvements)):
@@ -205,7 +203,7 @@ def _gate(arguments: argparse.Namespace) -> int:
 def _merge(arguments: argparse.Namespace) -> int:
     found = results.read_all(arguments.places)
     results.merge(found, arguments.output)
-    print(f"{arguments.output}: {shown(len(found), 'records')}")
+    show(f"{arguments.output}: {shown(len(found), 'records')}")
     return 0
 
 

@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Iterator
 from statistics import median
 
-from harness.cli.figures import aligned, interval, shown
+from harness.cli.figures import interval, shown
 from harness.datapath import DATAPATHS
+from harness.plumbing.printable import aligned
 from harness.results import Document
 from harness.results.index import matrix
 from testbeds.catalogue import CATALOGUE
@@ -40,10 +41,10 @@ def verdict_counts(record: Document) -> str:
 
 
 def show_lines(record: Document) -> Iterator[str]:
-    """The whole page."""
+    """The whole page, as the record has it: `output.show` makes its texts harmless."""
     yield from _environment(record)
     if record["comparisons"]:
-        yield from ("", "measured", aligned(list(_verdicts(record))))
+        yield from ("", "measured", *aligned(list(_verdicts(record))))
         yield from _doubts(record)
     for gain in record["summary"]:
         how = interval(gain["gain"], gain["low"], gain["high"])
@@ -52,14 +53,14 @@ def show_lines(record: Document) -> Iterator[str]:
             f" {gain['arm']} {how} times as fast as {gain['against']}"
         )
     if record["growth"]:
-        yield from ("", "growth", aligned(list(_growth(record))))
+        yield from ("", "growth", *aligned(list(_growth(record))))
         for entry in record["growth"]:
             if entry["partial"]:
                 yield f"partial: {_name(entry)} over {entry['over']}: {entry['partial']}"
     if record["exact"]:
-        yield from ("", "counted", aligned(list(_exact(record))))
+        yield from ("", "counted", *aligned(list(_exact(record))))
     if record["conformance"]:
-        yield from ("", "conformance", aligned(list(_conformance(record))))
+        yield from ("", "conformance", *aligned(list(_conformance(record))))
         for entry in record["conformance"]:
             if entry["outcome"] != "passed":
                 yield f"{entry['outcome']}: {entry['test']}: {entry['reason']}"

@@ -7,13 +7,13 @@ import argparse
 import os
 import shutil
 import signal
-import sys
 from contextlib import suppress
 from pathlib import Path
 
 from harness import datapath as datapaths
 from harness.bpf.pool import unload_idle
 from harness.cli.command import Command, add_settings, features, settings
+from harness.cli.output import show
 from harness.plumbing import scratch
 from harness.plumbing.errors import UnknownNameError
 from harness.testbed import Testbed
@@ -40,11 +40,11 @@ def _find_host(network: Network, name: str) -> Host:
 
 
 def _introduce(testbed: Testbed) -> None:
-    print("\n".join(testbed.status()))
-    print("from another terminal:")
+    show(*testbed.status())
+    show("from another terminal:")
     for host in testbed.network.hosts:
-        print(f"  {host.name:<8} nsenter --net=/proc/{os.getpid()}/fd/{host.ns.fileno()}")
-    print("the testbed is gone when this shell ends", flush=True)
+        show(f"  {host.name:<8} nsenter --net=/proc/{os.getpid()}/fd/{host.ns.fileno()}")
+    show("the testbed is gone when this shell ends")
 
 
 def _run_shell(host: Host) -> int:
@@ -83,7 +83,6 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         host = _find_host(testbed.network, arguments.host)
         _introduce(testbed)
-        sys.stdout.flush()
         return _run_shell(host)
     finally:
         _end_inhabitants(testbed.network)

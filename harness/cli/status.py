@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
 
 from harness import datapath as datapaths
 from harness.cli.command import Command, add_settings, features, settings
+from harness.cli.output import show, show_json
 from harness.cli.proof import Proof, prove
 from harness.datapath import Decision, decide
 from harness.plumbing.errors import LEGACY, NOT_PROVEN, UnknownNameError
@@ -52,7 +52,7 @@ def _proof_lines(proof: Proof, bpf: bool) -> list[str]:
     return [*lines, "", verdict]
 
 
-def _as_json(datapath: str, decision: Decision | None, proof: Proof | None) -> str:
+def _document(datapath: str, decision: Decision | None, proof: Proof | None) -> object:
     document: dict[str, object] = {
         "host_routing": "BPF" if decision is not None and decision.bpf else "Legacy",
         "reasons": list(decision.reasons) if decision is not None else ["asked for"],
@@ -68,7 +68,7 @@ def _as_json(datapath: str, decision: Decision | None, proof: Proof | None) -> s
             "passages": [passage.as_json() for passage in proof.passages],
             "control": [passage.as_json() for passage in proof.control],
         }
-    return json.dumps(document, indent=2)
+    return document
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -84,13 +84,12 @@ def _run(arguments: argparse.Namespace) -> int:
     bpf = decision is not None and decision.bpf
     proof = prove(datapath, asked, kernel, claimed=bpf) if arguments.verify else None
     if arguments.json:
-        print(_as_json(datapath.name, decision, proof))
+        show_json(_document(datapath.name, decision, proof), indent=2)
     else:
-        print(_headline(decision))
-        print("\n".join([f"  {datapath.name} on {describe_machine()}",
-                         *_requirement_lines(decision)]))  # fmt: skip
+        show(_headline(decision))
+        show(f"  {datapath.name} on {describe_machine()}", *_requirement_lines(decision))
         if proof is not None:
-            print("\n".join(_proof_lines(proof, bpf)))
+            show(*_proof_lines(proof, bpf))
     if bpf and proof is not None and not proof.proven:
         return NOT_PROVEN
     return LEGACY if arguments.require and not bpf else 0

@@ -8,6 +8,7 @@ import importlib
 import inspect
 
 from harness.cli.command import Command
+from harness.cli.output import show
 from testbeds import TESTBEDS, find
 
 
@@ -23,10 +24,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.testbed is not None:
         find(arguments.testbed)
-        print(_drawing(arguments.testbed))
+        show(*_drawing(arguments.testbed).splitlines())
         return 0
     for name in TESTBEDS:
-        print(f"{name:<14}{_drawing(name).splitlines()[0]}")
+        show(f"{name:<14}{_drawing(name).splitlines()[0]}")
     return 0
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
+from harness.plumbing.printable import aligned
+
 #: Words of a cell, in the order in which a cell has them.
 WORDS = {"passed": "ok", "failed": "FAILED", "error": "ERROR", "skipped": "skipped"}
 _ID = re.compile(r"_hr(\d\d)_")
@@ -87,12 +89,3 @@ def table(
             head = f"{identity}  {titles.get(identity, '')}" if identity else "other tests"
             rows.append([head.rstrip(), *cells])
     return aligned(rows)
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of cells as lines, the columns below each other."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]

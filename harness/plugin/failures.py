@@ -7,7 +7,6 @@ import contextlib
 import errno
 import re
 import resource
-import shutil
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,9 @@ import pytest
 
 from harness.plugin.fixtures import TESTBEDS_KEY
 from harness.plugin.options import results_directory
-from harness.plumbing.errors import BuildError, HarnessError
+from harness.plumbing import safe_write
+from harness.plumbing.errors import BuildError, HarnessError, reason
+from harness.plumbing.printable import one_line
 from harness.testbed import Testbed
 from harness.watch.legs import LegTable
 
@@ -45,9 +46,10 @@ def _keep(testbed: Testbed, item: pytest.Item) -> list[Path]:
     kept = []
     for seen in testbed.captures:
         target = root / name / seen.directory.parent.name / seen.directory.name
-        shutil.rmtree(target, ignore_errors=True)  # an earlier run's files would mislead
-        target.mkdir(parents=True)
-        kept += [Path(shutil.copy(pcap, target)) for pcap in sorted(seen.directory.glob("*.pcap"))]
+        with safe_write.emptied(target) as folder:  # an earlier run's files would mislead
+            for pcap in sorted(seen.directory.glob("*.pcap")):
+                safe_write.copy(pcap, folder)
+                kept.append(target / pcap.name)
     if kept:
         item.config.stash[_KEPT].add(root)
     return kept
@@ -64,7 +66,7 @@ def _sections(testbed: Testbed, pcaps: list[Path]) -> Generator[tuple[str, str]]
             if others:
                 yield "frames", "\n".join(others[:40])
     if pcaps:
-        yield "pcap files", "\n".join(str(path) for path in pcaps)
+        yield "pcap files", "\n".join(one_line(str(path)) for path in pcaps)
 
 
 def _how_to_enter(testbed: Testbed) -> str:
@@ -100,8 +102,8 @@ def _add_testbed(item: pytest.Item, report: pytest.TestReport, testbed: Testbed)
         try:
             pcaps = _keep(testbed, item)
         except OSError as error:
-            report.sections.append(("pcap files", f"could not be kept: {error}"))
-            item.config.stash[_NOT_KEPT].append(str(error))
+            report.sections.append(("pcap files", f"could not be kept: {reason(error)}"))
+            item.config.stash[_NOT_KEPT].append(reason(error))
     if report.failed:
         report.sections += list(_sections(testbed, pcaps))
         if item.config.getoption("--pause"):
@@ -153,11 +155,13 @@ def pytest_terminal_summary(
         return
     terminalreporter.section("host routing: pcap files")
     for root in config.stash[_KEPT]:
-        terminalreporter.write_line(f"kept in {root}")
+        terminalreporter.write_line(one_line(f"kept in {root}"))
     if refused:
         terminalreporter.write_line(
-            f"those of {len(refused)} testbeds could not be kept, the first for: {refused[0]};"
-            " name a directory that can be written: --results=DIR"
+            one_line(
+                f"those of {len(refused)} testbeds could not be kept, the first for: {refused[0]};"
+                " name a directory that can be written: --results=DIR"
+            )
         )
 
 

@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import pytest
 
 from harness import datapath as datapaths
 from harness.datapath import NodeSettings
+from harness.plumbing import safe_write
 from harness.plumbing.errors import HarnessError, RecordError, UnknownNameError
+
+_FILES = "file://"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -70,11 +72,24 @@ def check_results(config: pytest.Config) -> None:
     Raises:
         RecordError: It cannot.
     """
-    path = results_directory(config)
+    _check_writable(results_directory(config))
+
+
+def _check_storage(config: pytest.Config) -> None:
+    """The same of the directory where pytest-benchmark saves, which follows whatever link it finds.
+
+    Raises:
+        RecordError: It cannot be written.
+    """
+    saves = config.getoption("benchmark_save", None) or config.getoption("benchmark_autosave", None)
+    storage = str(config.getoption("benchmark_storage", ""))
+    if saves and storage.startswith(_FILES):
+        _check_writable(Path(storage.removeprefix(_FILES)))
+
+
+def _check_writable(path: Path) -> None:
     try:
-        existing = next(each for each in (path, *path.parents) if each.exists())
-        with tempfile.TemporaryDirectory(dir=existing):
-            pass
+        safe_write.check_writable(path)
     except OSError as error:
         raise RecordError(
             f"records cannot be written to {path} ({error.strerror})",
@@ -89,6 +104,7 @@ def pytest_configure(config: pytest.Config) -> None:
         settings(config)
         if config.getoption("--record") or config.getoption("--results") is not None:
             check_results(config)
+        _check_storage(config)
         if config.getoption("--pause") and config.getoption("capture") != "no":
             raise pytest.UsageError("--pause needs the terminal: add -s")
         if getattr(config.option, "dist", "no") != "no":

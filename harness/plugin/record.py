@@ -19,6 +19,7 @@ import pytest
 from harness import results
 from harness.plugin.options import check_results, results_directory
 from harness.plumbing.errors import HarnessError
+from harness.plumbing.printable import one_line
 from harness.plumbing.signals import held
 from harness.results import Document
 from testbeds import TESTBEDS
@@ -124,13 +125,13 @@ class _Recorder:
         """Say where the record is, or why it is not where it should be."""
         if self.line:
             terminalreporter.section("host routing: record")
-            terminalreporter.write_line(self.line)
+            terminalreporter.write_line(one_line(self.line))
             self.line = ""
 
     def pytest_unconfigure(self) -> None:
         """The same for a run whose exit code is not pytest's: it gets no summary."""
         if self.line:
-            print(self.line, file=sys.stderr)  # noqa: T201
+            print(one_line(self.line), file=sys.stderr)  # noqa: T201
 
 
 _RECORDER = pytest.StashKey[_Recorder]()

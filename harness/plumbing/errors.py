@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one error base: what was wrong, with which value, and what to do.
 
-Exit codes start at 10 so that they never clash with pytest's own (0 to 5).
+Floor 1. Exit codes start at 10 so that they never clash with pytest's own (0 to 5).
 """
 
 from __future__ import annotations
 
+from harness.plumbing.printable import one_line
+
 
 class HarnessError(Exception):
     """An error a user can act on; printed as one line, never as a traceback.
+
+    Its words may quote a file's name, a record, a tool or a guest: `str` of it is safe to print.
 
     Args:
         what: What is wrong, with the offending value.
@@ -20,12 +24,12 @@ class HarnessError(Exception):
     def __init__(self, what: str, todo: str = "") -> None:
         self.what = what
         self.todo = todo
-        super().__init__(f"{what}: {todo}" if todo else what)
+        super().__init__(one_line(f"{what}: {todo}" if todo else what))
 
 
 def reason(error: BaseException) -> str:
     """An error in one line: ours and the system's in their own words, any other with its class."""
-    return str(error) if isinstance(error, (HarnessError, OSError)) else repr(error)
+    return one_line(str(error) if isinstance(error, (HarnessError, OSError)) else repr(error))
 
 
 class PrivilegeError(HarnessError):

@@ -11,11 +11,11 @@ import logging
 from collections.abc import Callable
 
 from harness.report.csv import comma_separated
-from harness.report.from_record import clean, digest
+from harness.report.from_record import digest
 from harness.report.markdown import markdown
 from harness.report.model import Report, Run
 
-__all__ = ["FORMATS", "Report", "Run", "clean", "digest"]
+__all__ = ["FORMATS", "Report", "Run", "digest"]
 
 
 def _html(report: Report) -> str:

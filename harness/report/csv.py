@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+import unicodedata
 from collections.abc import Iterator
 
+from harness.plumbing.printable import one_line
 from harness.report.model import Arm, Comparison, Exact, Report, Run
 
 COLUMNS = (
@@ -18,8 +21,10 @@ COLUMNS = (
     "high", "verdict", "p_value", "noise", "builds", "samples", "p50", "p90", "p99", "p99.9",
     "warnings", "partial", "nodes",
 )  # fmt: skip
-#: A spreadsheet would run a cell that begins with one of these.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+#: A spreadsheet takes a cell for a formula that begins with one of these, also in their full-width
+#: and other compatible forms; some pass over blanks and quotes before them.
+_FORMULA = ("=", "+", "-", "@", "\N{MINUS SIGN}")
+_BEFORE = re.compile(r'^[\s"]+')
 
 
 def comma_separated(report: Report) -> str:
@@ -34,10 +39,23 @@ def comma_separated(report: Report) -> str:
 
 
 def _safe(value: object) -> object:
-    """A text that no spreadsheet takes for a formula; numbers as they are."""
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
-    return "" if value is None else value
+    """A text that no spreadsheet takes for a formula, on one line; numbers as they are.
+
+    Where the decimal point is a comma, a spreadsheet ends columns at semicolons, whatever quotes
+    say: what follows one is a cell too.
+    """
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        return value
+    first, *others = one_line(value).split(";")
+    if first[:1].isspace() or _is_formula(first):
+        first = f"'{first}"
+    return ";".join([first, *(f"'{cell}" if _is_formula(cell) else cell for cell in others)])
+
+
+def _is_formula(cell: str) -> bool:
+    return _BEFORE.sub("", unicodedata.normalize("NFKC", cell)).startswith(_FORMULA)
 
 
 def _rows(run: Run) -> Iterator[dict[str, object]]:

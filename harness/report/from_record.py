@@ -7,11 +7,11 @@ The record has passed its schema (`harness.results.read`): its shape is known, i
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from harness.plumbing.printable import clean, lines
 from harness.report.model import (
     Arm,
     Check,
@@ -34,28 +34,9 @@ FEWEST_SAMPLES = 200
 _SHARES = tuple(1 / (1 + math.exp(-odds / 6)) for odds in range(-42, 55))
 
 
-def _harmless(character: str) -> str:
-    bad = character not in "\n\t" and unicodedata.category(character) in ("Cc", "Cf", "Cs")
-    return "\N{REPLACEMENT CHARACTER}" if bad else character
-
-
-def clean(value: Any) -> Any:
-    """The same without what no page may hold: control, direction-changing and lone surrogates.
-
-    XML forbids the first and the last; the others let a name pose as another.
-    """
-    if isinstance(value, str):
-        return value if value.isascii() and value.isprintable() else "".join(map(_harmless, value))
-    if isinstance(value, Mapping):
-        return {clean(key): clean(item) for key, item in value.items()}
-    # A round's samples are numbers, by the million in a record: nothing to clean.
-    if isinstance(value, list) and not (value and type(value[0]) in (int, float)):
-        return [clean(item) for item in value]
-    return value
-
-
 def digest(record: Mapping[str, Any]) -> Run:
-    """One record, reduced."""
+    """One record, reduced; every text of it on one line but the tables of legs."""
+    legs = [entry["legs"] for entry in record["conformance"]]
     record = clean(record)
     git = record["git"]
     return Run(
@@ -74,7 +55,7 @@ def digest(record: Mapping[str, Any]) -> Run:
         comparisons=tuple(sorted(map(_comparison, record["comparisons"]), key=_order)),
         means=tuple(map(_mean, record["summary"])),
         growth=tuple(sorted(map(_growth, record["growth"]), key=_growth_order)),
-        checks=tuple(map(_check, record["conformance"])),
+        checks=tuple(map(_check, record["conformance"], legs)),
         exact=tuple(
             Exact(**{key: entry[key] for key in Exact.__dataclass_fields__})
             for entry in record["exact"]
@@ -182,12 +163,12 @@ def _points(points: Sequence[Mapping[str, Any]]) -> Iterable[Point]:
             yield Point(point["x"], median(values), min(values), max(values), len(values))
 
 
-def _check(entry: Mapping[str, Any]) -> Check:
+def _check(entry: Mapping[str, Any], legs: Sequence[str]) -> Check:
     return Check(
         **{key: entry[key] or "" for key in
            ("id", "test", "testbed", "datapath", "family", "outcome", "reason")},
         degraded=tuple(entry["degraded"]),
-        legs=tuple(entry["legs"]),
+        legs=tuple("\n".join(lines(table)) for table in legs),
         observed={name: _text(value) for name, value in entry["observed"].items()},
     )  # fmt: skip
 

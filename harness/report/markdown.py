@@ -6,14 +6,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from harness.plumbing.printable import one_line
 from harness.report import conformance, kernels, summary, trends, units
 from harness.report.conformance import Finding, Matrix, Seen
 from harness.report.model import LIMIT, Comparison, Report, Run
 
 #: A job summary takes 1 MiB: what older runs measured is in the page.
 SHOWN_RUNS = 6
-_BLANKS = re.compile(r"[ \t\r\n]+")
-_SPECIAL = re.compile(r"([\\`*\[\]<>|~#]|(?<!\w)_|_(?!\w))")
+_BLANKS = re.compile(" +")
+_SPECIAL = re.compile(r"([\\`*\[\]<>|~#$]|(?<!\w)_|_(?!\w))")
 
 
 def markdown(report: Report) -> str:
@@ -43,7 +44,8 @@ def _item(said: summary.Headline) -> str:
 
 def _plain(text: str) -> str:
     """The text as it is, whatever Markdown or HTML it looks like, on one line."""
-    return _SPECIAL.sub(r"\\\1", _BLANKS.sub(" ", text.replace("&", "&amp;")).strip())
+    blanks = _BLANKS.sub(" ", one_line(text).replace("&", "&amp;"))
+    return _SPECIAL.sub(r"\\\1", blanks.strip())
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

@@ -3,24 +3,21 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from harness import __version__
 from harness.plumbing.errors import RecordError
+from harness.plumbing.safe_write import publish
 from harness.results.provenance import git_state, machine_facts
 from harness.results.schema import COLLECTION, FORMAT, INVALID, VERSION, Document, flaw
 
 _TRIES = 16  # names tried before giving up: two of one second share one in 16 million
-#: What open(2) says of O_TMPFILE where the file system, or the kernel, has no such thing.
-_NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL)
 _MEMORY = Path("/dev/shm")  # a tmpfs on every Linux with a C library: no disk can fill it
 #: What `hostroute kernels` calls its runs, in the environment of each guest.
 BATCH = "HOSTROUTE_BATCH"
@@ -70,7 +67,8 @@ def write(directory: Path, document: Mapping[str, Any]) -> Path:
         text, problem = _serialised(whole)
         name = f"{stem}{INVALID}" if problem else f"{stem}.json"
         try:
-            path = _publish(directory, name, text)
+            path = directory / name
+            publish(path, text.encode())
         except FileExistsError:
             continue
         except OSError as error:
@@ -94,7 +92,7 @@ def merge(records: Iterable[Document], path: Path) -> None:
     try:
         if path.is_dir():
             raise RecordError(f"{path} is a directory", "name a new file")
-        _publish(path.parent, path.name, json.dumps(document, allow_nan=False))
+        publish(path, json.dumps(document, allow_nan=False).encode())
     except FileExistsError:
         raise RecordError(f"{path} exists already", "name a new file") from None
     except OSError as error:
@@ -114,43 +112,6 @@ def _serialised(document: Document) -> tuple[str, str]:
     return text, flaw(json.loads(text))  # as a reader will have it: tuples are arrays by then
 
 
-def _publish(directory: Path, name: str, text: str) -> Path:
-    """Make a file appear whole, by link(2), which refuses a name that is taken."""
-    with suppress(FileExistsError):  # a file: the next line says what is wrong with that
-        directory.mkdir(parents=True)
-    folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        handle, draft = _draft(directory)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-                source = draft or f"/proc/self/fd/{file.fileno()}"
-                # Only with a descriptor of a directory does Python call linkat(2), which can follow
-                # the link below /proc to a file that has no name yet.
-                os.link(source, name, src_dir_fd=folder, dst_dir_fd=folder)
-        finally:
-            if draft:
-                os.unlink(draft, dir_fd=folder)
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-    return directory / name
-
-
-def _draft(directory: Path) -> tuple[int, str]:
-    """A file to write to: without a name, so that even SIGKILL leaves nothing, where that works."""
-    try:
-        return os.open(directory, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o644), ""
-    except OSError as error:
-        if error.errno not in _NO_TMPFILE:
-            raise
-    handle, path = tempfile.mkstemp(prefix=".draft-", dir=directory)
-    os.fchmod(handle, 0o644)
-    return handle, Path(path).name
-
-
 def _kept_elsewhere(directory: Path, name: str, text: str, error: OSError) -> RecordError:
     """Minutes of measuring are not given up for a full disk: try the temporary directory, memory.
 
@@ -161,7 +122,8 @@ def _kept_elsewhere(directory: Path, name: str, text: str, error: OSError) -> Re
         place = "a temporary directory"
         try:
             place = refuge()
-            kept = _publish(Path(place), name, text)
+            kept = Path(place) / name
+            publish(kept, text.encode())
         except OSError as other:
             failed.append(f"nor into {place} ({other.strerror})")
         else:

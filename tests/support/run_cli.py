@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 DEADLINE = 60.0  # seconds for a run of one test; a busy machine takes 5
 #: Every descendant inherits it: what a run left behind bears its mark.
 MARK = "HOSTROUTE_TEST_MARK"

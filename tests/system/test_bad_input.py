@@ -102,7 +102,7 @@ BROKEN = {
 
 
 def broken_source(directory, breaking):
-    source = Path(__file__).resolve().parents[2] / "bpf" / "rewrite.c"
+    source = Path(__file__).resolve().parents[1] / "bpf" / "rewrite.c"
     broken = directory / "rewrite.c"
     broken.write_text(breaking(source.read_text(encoding="utf-8")), encoding="utf-8")
     return hiding((broken, source))

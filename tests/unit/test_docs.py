@@ -7,7 +7,7 @@ from harness.plumbing.errors import EXIT_CODES
 from testbeds.catalogue import CATALOGUE
 from testbeds.mutants.__main__ import page
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 def test_controls_page_is_current():

@@ -11,7 +11,7 @@ import pytest
 
 from harness.bench import Criteria, Verdict, judge
 
-DATA = json.loads((Path(__file__).parents[2] / "data" / "a-against-a.json").read_text())
+DATA = json.loads((Path(__file__).parent / "data" / "a-against-a.json").read_text())
 
 
 def concluded(ratios, again, criteria):

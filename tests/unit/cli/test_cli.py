@@ -18,7 +18,7 @@ from harness.plumbing.errors import EXIT_CODES, HarnessError, RecordError
 from testbeds import TESTBEDS
 from tests.support import records
 
-ROOT = str(Path(__file__).parents[3])
+ROOT = str(Path(__file__).parents[1])
 
 
 def fail(capsys, *argv):

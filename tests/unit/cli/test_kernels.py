@@ -124,7 +124,7 @@ def test_what_follows_the_dashes_is_pytests(cache, monkeypatch):
 
     monkeypatch.setattr(cli, "check_tools", lambda: None)
     monkeypatch.setattr(cli, "at_once", lambda *_: 1)
-    monkeypatch.setattr(cli.pytest_args, "check", stop)
+    monkeypatch.setattr(cli.selection, "check", stop)
     assert main(["kernels", "run", "6.1", "-j", "2", "--", "-m", "conformance", "-k", "x"]) == 13
     assert seen["words"] == ["-m", "conformance", "-k", "x"]
     assert main(["kernels", "run"]) == 13

@@ -14,7 +14,7 @@ import pytest
 from harness.cli import main
 from tests.support import records
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from harness.kernels.store import Store
 from harness.plumbing.errors import KernelSourceError
 from tests.support.kernel_archive import RELEASE, Archive, fetcher, one_package, package, split
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[1]
 
 PACKAGES = [
     package(f"linux-image-{release}-{flavour()}", version)

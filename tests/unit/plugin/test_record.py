@@ -192,7 +192,7 @@ def test_a_run_that_is_broken_off_is_recorded_and_marked(run, tmp_path, how, opt
 def test_a_signal_while_the_record_is_written_does_not_lose_it(run, tmp_path):
     with (tmp_path / "conftest.py").open("a") as file:
         file.write(
-            "\n\nimport os, signal\nfrom harness import results\nwrite = results.write\n"
+            "\n\nimport os, signal\nfrom harness import record\nwrite = results.write\n"
             "def write_and_be_hit(*arguments):\n"
             "    os.kill(os.getpid(), signal.SIGINT)\n"
             "    os.kill(os.getpid(), signal.SIGTERM)\n"

@@ -7,8 +7,7 @@ from statistics import median
 
 import pytest
 
-from harness.report import FORMATS, Report, digest, units
-from harness.report import csv as report_csv
+from harness.report import FORMATS, Report, csv, digest, units
 from harness.report.markdown import SHOWN_RUNS
 from tests.support import records
 
@@ -150,12 +149,50 @@ def test_csv_quotes_and_defuses():
     for entry in document["comparisons"]:
         entry |= {"title": '=cmd|"/c calc"!A1', "described": 'a,"b"\nc'}
     row = rows(document)[0]
-    assert (row["title"], row["described"]) == ('\'=cmd|"/c calc"!A1', 'a,"b"\nc')
+    assert (row["title"], row["described"]) == ('\'=cmd|"/c calc"!A1', 'a,"b" c')
+
+
+@pytest.mark.parametrize(
+    "title",
+    ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", "  +1", "\xa0=1",
+     "\u3000@x", "\u2003-1", "\uff1d1", "\uff0b1", "\uff0d1", "\uff20x", "\ufe661", "\u207c1",
+     "\u22121", " \uff1d1", "\n\n", " plain", '"=1"'],
+)  # fmt: skip
+def test_no_cell_is_a_formula(title):
+    document = records.record(measures=("round-trip-udp-1",), testbeds=("one_node",))
+    for entry in document["comparisons"]:
+        entry["title"] = title
+    assert rows(document)[0]["title"].startswith("'")
+
+
+@pytest.mark.parametrize(
+    "title", ["a;=1", "a;+1;b", "a; =1", "a;\n=1", "a;\xa0\uff1d1", ";@x", 'a;"=1"', 'a;""=1']
+)
+def test_no_cell_is_a_formula_where_columns_end_at_semicolons(title):
+    document = records.record(measures=("round-trip-udp-1",), testbeds=("one_node",))
+    for entry in document["comparisons"]:
+        entry["title"] = title
+        for arm in entry["arms"].values():
+            arm["nodes"] = {"master": "legacy", "=1": "legacy"}
+    said = text("csv", document)
+    cells = [cell for line in said.splitlines() for cell in line.split(";")]
+    assert not [cell for cell in cells if cell.strip(' "\xa0').startswith(tuple("=\uff1d+@"))]
+    assert any("; '=1: legacy" in line or ";' =1: legacy" in line for line in said.splitlines())
+
+
+def test_a_harmless_cell_stays_as_it_is():
+    document = records.record(measures=("round-trip-udp-1",), testbeds=("one_node",))
+    for entry in document["comparisons"]:
+        entry["title"] = "a=b; c-d"
+        for arm in entry["arms"].values():
+            arm["nodes"] = {"master": "legacy", "node1": "legacy"}
+    row = rows(document)[0]
+    assert (row["title"], row["nodes"]) == ("a=b; c-d", "master: legacy; node1: legacy")
 
 
 def test_csv_of_nothing_is_its_header():
     empty = records.record(comparisons=[], summary=[], growth=[])
-    assert text("csv", empty) == ",".join(report_csv.COLUMNS) + "\n"
+    assert text("csv", empty) == ",".join(csv.COLUMNS) + "\n"
 
 
 @pytest.mark.parametrize("kind", FORMATS)

@@ -195,10 +195,10 @@ def test_what_is_no_file_is_refused(tmp_path):
 def test_a_file_that_may_not_be_read(put, monkeypatch):
     path = put(records.record(**SMALL))
 
-    def refuse(_):
+    def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("pathlib.Path.read_bytes", refuse)
+    monkeypatch.setattr("harness.plumbing.safe_read.read", refuse)
     assert "cannot read" in refused(path)
 
 

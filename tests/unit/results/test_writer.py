@@ -110,7 +110,7 @@ def _full(*_):
 
 
 def test_a_full_disk_leaves_no_half_file_and_loses_nothing(tmp_path, monkeypatch, drafts, refuge):
-    directory = tmp_path / "results"
+    results = tmp_path / "results"
     real = os.fsync
     calls = iter([_full, real, real])  # results' file; the refuge's, and its directory
 
@@ -119,8 +119,8 @@ def test_a_full_disk_leaves_no_half_file_and_loses_nothing(tmp_path, monkeypatch
 
     monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(RecordError, match=r"No space left on device.*it was kept as") as caught:
-        results.write(directory, document())
-    assert list(directory.iterdir()) == []
+        results.write(results, document())
+    assert list(results.iterdir()) == []
     (kept,) = refuge.iterdir()
     assert f"it was kept as {kept}: make room" in str(caught.value)
     found = results.read(kept)
@@ -198,7 +198,7 @@ results.write(Path(sys.argv[1]), records.record(measures=()))
 def test_sigkill_in_mid_write_leaves_nothing(tmp_path, moment):
     child = subprocess.run(
         [sys.executable, "-c", KILLED, str(tmp_path), moment],
-        cwd=Path(__file__).parents[3], check=False, timeout=60,
+        cwd=Path(__file__).parents[1], check=False, timeout=60,
     )  # fmt: skip
     assert child.returncode == -signal.SIGKILL
     assert list(tmp_path.iterdir()) == []
