@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,6 +16,7 @@ from harness.datapath import DATAPATHS, Datapath, Features, NodeSettings, featur
 from harness.datapath.features import FEATURES
 from harness.plugin.options import settings as chosen_settings
 from harness.plumbing import scratch
+from harness.plumbing.names import directory_of_test
 from harness.testbed import Testbed
 from harness.topology import Family
 from harness.watch.capture import reap_ending
@@ -31,9 +31,11 @@ TESTBEDS_KEY = pytest.StashKey[list[Testbed]]()
 def run_directory() -> Iterator[Path]:
     """Where captures go while the run lasts."""
     path = scratch.make("run")
-    yield path
-    reap_ending()
-    scratch.remove(path)
+    try:
+        yield path
+        reap_ending()
+    finally:
+        scratch.remove(path)
 
 
 @pytest.fixture(scope="session")
@@ -91,7 +93,7 @@ def build_testbed(
     """
     built: list[Testbed] = []
     request.node.stash[TESTBEDS_KEY] = built
-    directory = run_directory / re.sub(r"[^\w.\[\]-]", "_", request.node.nodeid)
+    directory = run_directory / directory_of_test(request.node.nodeid, request.node.path)
 
     def build(
         name: str,

@@ -14,7 +14,8 @@ from typing import Any
 from harness import __version__
 from harness.plumbing.errors import RecordError
 from harness.plumbing.safe_write import publish
-from harness.results.provenance import git_state, machine_facts
+from harness.results.checkout import git_state
+from harness.results.provenance import machine_facts
 from harness.results.schema import COLLECTION, FORMAT, INVALID, VERSION, Document, flaw
 
 _TRIES = 16  # names tried before giving up: two of one second share one in 16 million
