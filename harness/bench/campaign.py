@@ -21,7 +21,7 @@ from harness.bench.provenance import network_facts
 from harness.bench.series import ArmSeries, Task
 from harness.bench.verdict import Criteria
 from harness.plumbing.errors import HarnessError, reason
-from harness.plumbing.signals import held
+from harness.plumbing.signals import held, interrupt_if_due
 from harness.results.comparison import AGAIN, LIMIT, Comparison, HostFacts
 from harness.testbed import Testbed
 
@@ -214,6 +214,7 @@ class Campaign(Timed):
             if measurement.settled():
                 self._finish(measurement, None)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this measure's alone
+            interrupt_if_due()  # which may be why it failed
             self._finish(measurement, reason(error))
             return False
         return True

@@ -20,6 +20,7 @@ from harness.bench.provenance import network_facts
 from harness.bench.rounds import take_turns
 from harness.bench.series import Task, asked
 from harness.plumbing.errors import reason
+from harness.plumbing.signals import interrupt_if_due
 from harness.results.comparison import Built
 from harness.results.growth import Growth
 from harness.testbed import Testbed
@@ -174,6 +175,7 @@ class Curves(Timed):
                 try:
                     self._measure(curve, x, built)
                 except Exception as error:  # noqa: BLE001 - it is this measure's alone
+                    interrupt_if_due()  # which may be why it failed
                     curve.partial = reason(error)
                     return list(curves[at + 1 :])
         return []

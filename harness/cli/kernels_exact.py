@@ -32,6 +32,7 @@ from harness.topology import TESTBEDS
 #: Counting instructions makes a guest two or three times slower.
 LIMITS = Limits(boot=600, silence=900, whole=7200)
 _DATAPATHS = ("legacy", "bpf-redirect", "bpf")
+_MOST = 1e15  # instructions
 _TITLES = {
     ROUND_TRIP: f"instructions per round trip, UDP {SIZE} B, the four system calls included",
     PROGRAM: f"instructions of from_container on a packet of UDP {SIZE} B",

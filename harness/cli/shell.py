@@ -7,7 +7,7 @@ import argparse
 import os
 import shutil
 import signal
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from harness import datapath as datapaths
@@ -15,6 +15,7 @@ from harness.bpf.pool import unload_idle
 from harness.cli.command import Command, add_settings, features, settings
 from harness.cli.output import show
 from harness.plumbing.errors import UnknownNameError
+from harness.plumbing.signals import interruptible
 from harness.testbed import Testbed
 from harness.testbed.prerequisites import check_machine
 from harness.topology import TESTBEDS, Host, Network
@@ -52,7 +53,8 @@ def _run_shell(host: Host) -> int:
     # Ctrl-C is the shell's: it must not end us before the shell.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        status = int(child.wait())
+        with interruptible():
+            status = int(child.wait())
     finally:
         signal.signal(signal.SIGINT, before)
     return status if status >= 0 else 128 - status
@@ -77,22 +79,16 @@ def _run(arguments: argparse.Namespace) -> int:
     datapath, asked = datapaths.find(arguments.datapath), settings(arguments)
     check_machine()
     kernel = features(arguments, datapath.needs)
-    try:
-        with Testbed(
-            topology,
-            datapath,
-            settings=asked,
-            features=kernel,
-            name=arguments.testbed,
-        ) as testbed:
-            try:
-                host = _find_host(testbed.network, arguments.host)
-                _introduce(testbed)
-                return _run_shell(host)
-            finally:
-                _end_inhabitants(testbed.network)
-    finally:
-        unload_idle()
+    with ExitStack() as closing:
+        closing.callback(unload_idle)
+        testbed = Testbed(
+            topology, datapath, settings=asked, features=kernel, name=arguments.testbed
+        )
+        closing.callback(testbed.close)
+        closing.callback(_end_inhabitants, testbed.network)
+        host = _find_host(testbed.network, arguments.host)
+        _introduce(testbed)
+        return _run_shell(host)
 
 
 COMMAND = Command("shell", "build a testbed and run a shell in one of its hosts", _arguments, _run)

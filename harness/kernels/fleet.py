@@ -21,8 +21,10 @@ from harness.kernels.image import Images, build
 from harness.kernels.resolve import find
 from harness.kernels.result import Result, describe, write_summary
 from harness.kernels.supervisor import LIMITS, Ended, Limits, Watcher
+from harness.kernels.sweep import sweep
 from harness.plumbing import scratch
 from harness.plumbing.errors import GuestError, HarnessError
+from harness.plumbing.signals import held, interruptible
 from harness.results import ACCELERATOR_VARIABLE, BATCH
 
 Say = Callable[[str], None]
@@ -113,11 +115,13 @@ class Campaign:
                 worker.start()
             try:
                 for worker in workers:
-                    worker.join()
+                    with interruptible():
+                        worker.join()
             except KeyboardInterrupt:
                 self._watcher.stop()
-                for worker in workers:
-                    worker.join()
+                with held():  # each ends soon, and uses what is removed after this
+                    for worker in workers:
+                        worker.join()
                 raise
 
     def interact(self, job: Job, machine: Machine) -> Ended:
@@ -181,7 +185,7 @@ class Campaign:
         kernel = result.kernel
         assert kernel is not None
         result.directory = self.directory / kernel.release
-        result.directory.mkdir()
+        result.directory.mkdir(0o700)  # nobody else meets what a guest makes there
         own = scratch.make("guest")
         try:
             with self._fetcher.store.using(kernel.release):
@@ -193,6 +197,10 @@ class Campaign:
                 result.ended = self._watcher.run(prepared, limits, asked.interactive)
         finally:
             scratch.remove(own)
+            removed = sweep(result.directory)
+            if removed:
+                what = f"{len(removed)} of its results were no files, such as {removed[0]}: removed"
+                self._say(f"{result.name}: {what}")
             _remove_empty(result.directory / "results")
         result.found = records.read(result.directory / "results")
         write_summary(result)

@@ -14,8 +14,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from harness.kernels import files
+from harness.kernels.lock import make_directory, open_lock
 from harness.kernels.tools import run
 from harness.plumbing.errors import GuestError
+from harness.plumbing.signals import interruptible
 
 _BLOCK = 4096
 _SLACK = 32 << 20  # bytes for ext4's own tables
@@ -80,7 +82,8 @@ def _place(source: Path, path: Path, stage: Path) -> int:
             return _BLOCK
         if not stat.S_ISREG(known.st_mode) or target.exists():
             return 0
-        shutil.copy2(source, target)  # a hard link would change the file that is linked to
+        # A hard link would change the file that is linked to.
+        shutil.copy2(source, target, follow_symlinks=False)
     except (FileNotFoundError, PermissionError):
         return 0
     return -(-known.st_size // _BLOCK) * _BLOCK
@@ -118,14 +121,15 @@ class Images:
         paths = list(files.with_links(files.needed()))
         name = digest(paths)
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            fd = os.open(self.root / f".lock-{name}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            make_directory(self.root)
+            fd = open_lock(self.root / f".lock-{name}")
         except OSError as error:
             raise GuestError(f"the cache {self.root} cannot be written ({error.strerror})",
                              "set XDG_CACHE_HOME to a directory that can") from None  # fmt: skip
         image = self.root / f"{name}.ext4"
         try:
-            fcntl.flock(fd, fcntl.LOCK_SH)
+            with interruptible():
+                fcntl.flock(fd, fcntl.LOCK_SH)
             while not image.exists():
                 self._make(paths, image, fd)
             os.utime(image)  # the least recently used go first
@@ -135,7 +139,8 @@ class Images:
 
     def _make(self, paths: list[Path], image: Path, lock: int) -> None:
         """Make an image unless another process does; the lock is shared again afterwards."""
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        with interruptible():
+            fcntl.flock(lock, fcntl.LOCK_EX)
         if not image.exists():
             self.prune(_KEPT - 1)
             draft = self.root / f".partial-{image.name}"
@@ -153,7 +158,7 @@ class Images:
         removed = []
         for path in found[: max(0, len(found) - keep)]:
             name = path.stem.removeprefix(".partial-")
-            fd = os.open(self.root / f".lock-{name}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fd = open_lock(self.root / f".lock-{name}")
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 path.unlink(missing_ok=True)
@@ -171,7 +176,7 @@ class Images:
     def _reap(self, stage: Path) -> None:
         """A stage is in use while the lock of its image is held."""
         name = stage.name.removeprefix(".stage-.partial-").split(".", 1)[0]
-        fd = os.open(self.root / f".lock-{name}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = open_lock(self.root / f".lock-{name}")
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(stage, ignore_errors=True)

@@ -7,11 +7,13 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.plumbing import safe_read
 from harness.plumbing.errors import KernelSourceError
 
 #: Where Debian's packages put the image: before 6.19 below /boot, from then on with the modules.
 IMAGES = ("boot/vmlinuz-{release}", "usr/lib/modules/{release}/vmlinuz",
           "lib/modules/{release}/vmlinuz")  # fmt: skip
+_LARGEST = 1 << 30  # bytes of an image; a vmlinux with its symbols may have half of it
 _RELEASE = re.compile(r"\d+\.\d+\S*")
 
 
@@ -77,7 +79,7 @@ def release_of(image: Path) -> str:
         KernelSourceError: It cannot be read, or is no kernel.
     """
     try:
-        data = image.read_bytes()
+        data = safe_read.read(image, _LARGEST, follow=True)
     except OSError as error:
         raise KernelSourceError(
             f"the kernel image {image} cannot be read ({error.strerror})"
@@ -89,7 +91,8 @@ def release_of(image: Path) -> str:
         found = re.search(rb"Linux version (\S{3,64}) \(", data)
         said = found[1] if found else b""
     release = _RELEASE.match(said.decode("ascii", "replace"))
-    if release is None:
+    # Directories are called after it.
+    if release is None or "/" in release[0] or not release[0].isprintable():
         raise KernelSourceError(
             f"{image} is no kernel image that says its release", "name a bzImage or a vmlinuz"
         )

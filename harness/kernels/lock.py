@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness.plumbing.errors import KernelSourceError
+from harness.plumbing.safe_path import open_directory
+from harness.plumbing.signals import interruptible
 
 
 @contextmanager
@@ -30,16 +32,26 @@ def locked(part: Path, how: int = fcntl.LOCK_EX) -> Iterator[None]:
         KernelSourceError: The cache cannot be written.
     """
     try:
-        part.parent.mkdir(parents=True, exist_ok=True)
-        lock = part.with_name(f".lock-{part.name}")
-        fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        make_directory(part.parent)
+        fd = open_lock(part.with_name(f".lock-{part.name}"))
     except OSError as error:
         raise unwritable(part.parent, error) from None
     try:
-        fcntl.flock(fd, how)
+        with interruptible():
+            fcntl.flock(fd, how)
         yield
     finally:
         os.close(fd)
+
+
+def open_lock(path: Path) -> int:
+    """Open a file to lock, made if it is not there; no link is followed."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory of the cache that only this user may change, and those above it."""
+    os.close(open_directory(path, make=True))
 
 
 def unwritable(directory: Path, error: OSError) -> KernelSourceError:

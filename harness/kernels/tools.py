@@ -6,12 +6,13 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
-import shutil
+import stat
 import sys
 from pathlib import Path
 
 from harness.plumbing import process
 from harness.plumbing.errors import KernelSourceError, MissingToolError
+from harness.plumbing.safe_path import is_ours, open_directory
 
 #: Program → the Debian package that holds it. `process.TOOLS` lists what every testbed needs.
 TOOLS: dict[str, str] = {
@@ -32,6 +33,9 @@ _QEMU = {
     "x86_64": ("qemu-system-x86_64", "qemu-system-x86"),
     "aarch64": ("qemu-system-aarch64", "qemu-system-arm"),
 }
+
+
+_OWN = "set XDG_CACHE_HOME to a directory of your own"
 
 
 def find_tool(name: str) -> str:
@@ -65,13 +69,13 @@ def qemu() -> str:
         MissingToolError: It is not installed.
     """
     name, package = _QEMU.get(platform.machine(), (f"qemu-system-{platform.machine()}", "qemu"))
-    found = shutil.which(name)
-    if found is None:
+    try:
+        return process.find_tool(name)
+    except MissingToolError:
         raise MissingToolError(
             f"QEMU is not installed (no {name})",
             f"run `apt-get install --no-install-recommends {package}`",
-        )
-    return found
+        ) from None
 
 
 def virtme_run() -> list[str]:
@@ -81,20 +85,22 @@ def virtme_run() -> list[str]:
         MissingToolError: virtme-ng is not installed.
     """
     if importlib.util.find_spec("virtme") is not None:
-        return [sys.executable, "-m", "virtme.commands.run"]
-    found = shutil.which("virtme-run")
-    if found is None:
+        # -P keeps the working directory off its module path.
+        return [sys.executable, "-P", "-m", "virtme.commands.run"]
+    try:
+        return [process.find_tool("virtme-run")]
+    except MissingToolError:
         raise MissingToolError(
             "vng is not installed", f"run `{sys.executable} -m pip install virtme-ng`"
-        )
-    return [found]
+        ) from None
 
 
 def cache_root() -> Path:
     """Where kernels and images are kept: $XDG_CACHE_HOME/hostroute.
 
     Raises:
-        KernelSourceError: Neither that nor a home directory is known.
+        KernelSourceError: Neither that nor a home directory is known; or another user may change
+            what is there, and so what we boot and what Python imports.
     """
     base = os.environ.get("XDG_CACHE_HOME", "")
     # The specification has relative paths ignored.
@@ -105,4 +111,29 @@ def cache_root() -> Path:
             "where to keep kernels is not known: this user has no home directory",
             "set XDG_CACHE_HOME",
         ) from None
+    _check_own(root / "hostroute")
     return root / "hostroute"
+
+
+def _check_own(cache: Path) -> None:
+    try:
+        handle = open_directory(cache)
+    except FileNotFoundError:
+        return
+    except PermissionError as error:
+        raise KernelSourceError(
+            f"the cache {cache} cannot be used ({error.strerror})", _OWN
+        ) from None
+    except OSError:  # who writes there says what is wrong
+        return
+    found = os.fstat(handle)
+    os.close(handle)
+    if not is_ours(found.st_uid):
+        why = f"it belongs to user {found.st_uid}"
+    elif found.st_mode & stat.S_IWOTH:
+        why = "everybody may write there"
+    elif found.st_mode & stat.S_IWGRP and found.st_gid not in (0, os.getegid()):
+        why = f"group {found.st_gid} may write there"
+    else:
+        return
+    raise KernelSourceError(f"the cache {cache} cannot be used ({why})", _OWN)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import pytest
 
@@ -19,8 +20,9 @@ from harness.plugin.bench_options import budget, chosen_arms, seed
 from harness.plugin.bench_progress import Show
 from harness.plugin.bench_table import summary
 from harness.plugin.options import option, settings
-from harness.plugin.record import draft
+from harness.plugin.record import at_the_end
 from harness.plumbing.errors import HarnessError, UnknownNameError
+from harness.results import Draft
 from harness.results.comparison import LIMIT, Comparison
 from harness.results.growth import Growth
 from harness.topology import Family
@@ -64,6 +66,13 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     except HarnessError as error:
         pytest.exit(f"hostroute: {error}", returncode=error.exit_code)
+    at_the_end(config, partial(_enter, config.stash[DEMAND].session))
+
+
+def _enter(session: Session, draft: Callable[[], Draft]) -> None:
+    """Give what was measured to the record."""
+    if session:
+        session.enter(draft())
 
 
 @pytest.hookimpl(trylast=True)
@@ -139,13 +148,6 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def _parameters(item: pytest.Item) -> set[str]:
     """Names of the parameters that the test was generated with."""
     return set(getattr(getattr(item, "callspec", None), "params", {}))
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Give what was measured to the record, which is written after this, however the run ended."""
-    measured = session.config.stash[DEMAND].session
-    if measured:
-        measured.enter(draft(session.config))
 
 
 @pytest.hookimpl(trylast=True)

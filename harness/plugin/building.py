@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from harness.datapath import DATAPATHS, Datapath, Features, NodeSettings, featur
 from harness.datapath.features import FEATURES
 from harness.plugin.options import settings as chosen_settings
 from harness.plumbing import scratch
+from harness.plumbing.names import directory_of_test
 from harness.testbed import Testbed
 from harness.topology import TESTBEDS, Family
 from harness.watch.capture import reap_ending
@@ -35,9 +35,11 @@ def kernel_log() -> Iterator[KernelLog]:
 def run_directory() -> Iterator[Path]:
     """A scratch directory that outlives every tcpdump of the run."""
     path = scratch.make("run")
-    yield path
-    reap_ending()
-    scratch.remove(path)
+    try:
+        yield path
+        reap_ending()
+    finally:
+        scratch.remove(path)
 
 
 def require_feature(name: str) -> None:
@@ -76,7 +78,7 @@ def building(
     """A function that builds testbeds; what it built is closed when the context ends."""
     built: list[Testbed] = []
     request.node.stash[TESTBEDS_KEY] = built
-    directory = directory / re.sub(r"[^\w.\[\]-]", "_", request.node.nodeid)
+    directory = directory / directory_of_test(request.node.nodeid, request.node.path)
 
     def build(
         name: str,

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import re
 import resource
 from collections.abc import Generator
 from pathlib import Path
@@ -18,7 +17,9 @@ from harness.plugin.building import TESTBEDS_KEY
 from harness.plugin.options import option, results_directory
 from harness.plumbing import safe_write
 from harness.plumbing.errors import BuildError, HarnessError, reason
+from harness.plumbing.names import directory_of_test
 from harness.plumbing.printable import one_line
+from harness.plumbing.signals import interruptible
 from harness.testbed import Testbed
 from harness.watch.legs import LegTable
 from pytest_hostroute import is_ours
@@ -46,7 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def _keep(testbed: Testbed, item: pytest.Item) -> list[Path]:
     """Copy a testbed's captures to pcaps/ where records go, and say where they are."""
     root = results_directory(item.config) / "pcaps"
-    name = re.sub(r"[^\w.\[\]/-]", "_", item.nodeid.replace(".py::", "/"))
+    name = directory_of_test(item.nodeid, item.path)
     kept = []
     for seen in testbed.captures:
         target = root / name / seen.directory.parent.name / seen.directory.name
@@ -121,7 +122,7 @@ def _add_testbed(item: pytest.Item, report: pytest.TestReport, testbed: Testbed)
         report.sections += list(_sections(testbed, pcaps))
         if option(item.config, "pause"):
             print(f"\n{item.nodeid} failed; its testbed:\n{_how_to_enter(testbed)}")  # noqa: T201
-            with contextlib.suppress(EOFError):  # nobody is there to press it
+            with contextlib.suppress(EOFError), interruptible():  # nobody is there to press it
                 input("Enter to go on: ")
     for seen in testbed.captures:
         if seen.complete:

@@ -8,6 +8,7 @@ import inspect
 import pytest
 
 from harness.plumbing.errors import HarnessError
+from harness.plumbing.signals import deferred
 from harness.testbed.prerequisites import check_machine, describe_machine, host_routing_status
 
 _CHECKED = pytest.StashKey[bool]()
@@ -17,7 +18,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     """The kernel, and whether host routing is BPF or Legacy on it."""
     lines = [f"host routing: {describe_machine()}"]
     try:
-        lines += [f"host routing: {line}" for line in host_routing_status()]
+        with deferred():
+            lines += [f"host routing: {line}" for line in host_routing_status()]
     except HarnessError as error:
         lines.append(f"host routing: not known ({error})")
     return lines

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """One record for each run: what was measured, and what became of every assertion.
 
-What measures adds its parts to `draft(config)`; this file adds the outcomes, and writes it when the
-run ends, however it ends.
+What measures adds its parts to `draft(config)`, or leaves that to the run's end (`at_the_end`).
+This file adds the outcomes, and writes it when the run ends, however it ends.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -26,6 +26,8 @@ from harness.topology import Family
 from pytest_hostroute import activate, is_ours
 
 Observe = Callable[[str, Observed], None]
+#: Adds to the record of a run: see `at_the_end`.
+Fill = Callable[[Callable[[], Draft]], None]
 
 
 class _Recorder:
@@ -37,6 +39,7 @@ class _Recorder:
         self.begun: Draft | None = None
         self.finished: set[str] = set()
         self._outcomes = outcomes(config)
+        self.session: pytest.Session | None = None  # until the record is written
         self.interruption = ""
         self.line = ""
 
@@ -48,8 +51,14 @@ class _Recorder:
             self.begun.started = self.started.isoformat(timespec="seconds")
         return self.begun
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Remember the session: there may be no other hook that is told of it."""
+        self.session = session
+
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Look at the checkout before the first test, where there is going to be a record."""
+        self.session = session  # a run may have turned out to be ours only now
         marks = ("bench", "compares", "grows")
         measures = any(item.get_closest_marker(mark) for item in session.items for mark in marks)
         if measures and not self.config.getoption("collectonly"):
@@ -69,25 +78,40 @@ class _Recorder:
             if isinstance(family, Family):
                 item.user_properties.append(("family", family.name))
 
+    @pytest.hookimpl(tryfirst=True)  # another plugin may raise
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note which tests came to their end."""
         if report.when == "teardown":
             self.finished.add(report.nodeid)
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Remember why the run is broken off: Ctrl-C, SIGTERM, or what `pytest.exit` was told."""
         self.interruption = str(excinfo.value) or "interrupted by Ctrl-C"
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write the record: the fixtures are gone by now, and have added what they had."""
-        # The run ends with this: a signal now has nothing left to end.
-        with suppress(KeyboardInterrupt), held():
-            self._write(session)
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self) -> Generator[None, None, None]:
+        """Write the record: the fixtures are gone by now, and have added what they had.
+
+        pytest itself takes down the session's fixtures in this hook, and says its summary around
+        it: so this is within the summary, and around all else, whatever of that raises.
+        """
+        try:
+            return (yield)
+        finally:
+            self._finish()
+
+    def _finish(self) -> None:
+        """Write the record unless it is written."""
+        session, self.session = self.session, None
+        if session is not None and not self.config.getoption("collectonly"):
+            # The run ends with this: a signal now has nothing left to end.
+            with suppress(KeyboardInterrupt), held():
+                self._write(session)
 
     def _write(self, session: pytest.Session) -> None:
-        if self.config.getoption("collectonly"):
-            return
+        for fill in self.config.stash.get(_AT_THE_END, []):
+            fill(self.draft)
         asked, cut, found = option(self.config, "record"), self._cut(session), self._outcomes
         # From a guest nothing else comes home: there the other tests alone are worth a record.
         tests = found.tests if ACCELERATOR_VARIABLE in os.environ else found.assertions
@@ -123,12 +147,20 @@ class _Recorder:
             terminalreporter.write_line(one_line(self.line))
             self.line = ""
 
-    def pytest_unconfigure(self) -> None:
-        """The same for a run whose exit code is not pytest's: it gets no summary."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_unconfigure(self) -> Generator[None, None, None]:
+        """The same for a run without a summary; one whose end another plugin took has its record.
+
+        There is no summary where the exit code is not pytest's, or another plugin raised.
+        """
+        self._finish()
         if self.line:
             print(one_line(self.line), file=sys.stderr)  # noqa: T201
+            self.line = ""
+        return (yield)
 
 
+_AT_THE_END = pytest.StashKey[list[Fill]]()
 _RECORDER = pytest.StashKey[_Recorder]()
 
 
@@ -146,6 +178,15 @@ def draft(config: pytest.Config) -> Draft:
     """
     activate(config)  # a conftest.py may ask before any test of ours does
     return config.stash[_RECORDER].draft()
+
+
+def at_the_end(config: pytest.Config, fill: Fill) -> None:
+    """Have the record filled when it is written: `fill` is given a function that returns it.
+
+    Not a hook: it would not be asked where another plugin's raises before it. The record is made
+    when that function is first called: a `fill` that has nothing does not call it.
+    """
+    config.stash.setdefault(_AT_THE_END, []).append(fill)
 
 
 def observer(node: pytest.Item) -> Observe:

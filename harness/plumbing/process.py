@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, NamedTuple
 
 from harness.plumbing import pid_namespace
 from harness.plumbing.errors import CommandError, MissingToolError
+from harness.plumbing.signals import interruptible
 
 #: Programs the harness starts, and the Debian and Ubuntu package that holds each.
 TOOLS: dict[str, str] = {
@@ -46,11 +49,26 @@ def find_tool(name: str) -> str:
     Raises:
         MissingToolError: It is on neither PATH nor the sbin directories.
     """
-    path = shutil.which(name) or shutil.which(name, path=_SBIN)
+    path = shutil.which(name, path=search_path()) or shutil.which(name, path=_SBIN)
     if path is None:
         package = TOOLS.get(name, name)
         raise MissingToolError(f"{name} is not installed", f"run `apt-get install {package}`")
     return path
+
+
+def search_path() -> str:
+    """PATH without what another user can fill: the working directory, directories of everybody."""
+    given = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return os.pathsep.join(
+        path for path in given if path.startswith("/") and not _open_to_all(Path(path))
+    )
+
+
+def _open_to_all(directory: Path) -> bool:
+    try:
+        return bool(directory.stat().st_mode & stat.S_IWOTH)
+    except OSError:
+        return False
 
 
 def _find_setpriv() -> str:
@@ -181,7 +199,8 @@ class Running:
             status: int | str
             with child:
                 try:
-                    out, err = child.communicate(timeout=timeout)
+                    with interruptible():
+                        out, err = child.communicate(timeout=timeout)
                     status = child.returncode
                 except subprocess.TimeoutExpired:
                     child.kill()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a record comes from: machine, kernel, software, and the state of the checkout."""
+"""Where a record comes from: machine, kernel, and software."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from harness.plumbing.errors import HarnessError
-from harness.plumbing.process import run
-from harness.results.run import Git, MachineFacts
+from harness.results.run import MachineFacts
 
 #: Set in a virtual machine that hostroute booted: `kvm`, or `emulation`.
 ACCELERATOR_VARIABLE = "HOSTROUTE_ACCELERATOR"
@@ -71,20 +69,6 @@ def read_sysctls(keys: tuple[str, ...]) -> dict[str, str]:
     """
     found = {key.replace("/", "."): _text(f"/proc/sys/net/{key}") for key in keys}
     return {key: re.sub(r"\s+", " ", value) for key, value in found.items() if value}
-
-
-def git_state(directory: Path) -> Git:
-    """Commit and dirty flag of a checkout, each None where it cannot be known."""
-    # A run by root in a user's checkout is the usual case, and git refuses another's checkout;
-    # asking must change nothing there, not even the index.
-    git = ["git", "--no-optional-locks", "-c", "safe.directory=*", "-C", str(directory)]
-    try:
-        commit = run([*git, "rev-parse", "HEAD"]).strip()
-        # What runs leave is no change; and in a guest, results/ is another directory.
-        changes = run([*git, "status", "--porcelain", "--", ":/", ":(exclude)results"])
-    except (HarnessError, OSError):  # no git, no checkout, no commit yet
-        return Git(commit=None, dirty=None)
-    return Git(commit=commit, dirty=bool(changes))
 
 
 def _machine_id_hash() -> str:

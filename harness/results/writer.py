@@ -16,10 +16,11 @@ from harness import __version__
 from harness.plumbing.errors import RecordError
 from harness.plumbing.safe_write import publish
 from harness.results.assertion import Assertion, TestOutcome
+from harness.results.checkout import git_state
 from harness.results.comparison import Comparison, Gain
 from harness.results.decode import NoRecordError, as_far_as_json, decode, encode
 from harness.results.growth import Growth
-from harness.results.provenance import git_state, machine_facts
+from harness.results.provenance import machine_facts
 from harness.results.run import VERSION, Collection, ExactFigure, Git, MachineFacts, Run
 
 #: How the file of a record ends that breaks the schema, and is kept all the same.

@@ -57,9 +57,13 @@ class Fence:
 
     def __init__(self, ns: NetNS) -> None:
         self._socket = ns.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
-        self._socket.connect(self._socket.getsockname())
-        self._socket.settimeout(_DEADLINE)
+        try:
+            self._socket.bind(("127.0.0.1", 0))
+            self._socket.connect(self._socket.getsockname())
+            self._socket.settimeout(_DEADLINE)
+        except BaseException:
+            self._socket.close()
+            raise
 
     def __enter__(self) -> Self:
         return self

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from harness.plumbing.errors import TrafficError
 from harness.plumbing.netns import NetNS
+from harness.plumbing.signals import interruptible
 from harness.topology import Family
 from harness.traffic.fence import Fence, pinned
 from harness.traffic.flow import Flow, next_identity
@@ -98,7 +99,9 @@ def _transfer(
                     f"TCP from {flow.client} to {flow.server} stalled: "
                     f"{sent} bytes written, {received} of {size} read"
                 )
-            for key, _ in selector.select(left):
+            with interruptible():
+                ready = selector.select(left)
+            for key, _ in ready:
                 if key.fileobj is reader:
                     chunk = reader.recv(_CHUNK)
                     if not chunk:

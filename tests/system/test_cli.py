@@ -16,7 +16,7 @@ from harness.datapath import DATAPATHS, HostRouting, NodeSettings
 from harness.datapath.features import FEATURES, HELPERS, running_kernel
 from harness.plumbing.errors import LEGACY, NOT_PROVEN
 from tests.support.host_state import await_same, marked, namespaces_of, settled
-from tests.support.run_cli import CLI, DEADLINE, MARK, start
+from tests.support.run_cli import CLI, DEADLINE, MARK, end, start
 
 pytestmark = pytest.mark.usefixtures("hr_machine")
 
@@ -44,6 +44,12 @@ def test_status_of_legacy_is_proven_too(capsys):
     assert code == 0
     assert lines[0] == "Host Routing: Legacy (asked for)"
     assert lines[-1] == LEGACY_PROVEN
+
+
+@pytest.mark.parametrize("command", [("status", "--verify"), ("shell", "one_node")], ids=" ".join)
+def test_nothing_is_left_to_the_collector_by(command):
+    ended = end(start((*CLI, *command), {"PYTHONWARNINGS": "error,ignore::SyntaxWarning"}))
+    assert (ended.code, ended.err) == (0, "")
 
 
 #: Arguments that leave one requirement unmet → what the first line says.

@@ -150,7 +150,7 @@ def test_a_report_names_the_assertion_that_failed(tmp_path):
     (tmp_path / "test_child.py").write_text(REPORTED)
     xml = tmp_path / "junit.xml"
     arguments = pytest_of(
-        "-q", "-p", "harness.plugin", f"--junit-xml={xml}", str(tmp_path), rootdir=tmp_path
+        "-q", "-p", "pytest_hostroute", f"--junit-xml={xml}", str(tmp_path), rootdir=tmp_path
     )
     run = end(start(arguments))
     lines = [line.split() for line in run.text.splitlines()]
@@ -189,7 +189,7 @@ def test_a_test_that_passes_when_run_again_has_no_failed_assertion(tmp_path):
     (tmp_path / "conftest.py").write_text(AGAIN)
     xml = tmp_path / "junit.xml"
     arguments = pytest_of(
-        "-q", "-p", "harness.plugin", f"--junit-xml={xml}", str(tmp_path), rootdir=tmp_path
+        "-q", "-p", "pytest_hostroute", f"--junit-xml={xml}", str(tmp_path), rootdir=tmp_path
     )
     run = end(start(arguments))
     assert run.code == 0, run.text
