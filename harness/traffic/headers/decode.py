@@ -95,19 +95,16 @@ def _ip(
     if not (ip.fragment and ip.fragment.offset) and (read := _TRANSPORTS[family].get(ip.protocol)):
         transport, payload_at = read(raw, transport_at, end)
     packet = Packet(ethernet, ip, transport, at, transport_at, payload_at, end)
-    return packet if quoted else _with_quote(raw, packet)
+    return _with_quote(raw, packet) if isinstance(transport, ICMP) and not quoted else packet
 
 
 def _with_quote(raw: bytes, packet: Packet) -> Packet:
     """The packet, with what it quotes if it is an ICMP error."""
-    icmp, at = packet.transport, packet.payload_at
+    icmp = packet.transport
     if not isinstance(icmp, ICMP) or not icmp.is_error:
         return packet
-    quote = _ip(raw, at, icmp.family, quoted=True)
-    return Packet(
-        packet.ethernet, packet.network, icmp, packet.network_at, packet.transport_at, at,
-        packet.end, quote,
-    )  # fmt: skip
+    quote = _ip(raw, packet.payload_at, icmp.family, quoted=True)
+    return packet._replace(quote=quote)
 
 
 def _ipv4(raw: bytes, at: int) -> tuple[IP, int, int] | None:

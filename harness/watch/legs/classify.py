@@ -26,7 +26,7 @@ def _in_flow(raw: bytes, packet: Packet, flow: Flow) -> _Found:
     if isinstance(transport, ICMP):
         kind = _echo(ip, transport, flow)
         return (kind, transport.number) if kind else None
-    if isinstance(transport, Ports):
+    if isinstance(transport, (UDP, TCP, Ports)):
         kind = _between(ip, transport, flow)
         return (kind, _number(raw, packet)) if kind else None
     return None
@@ -43,7 +43,7 @@ def _echo(ip: IP, icmp: ICMP, flow: Flow) -> str | None:
     return None
 
 
-def _between(ip: IP, ports: Ports, flow: Flow) -> str | None:
+def _between(ip: IP, ports: UDP | TCP | Ports, flow: Flow) -> str | None:
     """Which of the flow's a datagram or segment is."""
     source, destination = (ip.source, ports.source), (ip.destination, ports.destination)
     server = (flow.server, flow.server_port)
