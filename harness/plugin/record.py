@@ -39,7 +39,7 @@ class _Recorder:
         self.begun: Draft | None = None
         self.finished: set[str] = set()
         self._outcomes = outcomes(config)
-        self.session: pytest.Session | None = None  # until the record is written
+        self.written = False
         self.interruption = ""
         self.line = ""
 
@@ -51,14 +51,8 @@ class _Recorder:
             self.begun.started = self.started.isoformat(timespec="seconds")
         return self.begun
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """Remember the session: there may be no other hook that is told of it."""
-        self.session = session
-
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Look at the checkout before the first test, where there is going to be a record."""
-        self.session = session  # a run may have turned out to be ours only now
         marks = ("bench", "compares", "grows")
         measures = any(item.get_closest_marker(mark) for item in session.items for mark in marks)
         if measures and not self.config.getoption("collectonly"):
@@ -103,8 +97,10 @@ class _Recorder:
 
     def _finish(self) -> None:
         """Write the record unless it is written."""
-        session, self.session = self.session, None
-        if session is not None and not self.config.getoption("collectonly"):
+        # A run may turn out to be ours when its session has long begun.
+        session = self.config.pluginmanager.get_plugin("session")
+        done, self.written = self.written, True
+        if session is not None and not done and not self.config.getoption("collectonly"):
             # The run ends with this: a signal now has nothing left to end.
             with suppress(KeyboardInterrupt), held():
                 self._write(session)

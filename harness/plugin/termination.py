@@ -12,6 +12,7 @@ from contextlib import ExitStack, nullcontext
 
 import pytest
 
+from harness.plugin.options import option
 from harness.plumbing.signals import as_interrupts, deferred, interrupt_if_due, take_due
 
 _installed = pytest.StashKey[ExitStack]()
@@ -19,7 +20,7 @@ _session = pytest.StashKey[pytest.Session]()
 _deferring = pytest.StashKey[bool]()
 _ENDING = 60.0  # seconds
 #: Every fixture that opens something asks for it.
-_OURS = "machine"
+_OURS = "hr_machine"
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -32,8 +33,9 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Defer interrupts from here on, where a test needs a testbed, or a record is to be kept."""
+    session.config.stash[_session] = session
     needs = any(_OURS in getattr(item, "fixturenames", ()) for item in session.items)
-    if needs or session.config.getoption("--record"):
+    if needs or option(session.config, "record"):
         session.config.stash[_installed].enter_context(deferred())
         session.config.stash[_deferring] = True
 
@@ -71,11 +73,6 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
     patient = deferred(_ENDING) if session.config.stash.get(_deferring, False) else nullcontext()
     with patient:
         return (yield)
-
-
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Remember whose exit code it is."""
-    session.config.stash[_session] = session
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -15,12 +15,13 @@ from pathlib import Path
 import pytest
 
 from harness import results
+from harness.results.run import Git
 from tests.support.run_cli import end, pytest_of, start
 
 pytestmark = pytest.mark.usefixtures("machine")
 
 USER, ANOTHER = 12345, 54321
-UNKNOWN = {"commit": None, "dirty": None}
+UNKNOWN = Git(commit=None, dirty=None)
 PROGRAM = """#!/bin/sh
 cut -d' ' -f6 /proc/self/stat >"{ran}/$(id -u)"
 cat
@@ -150,19 +151,19 @@ def test_nor_in_a_run(place, where):
         owned(place.checkout, 0)
     (place.checkout / "test_child.py").write_text("def test_hr07_x(): pass\n")
     ended = end(start(pytest_of(
-        "-q", "-m", "conformance", "-p", "pytest_hostroute", "--record",
+        "-q", "-m", "conformance", "-p", "pytest_hostroute", "--hr-record",
         str(place.checkout / "test_child.py"), rootdir=place.checkout,
     )))  # fmt: skip
     assert ended.code == 0, ended.text
     (found,) = results.read_all([place.checkout / "results"])
-    known = {"commit": commit, "dirty": True}
-    assert found["git"] == (known if where == "own" else UNKNOWN)
+    known = Git(commit=commit, dirty=True)
+    assert found.git == (known if where == "own" else UNKNOWN)
     assert place.ran() == ({USER} if where == "own" else set())
 
 
 def test_a_users_checkout_is_asked_as_that_user(place):
     commit = place.repository(place.checkout, USER)
-    assert place.seen() == ({"commit": commit, "dirty": True}, {USER})
+    assert place.seen() == (Git(commit=commit, dirty=True), {USER})
     # Not in ours: it could write to the terminal as if that were typed.
     assert place.session(USER) != os.getsid(0)
 
@@ -170,7 +171,7 @@ def test_a_users_checkout_is_asked_as_that_user(place):
 def test_so_is_a_users_repository_in_a_checkout_of_roots(place):
     commit = place.repository(place.checkout, USER)
     os.chown(place.checkout, 0, 0)
-    assert place.seen() == ({"commit": commit, "dirty": True}, {USER})
+    assert place.seen() == (Git(commit=commit, dirty=True), {USER})
 
 
 def test_so_is_a_checkout_of_roots_in_a_users_directory(place):
@@ -179,20 +180,20 @@ def test_so_is_a_checkout_of_roots_in_a_users_directory(place):
     place.checkout = home / "checkout"
     commit = place.repository(place.checkout)
     os.chown(home, USER, USER)  # who can put another in its place at any time
-    assert place.seen() == ({"commit": commit, "dirty": True}, {USER})
+    assert place.seen() == (Git(commit=commit, dirty=True), {USER})
 
 
 def test_so_is_one_that_a_users_link_leads_to(place):
     commit = place.repository(place.root / "roots")
     place.checkout.symlink_to(place.root / "roots")
     os.chown(place.checkout, USER, USER, follow_symlinks=False)
-    assert place.seen() == ({"commit": commit, "dirty": True}, {USER})
+    assert place.seen() == (Git(commit=commit, dirty=True), {USER})
 
 
 def test_so_is_roots_repository_whose_configuration_is_a_users(place):
     commit = place.repository(place.checkout)
     os.chown(place.checkout / ".git" / "config", USER, USER)
-    assert place.seen() == ({"commit": commit, "dirty": True}, {USER})
+    assert place.seen() == (Git(commit=commit, dirty=True), {USER})
 
 
 @pytest.mark.parametrize("directory", ["repository", "worktree", "shared"])
@@ -205,7 +206,7 @@ def test_so_is_a_worktree_of_which_a_part_is_a_users(place, directory):
     repository = main / ".git" / "worktrees" / "checkout"
     given = {"worktree": place.checkout / ".git", "repository": repository, "shared": main / ".git"}
     os.chown(given[directory], USER, USER)
-    assert place.seen() == ({"commit": commit, "dirty": True}, {USER})
+    assert place.seen() == (Git(commit=commit, dirty=True), {USER})
 
 
 def test_what_two_users_can_change_is_not_asked(place):
@@ -278,9 +279,9 @@ def test_a_users_own_checkout_and_worktree_are_recorded(place):
     )
     for checkout in (place.root / "main", place.checkout):
         place.checkout = checkout
-        assert place.seen() == ({"commit": commit, "dirty": False}, set())
+        assert place.seen() == (Git(commit=commit, dirty=False), set())
         (place.checkout / "new").touch()
-        assert place.seen() == ({"commit": commit, "dirty": True}, set())
+        assert place.seen() == (Git(commit=commit, dirty=True), set())
 
 
 def test_asking_leaves_a_users_repository_as_it_is(place):

@@ -9,12 +9,10 @@ import time
 from contextlib import nullcontext
 
 import pytest
-from tests.support.junit import JUNIT
 
-from harness.cli import kernels_exact
 from harness.cli import kernels_guests as cli
-from harness.cli.kernels_exact import Figure
-from harness.kernels import Campaign, Job, Machine, fleet, outcomes, preflight
+from harness.kernels import Campaign, Job, Machine, fleet, preflight
+from harness.kernels import records as kernel_records
 from harness.kernels.accelerator import emulation
 from harness.kernels.guest import Prepared
 from harness.kernels.image import Images
@@ -25,6 +23,7 @@ from harness.kernels.store import Store
 from harness.kernels.supervisor import Limits, Watcher
 from harness.kernels.tools import cache_root
 from harness.plumbing.errors import GuestError, KernelSourceError, RecordError
+from tests.support import guests, records
 
 PATIENT = Limits(boot=30, silence=30, whole=30)
 DONE = "echo '1 up' >$S/progress; echo 0 >$S/status"
@@ -42,6 +41,10 @@ def victim(tmp_path):
 def untouched(victim):
     found = sorted(str(path.relative_to(victim)) for path in victim.rglob("*"))
     return found == ["empty", "empty/inner", "file"] and (victim / "file").read_text() == "secret"
+
+
+def found_in(result):
+    return kernel_records.read(result.directory / "results")
 
 
 class NoImages(Images):
@@ -91,8 +94,8 @@ def test_no_link_of_a_guest_is_followed(ran, victim, name, to):
     assert not [path for path in result.directory.rglob("*") if path.is_symlink()]
     assert json.loads((result.directory / "summary.json").read_text())["asked"] == "6"
     assert any(f"such as {name}: removed" in line for line in ran.said)
-    for read in (describe, cli._answers, kernels_exact._figures):
-        assert "secret" not in str(read(result))
+    for said in (describe(result), cli._answers(result), found_in(result)):
+        assert "secret" not in str(said)
 
 
 @pytest.mark.parametrize("name", ["progress", "console.log", "status", "output.txt", "junit.xml"])
@@ -158,30 +161,6 @@ def test_stages_that_are_none_are_not_kept(tmp_path):
     assert list(Watcher().run(Prepared(["sh", "-c", script], tmp_path), PATIENT).seconds) == ["off"]
 
 
-ENTITIES = "".join(
-    f'<!ENTITY {name} "{40 * f"&{before};"}">'
-    for before, name in zip("abcdefg", "bcdefgh", strict=True)
-)
-BOMB = f'<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">{ENTITIES}]><testsuites>&h;</testsuites>'
-
-
-@pytest.mark.parametrize(
-    "text",
-    ['<?xml version="1.0" encoding="nothing"?><a/>', '<?xml version="1.0" encoding="utf-7"?><a/>',
-     '<?xml version="1.0" encoding="gb18030"?><a/>', BOMB],
-)  # fmt: skip
-def test_a_junit_file_that_is_none(tmp_path, text):
-    (tmp_path / "junit.xml").write_text(text)
-    assert outcomes.read(tmp_path / "junit.xml") == []
-
-
-def test_a_junit_file_is_read_up_to_a_size(tmp_path):
-    with (tmp_path / "junit.xml").open("w") as file:
-        file.write(JUNIT.partition("</testsuite>")[0])
-        file.truncate(1 << 40)
-    assert outcomes.read(tmp_path / "junit.xml") == []
-
-
 @pytest.mark.parametrize(
     "table", [[], 1, None, {"clsact": 1}, {"clsact": {"supported": True}}, {"clsact": None},
               {"clsact": {"supported": "yes", "detail": ""}},
@@ -203,13 +182,22 @@ GOOD = {"datapath": "bpf", "family": "ipv4", "testbed": "one_node", "figure": "r
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"value": "1"}, {"value": float("nan")}, {"value": 0}, {"value": 10**400},
-                {"value": True}, {"family": 4}, {"testbed": ["x"]}, {"more": 1}]
+    "changes", [{}, {"value": "1"}, {"value": float("nan")}, {"value": True},
+                {"family": 4}, {"testbed": ["x"]}, {"more": 1}]
 )  # fmt: skip
 def test_figures_that_are_none(tmp_path, changes):
-    (tmp_path / "figures.json").write_text(json.dumps([GOOD, {**GOOD, **changes}]))
-    expected = [] if changes else [Figure(**GOOD)] * 2
-    assert kernels_exact._figures(Result("6", directory=tmp_path)) == expected
+    document = records.record(measures=(), growth=[], exact=[GOOD, {**GOOD, **changes}])
+    guests.leave_record(tmp_path, json.dumps(document))
+    found = kernel_records.read(tmp_path / "results")
+    assert (len(found.exact), len(found.unread)) == ((0, 1) if changes else (2, 0))
+
+
+def test_a_record_without_end_is_not_read(tmp_path):
+    path = guests.leave_record(tmp_path)
+    with path.open("r+") as file:
+        file.truncate(1 << 40)
+    found = kernel_records.read(tmp_path / "results")
+    assert (found.tests, len(found.unread)) == ((), 1)
 
 
 # ------------------------------------------------------------------------- results and the cache

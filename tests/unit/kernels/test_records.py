@@ -96,9 +96,8 @@ def project(tmp_path):
     root.mkdir()
     (root / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
     (root / "test_it.py").write_text("def test_it(): pass\n")
-    (root / "conftest.py").write_text(  # a guest's pytest makes a record
-        "def pytest_addoption(parser): parser.addoption('--hr-record', action='store_true')\n"
-    )
+    # A guest's pytest makes a record.
+    (root / "conftest.py").write_text('pytest_plugins = ["pytest_hostroute"]\n')
     return root
 
 

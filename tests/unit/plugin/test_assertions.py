@@ -140,8 +140,8 @@ def test_a_line_belongs_to_one_assertion():
 
 
 REPORTED = """
-def test_hr13_ttl(): assert [64] == [63], "TTL at pod2"
-def test_hr14_macs(): assert 1 == 1, "MACs"
+def test_hr13_ttl(hr_observed): assert [64] == [63], "TTL at pod2"
+def test_hr14_macs(hr_observed): assert 1 == 1, "MACs"
 """
 
 
@@ -178,7 +178,7 @@ def pytest_runtest_protocol(item, nextitem):
 FLAKY = """
 runs = []
 
-def test_hr13_ttl():
+def test_hr13_ttl(hr_observed):
     runs.append(1)
     assert len(runs) == 2, "TTL at pod2"
 """

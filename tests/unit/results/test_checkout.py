@@ -9,8 +9,9 @@ import pytest
 from harness.plumbing.errors import MissingToolError
 from harness.results import checkout as checkout_room
 from harness.results.checkout import git_state
+from harness.results.run import Git
 
-UNKNOWN = {"commit": None, "dirty": None}
+UNKNOWN = Git(commit=None, dirty=None)
 
 
 @pytest.fixture
@@ -36,14 +37,14 @@ def test_a_clean_checkout_is_its_commit(checkout):
     path, git = checkout
     (path / "results" / "run.json").write_text("what runs leave is no change")
     (path / "results" / "README").unlink()
-    assert git_state(path) == {"commit": git("rev-parse", "HEAD"), "dirty": False}
+    assert git_state(path) == Git(commit=git("rev-parse", "HEAD"), dirty=False)
 
 
 @pytest.mark.parametrize("name", ["file", "new"])
 def test_a_changed_or_a_new_file_makes_it_dirty(checkout, name):
     path, git = checkout
     (path / name).write_text("2")
-    assert git_state(path) == {"commit": git("rev-parse", "HEAD"), "dirty": True}
+    assert git_state(path) == Git(commit=git("rev-parse", "HEAD"), dirty=True)
 
 
 def test_asking_changes_nothing(checkout):
@@ -78,10 +79,10 @@ def test_a_worktree_has_its_own_commit(checkout, tmp_path_factory):
     path, git = checkout
     worktree = tmp_path_factory.mktemp("worktrees") / "one"
     git("worktree", "add", "-q", "--detach", str(worktree))
-    assert git_state(worktree) == {"commit": git("rev-parse", "HEAD"), "dirty": False}
+    assert git_state(worktree) == Git(commit=git("rev-parse", "HEAD"), dirty=False)
     (worktree / "file").write_text("2")
-    assert git_state(worktree)["dirty"] is True
-    assert git_state(path)["dirty"] is False
+    assert git_state(worktree).dirty is True
+    assert git_state(path).dirty is False
 
 
 def test_links_on_the_way_are_followed(checkout, tmp_path_factory):
@@ -91,7 +92,7 @@ def test_links_on_the_way_are_followed(checkout, tmp_path_factory):
     (links / "relative").symlink_to(os.path.relpath(path, links))
     (links / "round").symlink_to("round")
     for name in ("absolute", "relative"):
-        assert git_state(links / name)["commit"] == git("rev-parse", "HEAD")
+        assert git_state(links / name).commit == git("rev-parse", "HEAD")
     assert git_state(links / "round") == UNKNOWN
 
 
