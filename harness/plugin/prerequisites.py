@@ -25,7 +25,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     return lines
 
 
-def pytest_sessionstart(session: pytest.Session) -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
     """Look at the machine before the tests are collected, where some are going to run."""
     option = session.config.option
     if not (option.collectonly or option.showfixtures or option.show_fixtures_per_test):
