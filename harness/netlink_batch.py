@@ -8,6 +8,7 @@ batch, in order (netlink_rcv_skb(), net/netlink/af_netlink.c).
 
 from __future__ import annotations
 
+import atexit
 import os
 import socket
 import struct
@@ -44,7 +45,9 @@ class Fields(dict[str, Any]):
 
 @cache
 def _encoder() -> IPBatch:
-    return IPBatch()
+    encoder = IPBatch()
+    atexit.register(encoder.close)  # it has a socket and an event loop, though it sends nothing
+    return encoder
 
 
 @lru_cache(maxsize=4096)

@@ -139,7 +139,7 @@ class Run:
         self._go_on = go_on
         with os.fdopen(reached, "rb") as pipe:
             if not pipe.read(1):  # it ended without having come there
-                pytest.fail(end(self.child).text, pytrace=False)
+                pytest.fail(self._end().text, pytrace=False)
         self.namespaces = namespaces_of(self.child.pid)
         self.programs = programs_of(self.child.pid)
         self.processes = marked(self.mark)
