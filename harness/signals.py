@@ -24,7 +24,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 _ALL = (signal.SIGINT, *_SIGNALS)
 #: How long an interrupt waits in `deferred` code that never says it may strike, as a user's test
 #: that sleeps; then it strikes wherever it is. Seconds.
-PATIENCE = 3.0
+PATIENCE = 5.0
 
 
 class _State(threading.local):
@@ -36,6 +36,7 @@ class _State(threading.local):
         open: Whether an `interruptible` block is.
         due: The number of the signal that waits; 0: none does.
         since: When it came.
+        patience: How long it waits, seconds.
     """
 
     deferring = 0
@@ -43,6 +44,7 @@ class _State(threading.local):
     open = False
     due = 0
     since = 0.0
+    patience = PATIENCE
 
 
 _state = _State()
@@ -53,7 +55,7 @@ def _on_signal(number: int, _frame: FrameType | None) -> None:
     if not state.due:
         state.due, state.since = number, time.monotonic()
         if state.deferring:
-            _set_alarm(PATIENCE)
+            _set_alarm(state.patience)
     if _may_strike():
         _strike()
 
@@ -61,7 +63,7 @@ def _on_signal(number: int, _frame: FrameType | None) -> None:
 def _may_strike() -> bool:
     if _state.holding:
         return False
-    overdue = time.monotonic() >= _state.since + PATIENCE
+    overdue = time.monotonic() >= _state.since + _state.patience
     return _state.open or not _state.deferring or overdue
 
 
@@ -131,12 +133,18 @@ def interruptible() -> _Interruptible:
 
 
 @contextmanager
-def deferred() -> Iterator[None]:
-    """While the block runs, an interrupt waits until it may strike, `PATIENCE` at the most."""
+def deferred(patience: float = PATIENCE) -> Iterator[None]:
+    """While the block runs, an interrupt waits until it may strike.
+
+    Args:
+        patience: Seconds that it waits at the most.
+    """
     _state.deferring += 1
+    before, _state.patience = _state.patience, patience
     try:
         yield
     finally:
+        _state.patience = before
         _state.deferring -= 1
         if not _state.deferring:
             interrupt_if_due()
@@ -164,7 +172,10 @@ def held() -> Iterator[None]:
             signal.signal(number, handler)
         _state.holding -= 1
         if _state.due and _may_strike():
-            signal.raise_signal(_forget())
+            if before:
+                signal.raise_signal(_forget())  # to the handler that was there
+            else:
+                _strike()
 
 
 @contextmanager
