@@ -39,7 +39,8 @@ class Point:
     Attributes:
         function: Its file, first line and name.
         call: Which call of it.
-        step: Before which of the call's bytecodes; the call's end, should it have fewer.
+        step: Before which of the call's bytecodes; the call's end, should it have fewer. The run's,
+            should it have fewer calls: what waits for the kernel asks more or less often.
         signal: The signal's number.
     """
 
@@ -87,6 +88,7 @@ class _Striker:
         self._file, line, self._function = point.function.rsplit(":", 2)
         self._line = int(line)
         self._calls = self._steps = 0
+        self._struck = False
 
     def start(self) -> None:
         sys.settrace(self._on_call)
@@ -109,11 +111,17 @@ class _Striker:
         if event == "return" or self._steps == self._point.step:
             sys.settrace(None)
             frame.f_trace = None
-            signal.raise_signal(self._point.signal)
+            self._strike()
         return self._on_step
+
+    def _strike(self) -> None:
+        self._struck = True
+        signal.raise_signal(self._point.signal)
 
     def end(self) -> None:
         sys.settrace(None)
+        if not self._struck:
+            self._strike()
 
 
 _chosen: list[_Lister | _Striker] = []
