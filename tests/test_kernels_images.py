@@ -66,7 +66,7 @@ def test_an_image_is_made_anew_when_a_file_changes(tree):
 
 
 def test_no_room_for_an_image(tree, tmp_path, monkeypatch):
-    def full(*_):
+    def full(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(shutil, "copy2", full)

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from harness import datapath as datapaths
-from harness import record
+from harness import record, safe_read
 from harness.bpf.pool import unload_idle
 from harness.cli.kernels_guests import CLI, exit_code, find_all, print_remarks
 from harness.cli.output import show
@@ -27,6 +27,7 @@ from harness.kernels.exact import (
     check_counting,
     measure,
 )
+from harness.kernels.result import OUTPUT
 from harness.kernels.watch import Limits
 from harness.printable import aligned
 from testbeds import find
@@ -34,6 +35,7 @@ from testbeds import find
 #: Counting instructions makes a guest two or three times slower.
 LIMITS = Limits(boot=600, silence=900, whole=7200)
 _DATAPATHS = ("legacy", "bpf-redirect", "bpf")
+_MOST = 1e15  # instructions
 _TITLES = {
     ROUND_TRIP: f"instructions per round trip, UDP {SIZE} B, the four system calls included",
     PROGRAM: f"instructions of from_container on a packet of UDP {SIZE} B",
@@ -104,10 +106,18 @@ def _figures(result: Result) -> list[Figure]:
     if result.directory is None:
         return []
     try:
-        path = result.directory / "figures.json"
-        return [Figure(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
-    except (OSError, ValueError, TypeError):
+        said = safe_read.text(result.directory / "figures.json", OUTPUT)
+        found = [Figure(**entry) for entry in json.loads(said)]
+    except (OSError, ValueError, TypeError, RecursionError):
         return []
+    return found if all(map(_is_sound, found)) else []
+
+
+def _is_sound(figure: Figure) -> bool:
+    """Whether a guest's figure is one: it may say anything."""
+    texts = (figure.datapath, figure.family, figure.testbed, figure.figure, figure.unit)
+    number = type(figure.value) in (int, float) and 0 < figure.value < _MOST
+    return number and all(type(text) is str for text in texts)
 
 
 def _tables(kernels: dict[str, list[Figure]]) -> list[str]:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness import scratch
+from harness import safe_read, scratch
 from harness.cli.output import say, show, show_json
 from harness.datapath import features
 from harness.datapath.features import FEATURES, Feature
@@ -37,6 +37,7 @@ from harness.kernels import (
     outcomes,
     selection,
 )
+from harness.kernels.result import OUTPUT
 from harness.kernels.tools import cache_root
 from harness.kernels.watch import LIMITS
 from harness.machine import check_privileges
@@ -188,13 +189,15 @@ def _answers(result: Result) -> dict[str, Probe]:
     if result.directory is None:
         return {}
     try:
-        lines = (result.directory / "output.txt").read_text(encoding="utf-8").splitlines()
+        said = safe_read.text(result.directory / "output.txt", OUTPUT, tail=True)
         # Others have something to say too, on stderr, which is there as well.
-        told = next((line for line in lines if line.startswith("{")), "")
+        told = next((line for line in said.splitlines() if line.startswith("{")), "")
         table: dict[str, Any] = json.loads(told)
-    except (OSError, ValueError):
+        found = {name: Probe(**table[name]) for name in FEATURES if name in table}
+    except (OSError, ValueError, TypeError, RecursionError):
         return {}
-    return {name: Probe(**answer) for name, answer in table.items()}
+    types = {(type(each.supported), type(each.detail)) for each in found.values()}
+    return found if types <= {(bool, str)} else {}
 
 
 def _print_features(columns: dict[str, dict[str, Probe]], how: bool = False) -> None:

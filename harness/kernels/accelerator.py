@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import scratch
+from harness import safe_read, scratch
 from harness.kernels.tools import qemu
 from harness.process import spawn
 
@@ -96,7 +96,7 @@ def _boot(image: Path, console: Path) -> Accelerator:
             return emulation(f"KVM is there, but a guest hangs in it: {why}")
         time.sleep(_POLL)
     _, stderr = child.communicate()
-    text = console.read_text(encoding="utf-8", errors="replace") if _size(console) else ""
+    text = safe_read.text(console, 1 << 20, tail=True) if _size(console) else ""
     if "Kernel panic" in text:  # it came as far as it could without a root
         return Accelerator("kvm", "a kernel booted under it")
     lines = [line for line in stderr.decode(errors="replace").splitlines() if line.strip()]

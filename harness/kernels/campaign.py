@@ -22,6 +22,7 @@ from harness.kernels.find import find
 from harness.kernels.guest import Job, Machine, harness_root, prepare
 from harness.kernels.image import Images, build
 from harness.kernels.result import Result, describe, write_summary
+from harness.kernels.sweep import sweep
 from harness.kernels.watch import LIMITS, Ended, Limits, Watcher
 from harness.record import ACCELERATOR_VARIABLE, BATCH
 
@@ -181,7 +182,7 @@ class Campaign:
         kernel = result.kernel
         assert kernel is not None
         result.directory = self.directory / kernel.release
-        result.directory.mkdir()
+        result.directory.mkdir(0o700)  # nobody else meets what a guest makes there
         own = scratch.make("guest")
         try:
             with self._fetcher.store.using(kernel.release):
@@ -193,6 +194,10 @@ class Campaign:
                 result.ended = self._watcher.run(prepared, limits, asked.interactive)
         finally:
             scratch.remove(own)
+            removed = sweep(result.directory)
+            if removed:
+                what = f"{len(removed)} of its results were no files, such as {removed[0]}: removed"
+                self._say(f"{result.name}: {what}")
             _remove_empty(result.directory / "results")
         result.outcomes = outcomes.read(result.directory / "junit.xml")
         write_summary(result)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from harness.errors import GuestError
 from harness.kernels import files
+from harness.kernels.lock import make_directory, open_lock
 from harness.kernels.tools import run
 
 _BLOCK = 4096
@@ -80,7 +81,8 @@ def _place(source: Path, path: Path, stage: Path) -> int:
             return _BLOCK
         if not stat.S_ISREG(known.st_mode) or target.exists():
             return 0
-        shutil.copy2(source, target)  # a hard link would change the file that is linked to
+        # A hard link would change the file that is linked to.
+        shutil.copy2(source, target, follow_symlinks=False)
     except (FileNotFoundError, PermissionError):
         return 0
     return -(-known.st_size // _BLOCK) * _BLOCK
@@ -118,8 +120,8 @@ class Images:
         paths = list(files.with_links(files.needed()))
         name = digest(paths)
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            fd = os.open(self.root / f".lock-{name}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            make_directory(self.root)
+            fd = open_lock(self.root / f".lock-{name}")
         except OSError as error:
             raise GuestError(f"the cache {self.root} cannot be written ({error.strerror})",
                              "set XDG_CACHE_HOME to a directory that can") from None  # fmt: skip
@@ -153,7 +155,7 @@ class Images:
         removed = []
         for path in found[: max(0, len(found) - keep)]:
             name = path.stem.removeprefix(".partial-")
-            fd = os.open(self.root / f".lock-{name}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fd = open_lock(self.root / f".lock-{name}")
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 path.unlink(missing_ok=True)
@@ -171,7 +173,7 @@ class Images:
     def _reap(self, stage: Path) -> None:
         """A stage is in use while the lock of its image is held."""
         name = stage.name.removeprefix(".stage-.partial-").split(".", 1)[0]
-        fd = os.open(self.root / f".lock-{name}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = open_lock(self.root / f".lock-{name}")
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(stage, ignore_errors=True)

@@ -7,11 +7,13 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import safe_read
 from harness.errors import KernelSourceError
 
 #: Where Debian's packages put the image: before 6.19 below /boot, from then on with the modules.
 IMAGES = ("boot/vmlinuz-{release}", "usr/lib/modules/{release}/vmlinuz",
           "lib/modules/{release}/vmlinuz")  # fmt: skip
+_LARGEST = 1 << 30  # bytes of an image; a vmlinux with its symbols may have half of it
 _RELEASE = re.compile(r"\d+\.\d+\S*")
 
 
@@ -77,7 +79,7 @@ def release_of(image: Path) -> str:
         KernelSourceError: It cannot be read, or is no kernel.
     """
     try:
-        data = image.read_bytes()
+        data = safe_read.read(image, _LARGEST, follow=True)
     except OSError as error:
         raise KernelSourceError(
             f"the kernel image {image} cannot be read ({error.strerror})"

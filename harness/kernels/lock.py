@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness.errors import KernelSourceError
+from harness.safe_path import open_directory
 
 
 @contextmanager
@@ -30,9 +31,8 @@ def locked(part: Path, how: int = fcntl.LOCK_EX) -> Iterator[None]:
         KernelSourceError: The cache cannot be written.
     """
     try:
-        part.parent.mkdir(parents=True, exist_ok=True)
-        lock = part.with_name(f".lock-{part.name}")
-        fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        make_directory(part.parent)
+        fd = open_lock(part.with_name(f".lock-{part.name}"))
     except OSError as error:
         raise unwritable(part.parent, error) from None
     try:
@@ -40,6 +40,16 @@ def locked(part: Path, how: int = fcntl.LOCK_EX) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
+
+
+def open_lock(path: Path) -> int:
+    """Open a file to lock, made if it is not there; no link is followed."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory of the cache that only this user may change, and those above it."""
+    os.close(open_directory(path, make=True))
 
 
 def unwritable(directory: Path, error: OSError) -> KernelSourceError:

@@ -14,7 +14,7 @@ from harness.kernels.kernel import Kernel
 def _names(path: Path) -> set[str] | None:
     """Modules that a file of depmod's lists, as modprobe knows them; None: there is no file."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
     found = re.findall(r"([^/\s:]+)\.ko(?:\.\w+)?(?=:|$)", text, re.M)

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness import safe_read, safe_write
 from harness.errors import FAILED_ON_KERNEL, GuestError, HarnessError
 from harness.kernels import outcomes
 from harness.kernels.kernel import Kernel
@@ -14,6 +16,7 @@ from harness.kernels.outcomes import Outcome
 from harness.kernels.watch import Ended
 
 _PYTEST_JUDGED = (0, 1)  # tests ran, and passed or failed
+OUTPUT = 16 << 20  # bytes of a guest's output that are read
 #: What a guest that came to its end leaves, and nobody needs.
 _SCAFFOLD = ("progress", "status", "qemu.log", "full", "modprobe")
 
@@ -81,7 +84,7 @@ def _last_word(result: Result) -> str:
     """Why a command ended as it did, by the end of its output."""
     assert result.directory is not None
     try:
-        text = (result.directory / "output.txt").read_text(encoding="utf-8", errors="replace")
+        text = safe_read.text(result.directory / "output.txt", OUTPUT, tail=True)
     except OSError:
         return "it said nothing"
     lines = [line.strip() for line in text.splitlines() if line.strip(" =!-")]
@@ -101,9 +104,8 @@ def write_summary(result: Result) -> None:
         "lines": list(ended.lines), "seconds": ended.seconds,
         "tests": outcomes.counts(result.outcomes),
     }  # fmt: skip
-    draft = result.directory / ".summary"
-    draft.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
-    draft.rename(result.directory / "summary.json")
-    if ended.status is not None:
-        for name in _SCAFFOLD:
-            (result.directory / name).unlink(missing_ok=True)
+    text = json.dumps(table, indent=1) + "\n"
+    safe_write.replace(result.directory / "summary.json", text.encode())
+    for name in _SCAFFOLD if ended.status is not None else ():
+        with suppress(OSError):  # a guest may have made it a directory
+            (result.directory / name).unlink()

@@ -11,6 +11,7 @@ from pathlib import Path
 from harness.errors import GuestError, RecordError
 from harness.kernels.guest import check_paths
 from harness.kernels.tools import find_tool, qemu, virtme_run
+from harness.safe_path import open_directory
 
 _QEMU_OVERHEAD = 300  # MiB: QEMU's own, and what it translates
 
@@ -61,7 +62,12 @@ def new_directory(results: Path) -> Path:
     path = results.absolute() / "kernels" / stem
     check_paths(path)
     try:
-        path.mkdir(parents=True)
+        # Guarded: QEMU is told the path, and opens it later.
+        above = open_directory(results / "kernels", make=True, guarded=True)
+        try:
+            os.mkdir(stem, dir_fd=above)
+        finally:
+            os.close(above)
     except OSError as error:
         raise RecordError(f"results cannot be written to {path} ({error.strerror})",
                           "use --results DIR") from None  # fmt: skip

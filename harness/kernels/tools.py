@@ -7,11 +7,13 @@ import importlib.util
 import os
 import platform
 import shutil
+import stat
 import sys
 from pathlib import Path
 
 from harness import process
 from harness.errors import KernelSourceError, MissingToolError
+from harness.safe_path import is_ours, open_directory
 
 #: Program → the Debian package that holds it. `process.TOOLS` lists what every testbed needs.
 TOOLS: dict[str, str] = {
@@ -32,6 +34,9 @@ _QEMU = {
     "x86_64": ("qemu-system-x86_64", "qemu-system-x86"),
     "aarch64": ("qemu-system-aarch64", "qemu-system-arm"),
 }
+
+
+_OWN = "set XDG_CACHE_HOME to a directory of your own"
 
 
 def find_tool(name: str) -> str:
@@ -94,7 +99,8 @@ def cache_root() -> Path:
     """Where kernels and images are kept: $XDG_CACHE_HOME/hostroute.
 
     Raises:
-        KernelSourceError: Neither that nor a home directory is known.
+        KernelSourceError: Neither that nor a home directory is known; or another user may change
+            what is there, and so what we boot and what Python imports.
     """
     base = os.environ.get("XDG_CACHE_HOME", "")
     # The specification has relative paths ignored.
@@ -105,4 +111,29 @@ def cache_root() -> Path:
             "where to keep kernels is not known: this user has no home directory",
             "set XDG_CACHE_HOME",
         ) from None
+    _check_own(root / "hostroute")
     return root / "hostroute"
+
+
+def _check_own(cache: Path) -> None:
+    try:
+        handle = open_directory(cache)
+    except FileNotFoundError:
+        return
+    except PermissionError as error:
+        raise KernelSourceError(
+            f"the cache {cache} cannot be used ({error.strerror})", _OWN
+        ) from None
+    except OSError:  # who writes there says what is wrong
+        return
+    found = os.fstat(handle)
+    os.close(handle)
+    if not is_ours(found.st_uid):
+        why = f"it belongs to user {found.st_uid}"
+    elif found.st_mode & stat.S_IWOTH:
+        why = "everybody may write there"
+    elif found.st_mode & stat.S_IWGRP and found.st_gid not in (0, os.getegid()):
+        why = f"group {found.st_gid} may write there"
+    else:
+        return
+    raise KernelSourceError(f"the cache {cache} cannot be used ({why})", _OWN)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import threading
@@ -10,6 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import safe_read
 from harness.evidence.kernel_log import find_splats
 from harness.kernels.guest import Prepared
 from harness.process import spawn
@@ -21,6 +23,8 @@ _GROWING = ("console.log", "progress", "output.txt")
 _PHASES = {"up": "start", "root": "root", "inside": "modules", "ended": "run",
            "written": "finish", "over": "off"}  # fmt: skip
 _PANIC_LINES = 40
+#: Bytes of a guest's log that are read, and of its stages; characters of a line.
+_MANY, _FEW, _LONGEST = 16 << 20, 1 << 16, 1000
 _PANIC = re.compile(r"Kernel panic - not syncing|Oops[:-]|BUG: |general protection fault")
 #: Kernel messages of level 4 and below reach the console; virtme-ng's own chatter does too.
 _STAMP = re.compile(r"^\[ *\d+\.\d+\] ")
@@ -86,7 +90,7 @@ class Watcher:
             limits: When it is given up.
             interactive: Whether it has the terminal.
         """
-        with open(guest.share / "qemu.log", "wb") as log:
+        with open(guest.share / "qemu.log", "xb") as log:
             child = spawn(guest.argv, **({"stdin": None} if interactive
                                          else {"stdout": log, "stderr": log}))  # fmt: skip
         trouble, sign = "", _Sign(guest.share)
@@ -170,7 +174,7 @@ def _judge(share: Path, trouble: str, code: int, seconds: dict[str, float]) -> E
         trouble = own or _without_status(share, code, console)
     elif not trouble and splats:
         trouble, lines = f"the kernel complained: {_plain(splats[0])}", tuple(splats)
-    elif not trouble and (share / "full").exists():
+    elif not trouble and os.path.lexists(share / "full"):
         trouble = "ran out of room for what it writes"
     return Ended(status, trouble, lines if trouble else (), seconds)
 
@@ -188,25 +192,28 @@ def _without_status(share: Path, code: int, console: list[str]) -> str:
 
 
 def _status(share: Path) -> int | None:
-    text = "".join(_lines(share / "status"))
-    return int(text) if text.isdigit() else None
+    text = "\n".join(_lines(share / "status", _FEW))
+    return int(text) if re.fullmatch("[0-9]{1,3}", text) else None
 
 
 def _stages(share: Path) -> list[str]:
     """The stages that a guest has reached, in order."""
-    return [stage for line in _lines(share / "progress") if (stage := line.partition(" ")[2])]
+    said = (line.partition(" ")[2] for line in _lines(share / "progress", _FEW))
+    return [stage for stage in said if stage in _PHASES]
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path, limit: int = _MANY) -> list[str]:
+    """The last lines of a file that a guest wrote, or has put something else in the place of."""
     try:
-        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = safe_read.text(path, limit, tail=True).splitlines()
     except OSError:
         return []
+    return [line[:_LONGEST] for line in lines]
 
 
 def _size(path: Path) -> int:
     try:
-        return path.stat().st_size
+        return path.lstat().st_size
     except OSError:
         return 0
 
