@@ -246,7 +246,7 @@ def test_a_cache_that_others_may_change(cache, another, victim):
     another.links(cache, victim)
     with pytest.raises(KernelSourceError, match=r"\(hostroute is a symbolic link of user"):
         cache_root()
-    cache.unlink()
+    cache.rename(cache.with_name("theirs"))
     cache.mkdir()
     cache.chmod(0o777)
     with pytest.raises(KernelSourceError, match=r"\(everybody may write there\): set XDG_CACHE_HO"):
