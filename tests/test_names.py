@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.names import LONGEST, file_name, directory_of_test
+from harness.names import LONGEST, directory_of_test, file_name
 
 LONG = "x" * 300
 OUTSIDE = Path("/outside/x.py")
@@ -40,7 +40,8 @@ def test_no_two_share_a_name():
     [
         "../outside/test_x.py::test_it", "../../test_x.py::test_it", "/test_x.py::test_it",
         "test_x.py::test_it[../../../etc]", "test_x.py::test_it[a/../..]", "test_x.py::..",
-        "test_x.py", "::test_it", "::..", f"test_x.py::test_it[{LONG}]", f"{LONG}/test_x.py::TestIt::test_it",
+        "test_x.py", "::test_it", "::..", f"test_x.py::test_it[{LONG}]",
+        f"{LONG}/test_x.py::TestIt::test_it",
     ],
 )  # fmt: skip
 def test_a_tests_directory_is_below_the_one_it_is_put_in(tmp_path, nodeid):
