@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import pid_namespace, process, scratch
+from harness import pid_namespace, process
 from harness.errors import CommandError, MissingToolError
 
 
@@ -167,52 +167,6 @@ def test_without_the_privilege_a_tool_is_bound_as_any_other_child(monkeypatch):
 
 
 # ---------------------------------------------------------------------------- their directories
-
-
-@pytest.fixture
-def temporary(tmp_path, monkeypatch):
-    monkeypatch.setattr(scratch.tempfile, "tempdir", str(tmp_path))
-    return tmp_path
-
-
-def test_a_directory_in_use_is_not_reaped(temporary):
-    path = scratch.make("run")
-    assert scratch.reap() == []
-    assert path.is_dir()
-    scratch.remove(path)
-    assert not path.exists()
-
-
-OWNER = """
-from harness import scratch
-(scratch.make("run") / "pod1.pcap").write_text("x")
-print("made", flush=True)
-input()
-"""
-
-
-def test_a_killed_owners_directory_is_reaped_and_a_living_ones_is_not(temporary):
-    owner = subprocess.Popen(
-        [sys.executable, "-c", OWNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        env={**os.environ, "TMPDIR": str(temporary)},
-    )  # fmt: skip
-    with owner:
-        assert owner.stdout is not None
-        assert owner.stdout.readline() == "made\n"
-        (path,) = temporary.iterdir()
-        assert scratch.reap() == []
-        owner.send_signal(signal.SIGKILL)
-        owner.wait()
-        assert scratch.reap() == [path]
-    assert not path.exists()
-
-
-def test_what_is_not_ours_is_left_alone(temporary):
-    (temporary / "hostroute-notes").mkdir()
-    (temporary / "hostroute-scratch-link").symlink_to(temporary / "hostroute-notes")
-    (temporary / "hostroute-scratch-file").touch()
-    assert scratch.reap() == []
-    assert len(list(temporary.iterdir())) == 3
 
 
 def test_a_child_whose_parent_died_before_it_was_bound_does_not_begin(monkeypatch):
