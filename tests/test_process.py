@@ -169,6 +169,21 @@ def test_without_the_privilege_a_tool_is_bound_as_any_other_child(monkeypatch):
 # ---------------------------------------------------------------------------- their directories
 
 
+@pytest.mark.parametrize("entry", [".", "", "below", "{open}"])
+def test_a_tool_is_not_taken_from_where_others_can_put_it(tmp_path, monkeypatch, entry):
+    """Nor from the working directory, which may be /tmp."""
+    open_to_all = tmp_path / "open"
+    for directory in (tmp_path, tmp_path / "below", open_to_all):
+        directory.mkdir(exist_ok=True)
+        (directory / "cat").write_text("#!/bin/sh\n")
+        (directory / "cat").chmod(0o755)
+    open_to_all.chmod(0o1777)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", entry.format(open=open_to_all) + ":/usr/bin:/bin")
+    assert process.find_tool("cat") in ("/usr/bin/cat", "/bin/cat")
+    assert process.run(["cat"], stdin="x") == "x"
+
+
 def test_a_child_whose_parent_died_before_it_was_bound_does_not_begin(monkeypatch):
     def said():
         with process.spawn(["echo", "begun"], stdout=subprocess.PIPE) as child:

@@ -15,7 +15,8 @@ from typing import Any
 
 from harness import __version__
 from harness.errors import RecordError
-from harness.record.environment import git_state, machine_facts
+from harness.record.checkout import git_state
+from harness.record.environment import machine_facts
 from harness.record.schema import COLLECTION, FORMAT, INVALID, VERSION, Document, flaw
 
 _TRIES = 16  # names tried before giving up: two of one second share one in 16 million
