@@ -56,7 +56,7 @@ class PidNamespace:
                     self.first = os.posix_spawn(
                         setpriv,
                         [setpriv, "--pdeathsig", "KILL", "--", "cat"],
-                        os.environ,
+                        {"PATH": os.defpath},
                         file_actions=[(os.POSIX_SPAWN_DUP2, reader, 0), *_SILENT],
                     )
                     # Opens only once the namespace has its first process.

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, NamedTuple
 
@@ -46,11 +48,26 @@ def find_tool(name: str) -> str:
     Raises:
         MissingToolError: It is on neither PATH nor the sbin directories.
     """
-    path = shutil.which(name) or shutil.which(name, path=_SBIN)
+    path = shutil.which(name, path=search_path()) or shutil.which(name, path=_SBIN)
     if path is None:
         package = TOOLS.get(name, name)
         raise MissingToolError(f"{name} is not installed", f"run `apt-get install {package}`")
     return path
+
+
+def search_path() -> str:
+    """PATH without what another user can fill: the working directory, directories of everybody."""
+    given = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return os.pathsep.join(
+        path for path in given if path.startswith("/") and not _open_to_all(Path(path))
+    )
+
+
+def _open_to_all(directory: Path) -> bool:
+    try:
+        return bool(directory.stat().st_mode & stat.S_IWOTH)
+    except OSError:
+        return False
 
 
 def _find_setpriv() -> str:

@@ -367,6 +367,31 @@ def test_pcaps_are_kept_where_records_go_or_it_is_said_why_not(tmp_path, taken):
     assert len(list(tmp_path.glob("pcaps/**/*.pcap"))) == (0 if taken else 3 * 8)
 
 
+NAMED = """
+import pytest
+
+@pytest.mark.parametrize(
+    "number", range(3), ids=["../../../../../out", "a/../../../../../../out", "y" * 300]
+)
+def test_it(one_node, number):
+    with one_node.capture():
+        one_node.pod1.ping(one_node.pod2)
+"""
+
+
+def test_pcaps_stay_below_the_results_whatever_a_test_is_called(tmp_path):
+    root = tmp_path / "a" / "root"  # the module lies outside: its id names none
+    root.mkdir(parents=True)
+    (tmp_path / "test_named.py").write_text(NAMED, encoding="ascii")
+    run = end(start(pytest_of(
+        "-q", "-p", "harness.plugin", "--keep-pcaps", str(tmp_path / "test_named.py"), rootdir=root
+    )))  # fmt: skip
+    assert run.code == 0, run.text
+    kept = list(tmp_path.rglob("*.pcap"))
+    assert len(kept) == 3 * 8
+    assert [path for path in kept if not path.is_relative_to(root / "results" / "pcaps")] == []
+
+
 def test_every_tool_is_looked_for_in_sbin_too():
     """A user's PATH seldom has the sbin directories."""
     path = shutil.which("env")

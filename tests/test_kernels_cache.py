@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """From packages to the cache: whole or not at all, also when two fetch or one is killed."""
 
+import json
 import os
 import signal
 import subprocess
@@ -247,6 +248,14 @@ def test_a_manifest_of_another_version_is_no_kernel(store):
     (store.root / "1").mkdir(parents=True)
     (store.root / "1" / "manifest.json").write_text('{"format": "hostroute-kernel"}')
     assert store.kept() == []
+
+
+def test_a_manifest_that_names_another_directory_is_no_kernel(store):
+    kept = fetcher(store).fetch("6.12")
+    manifest = kept.directory / "manifest.json"
+    table = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({**table, "release": "../elsewhere"}))
+    assert store.kept() == []  # `prune` would remove what it names
 
 
 # ----------------------------------------------------------------------------------------- finding

@@ -267,7 +267,7 @@ def test_no_kvm_at_all(monkeypatch, tmp_path):
 
 
 def test_missing_programs_say_which_package_has_them(monkeypatch):
-    monkeypatch.setattr(tools.shutil, "which", lambda *_, **__: None)
+    monkeypatch.setattr(tools.process.shutil, "which", lambda *_, **__: None)
     with pytest.raises(
         MissingToolError, match=r"run `apt-get install --no-install-recommends qemu-"
     ):
@@ -307,3 +307,16 @@ def test_a_user_without_a_home_is_told_what_to_set(monkeypatch):
     monkeypatch.setattr(tools.Path, "home", nobody)
     with pytest.raises(KernelSourceError, match=r"has no home directory: set XDG_CACHE_HOME"):
         tools.cache_root()
+
+
+def test_virtme_is_not_taken_from_the_working_directory(monkeypatch, tmp_path):
+    impostor = tmp_path / "virtme" / "commands"
+    impostor.mkdir(parents=True)
+    (impostor / "run.py").write_text("print('impostor')\n")
+    for package in (impostor, impostor.parent):
+        (package / "__init__.py").touch()
+    monkeypatch.setattr(tools.importlib.util, "find_spec", lambda _: True)
+    ended = subprocess.run(
+        [*tools.virtme_run(), "--help"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert "impostor" not in ended.stdout

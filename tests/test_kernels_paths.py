@@ -72,6 +72,14 @@ def test_an_image_that_is_cut_off_after_its_mark(tmp_path):
         release_of(path)
 
 
+@pytest.mark.parametrize("said", ["6.1/../../../out", "6.1\x1b[2J", "6.1-\x7f"])
+def test_an_image_whose_release_no_directory_can_have(tmp_path, said):
+    path = tmp_path / "bzImage"
+    path.write_bytes(image(said))
+    with pytest.raises(KernelSourceError, match="is no kernel image that says its release"):
+        release_of(path)
+
+
 def test_an_image_beside_us_and_where_its_modules_are(machine, store, monkeypatch):
     monkeypatch.chdir(machine / "boot")
     kernel = find(f"vmlinuz-6.1.0-1:{machine}", fetcher(store))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import pid_namespace, process, scratch
+from harness import pid_namespace, process
 from harness.errors import CommandError, MissingToolError
 
 
@@ -169,50 +169,19 @@ def test_without_the_privilege_a_tool_is_bound_as_any_other_child(monkeypatch):
 # ---------------------------------------------------------------------------- their directories
 
 
-@pytest.fixture
-def temporary(tmp_path, monkeypatch):
-    monkeypatch.setattr(scratch.tempfile, "tempdir", str(tmp_path))
-    return tmp_path
-
-
-def test_a_directory_in_use_is_not_reaped(temporary):
-    path = scratch.make("run")
-    assert scratch.reap() == []
-    assert path.is_dir()
-    scratch.remove(path)
-    assert not path.exists()
-
-
-OWNER = """
-from harness import scratch
-(scratch.make("run") / "pod1.pcap").write_text("x")
-print("made", flush=True)
-input()
-"""
-
-
-def test_a_killed_owners_directory_is_reaped_and_a_living_ones_is_not(temporary):
-    owner = subprocess.Popen(
-        [sys.executable, "-c", OWNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        env={**os.environ, "TMPDIR": str(temporary)},
-    )  # fmt: skip
-    with owner:
-        assert owner.stdout is not None
-        assert owner.stdout.readline() == "made\n"
-        (path,) = temporary.iterdir()
-        assert scratch.reap() == []
-        owner.send_signal(signal.SIGKILL)
-        owner.wait()
-        assert scratch.reap() == [path]
-    assert not path.exists()
-
-
-def test_what_is_not_ours_is_left_alone(temporary):
-    (temporary / "hostroute-notes").mkdir()
-    (temporary / "hostroute-scratch-link").symlink_to(temporary / "hostroute-notes")
-    (temporary / "hostroute-scratch-file").touch()
-    assert scratch.reap() == []
-    assert len(list(temporary.iterdir())) == 3
+@pytest.mark.parametrize("entry", [".", "", "below", "{open}"])
+def test_a_tool_is_not_taken_from_where_others_can_put_it(tmp_path, monkeypatch, entry):
+    """Nor from the working directory, which may be /tmp."""
+    open_to_all = tmp_path / "open"
+    for directory in (tmp_path, tmp_path / "below", open_to_all):
+        directory.mkdir(exist_ok=True)
+        (directory / "cat").write_text("#!/bin/sh\n")
+        (directory / "cat").chmod(0o755)
+    open_to_all.chmod(0o1777)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", entry.format(open=open_to_all) + ":/usr/bin:/bin")
+    assert process.find_tool("cat") in ("/usr/bin/cat", "/bin/cat")
+    assert process.run(["cat"], stdin="x") == "x"
 
 
 def test_a_child_whose_parent_died_before_it_was_bound_does_not_begin(monkeypatch):

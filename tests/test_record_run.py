@@ -206,6 +206,87 @@ def test_a_signal_while_the_record_is_written_does_not_lose_it(run, tmp_path):
     assert f"record: {tmp_path}" in ended.text
 
 
+RAISES = """
+import errno, os
+import pytest
+from harness.errors import HarnessError
+from harness.plugin.record import at_the_end
+
+def pytest_configure(config):
+    at_the_end(config, lambda: {{"seed": 8}})
+
+@pytest.hookimpl({order})
+def {hook}():
+    {how}
+    {then}
+"""
+RAISED = {
+    "raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))": (1, "No space left on device"),
+    "raise HarnessError('no', 'yes')": (1, "HarnessError: no: yes"),
+    "pytest.exit('enough', 3)": (3, "Exit: enough"),
+    "raise KeyboardInterrupt": (130, "KeyboardInterrupt"),
+}
+
+
+@pytest.mark.parametrize(
+    ("how", "order"),
+    [
+        *((how, "tryfirst=True") for how in RAISED),
+        (next(iter(RAISED)), "trylast=True"),
+        (next(iter(RAISED)), "wrapper=True, tryfirst=True"),
+    ],
+)
+def test_another_plugin_that_raises_at_the_end_loses_no_record(run, tmp_path, how, order):
+    measured(tmp_path)
+    then = "yield" if "wrapper" in order else ""
+    text = RAISES.format(hook="pytest_sessionfinish", how=how, order=order, then=then)
+    (tmp_path / "conftest.py").write_text(text)
+    ended = run("def test_hr07_x(): pass", "--record")
+    code, words = RAISED[how]
+    assert ended.code in (code, -signal.SIGINT if code == 130 else code), ended.text
+    assert words in ended.text
+    (found,) = records_of(tmp_path)
+    assert (found["seed"], found["partial"], len(found["comparisons"])) == (8, None, 1)
+    assert [entry["outcome"] for entry in found["conformance"]] == ["passed"]
+    assert ended.text.count(f"record: {tmp_path}/results/{found['id']}.json") == 1
+
+
+@pytest.mark.parametrize(
+    "hook", ["pytest_unconfigure", "pytest_terminal_summary", "pytest_keyboard_interrupt"]
+)
+def test_nor_does_one_that_raises_in_another_hook(run, tmp_path, hook):
+    text = RAISES.format(hook=hook, how="raise OSError('no')", order="tryfirst=True", then="")
+    (tmp_path / "conftest.py").write_text(text)
+    ended = run(BROKEN_OFF.format("raise KeyboardInterrupt"), "--record")
+    assert "OSError: no" in ended.text
+    (found,) = records_of(tmp_path)
+    assert found["partial"] == "interrupted by Ctrl-C: 2 of 3 tests were not run to their end"
+    assert ended.text.count(f"record: {tmp_path}/results/{found['id']}.json") == 1
+
+
+def test_nor_does_a_full_disk_of_junits(run, tmp_path):
+    measured(tmp_path)
+    ended = run("def test_hr07_x(): pass", "--record", "--junitxml=/dev/full")
+    assert ended.code == 1
+    assert "No space left on device" in ended.err
+    (found,) = records_of(tmp_path)
+    assert (found["partial"], len(found["comparisons"])) == (None, 1)
+    assert f"record: {tmp_path}/results/{found['id']}.json" in ended.text
+
+
+def test_nor_does_a_fixture_of_a_stopped_run_that_raises(run, tmp_path):
+    """pytest takes it down in the hook in which the record is written."""
+    measured(tmp_path)
+    with (tmp_path / "one_node" / "conftest.py").open("a") as file:
+        file.write('    found["seed"] = 9\n    raise OSError("the wire was cut")\n')
+    ended = run(BROKEN_OFF.format("import pytest; pytest.exit('enough', 3)"))
+    assert "OSError: the wire was cut" in ended.text
+    (found,) = records_of(tmp_path)
+    assert (found["seed"], len(found["comparisons"])) == (9, 1)
+    assert found["partial"].startswith("enough: 2 of 3")
+    assert f"record: {tmp_path}/results/{found['id']}.json" in ended.text
+
+
 def test_sigkill_leaves_no_half_record(run, tmp_path):
     measured(tmp_path)
     ended = run(BROKEN_OFF.format("import os; os.kill(os.getpid(), 9)"), "--record")

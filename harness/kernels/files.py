@@ -98,7 +98,7 @@ def _extension_modules() -> list[Path]:
 def _shared(binaries: Iterable[Path]) -> list[Path]:
     """The libraries that binaries are linked with, by ldd(1)."""
     listed = subprocess.run(
-        ["ldd", *map(str, binaries)], capture_output=True, text=True, check=False
+        [find_tool("ldd"), *map(str, binaries)], capture_output=True, text=True, check=False
     ).stdout
     return [Path(path) for path in sorted(set(re.findall(r"(/\S+\.so\S*)", listed)))]
 

@@ -128,7 +128,9 @@ def _of_vng(tag: str) -> Kernel:
     if not re.fullmatch(r"v\d+(\.\d+)*(-rc\d+)?", tag):
         raise KernelSourceError(f"vng has no kernel {tag!r}", "use upstream's, as in v6.14")
     try:
-        path = run([sys.executable, "-c", program, tag], _VNG_DEADLINE).strip().splitlines()[-1]
+        path = (
+            run([sys.executable, "-P", "-c", program, tag], _VNG_DEADLINE).strip().splitlines()[-1]
+        )
     except (CommandError, IndexError) as error:
         said = error.stderr.strip().splitlines() if isinstance(error, CommandError) else []
         raise KernelSourceError(

@@ -91,7 +91,8 @@ def release_of(image: Path) -> str:
         found = re.search(rb"Linux version (\S{3,64}) \(", data)
         said = found[1] if found else b""
     release = _RELEASE.match(said.decode("ascii", "replace"))
-    if release is None:
+    # Directories are called after it.
+    if release is None or "/" in release[0] or not release[0].isprintable():
         raise KernelSourceError(
             f"{image} is no kernel image that says its release", "name a bzImage or a vmlinuz"
         )

@@ -111,6 +111,8 @@ class Store:
             table = json.loads(path.read_text(encoding="utf-8"))
             if (table["format"], table["format_version"]) != _FORMAT:
                 return None
+            if table["release"] != path.parent.name:  # what is removed is what it is called
+                return None
             return Kept(table["release"], table["version"], path.parent,
                         table["packages"], table["files"])  # fmt: skip
         except (OSError, ValueError, KeyError, TypeError):

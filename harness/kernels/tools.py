@@ -6,7 +6,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
-import shutil
 import stat
 import sys
 from pathlib import Path
@@ -70,13 +69,13 @@ def qemu() -> str:
         MissingToolError: It is not installed.
     """
     name, package = _QEMU.get(platform.machine(), (f"qemu-system-{platform.machine()}", "qemu"))
-    found = shutil.which(name)
-    if found is None:
+    try:
+        return process.find_tool(name)
+    except MissingToolError:
         raise MissingToolError(
             f"QEMU is not installed (no {name})",
             f"run `apt-get install --no-install-recommends {package}`",
-        )
-    return found
+        ) from None
 
 
 def virtme_run() -> list[str]:
@@ -86,13 +85,14 @@ def virtme_run() -> list[str]:
         MissingToolError: virtme-ng is not installed.
     """
     if importlib.util.find_spec("virtme") is not None:
-        return [sys.executable, "-m", "virtme.commands.run"]
-    found = shutil.which("virtme-run")
-    if found is None:
+        # -P keeps the working directory off its module path.
+        return [sys.executable, "-P", "-m", "virtme.commands.run"]
+    try:
+        return [process.find_tool("virtme-run")]
+    except MissingToolError:
         raise MissingToolError(
             "vng is not installed", f"run `{sys.executable} -m pip install virtme-ng`"
-        )
-    return [found]
+        ) from None
 
 
 def cache_root() -> Path:

@@ -20,7 +20,7 @@ from harness.plugin.bench_progress import Show
 from harness.plugin.bench_session import BenchSession, Curve
 from harness.plugin.bench_table import summary
 from harness.plugin.options import settings
-from harness.plugin.record import document
+from harness.plugin.record import at_the_end
 from harness.topology import Family
 from testbeds import find
 
@@ -78,6 +78,8 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     except HarnessError as error:
         pytest.exit(f"hostroute: {error}", returncode=error.exit_code)
+    run = config.stash[SESSION].run
+    at_the_end(config, lambda: run.parts() if run else {})
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -155,13 +157,6 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None:
         session.config.stash[SESSION].show = Show(session.config, reporter)
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Give what was measured to the record, which is written after this, however the run ended."""
-    run = session.config.stash[SESSION].run
-    if run:
-        document(session.config).update(run.parts())
 
 
 @pytest.hookimpl(trylast=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import re
 import resource
 from collections.abc import Generator
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from harness import safe_write
 from harness.errors import BuildError, HarnessError, reason
 from harness.legs import LegTable
+from harness.names import directory_of_test
 from harness.plugin.fixtures import TESTBEDS_KEY
 from harness.plugin.options import results_directory
 from harness.printable import one_line
@@ -42,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def _keep(testbed: Testbed, item: pytest.Item) -> list[Path]:
     """Copy a testbed's captures to pcaps/ where records go, and say where they are."""
     root = results_directory(item.config) / "pcaps"
-    name = re.sub(r"[^\w.\[\]/-]", "_", item.nodeid.replace(".py::", "/"))
+    name = directory_of_test(item.nodeid, item.path)
     kept = []
     for seen in testbed.captures:
         target = root / name / seen.directory.parent.name / seen.directory.name

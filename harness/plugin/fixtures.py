@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +17,7 @@ from harness.capture import reap_ending
 from harness.datapath import DATAPATHS, Datapath, Features, NodeSettings, features
 from harness.datapath.features import FEATURES
 from harness.evidence import KernelLog
+from harness.names import directory_of_test
 from harness.plugin.options import settings as chosen_settings
 from harness.testbed import Testbed
 from harness.topology import Family
@@ -91,7 +91,7 @@ def build_testbed(
     """
     built: list[Testbed] = []
     request.node.stash[TESTBEDS_KEY] = built
-    directory = run_directory / re.sub(r"[^\w.\[\]-]", "_", request.node.nodeid)
+    directory = run_directory / directory_of_test(request.node.nodeid, request.node.path)
 
     def build(
         name: str,

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """One record for each run: what was measured, and what became of every assertion. Floor 8.
 
-What measures adds its parts to `document(config)`; this file adds the assertions, and writes it
-when the run ends, however it ends.
+What measures adds its parts to `document(config)`, or leaves that to the run's end (`at_the_end`);
+this file adds the assertions, and writes it when the run ends, however it ends.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,6 +40,7 @@ class _Recorder:
         self.begun: Document | None = None
         self.assertions: dict[str, Document] = {}
         self.finished: set[str] = set()
+        self.session: pytest.Session | None = None  # until the record is written
         self.interruption = ""
         self.line = ""
 
@@ -50,6 +51,11 @@ class _Recorder:
             self.begun = record.begin(self.config.rootpath, command)
             self.begun["started"] = self.started.isoformat(timespec="seconds")
         return self.begun
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Remember the session: there may be no other hook that is told of it."""
+        self.session = session
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Look at the checkout before the first test, where there is going to be a record."""
@@ -72,6 +78,7 @@ class _Recorder:
             if family is not None:
                 item.user_properties.append(("family", family.name))
 
+    @pytest.hookimpl(tryfirst=True)  # another plugin may raise
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Collect what became of every assertion of the catalogue."""
         if report.when == "teardown":
@@ -81,31 +88,46 @@ class _Recorder:
         if entry is not None and known.get("outcome") != "failed":
             self.assertions[report.nodeid] = entry
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Remember why the run is broken off: Ctrl-C, SIGTERM, or what `pytest.exit` was told."""
         self.interruption = str(excinfo.value) or "interrupted by Ctrl-C"
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write the record: the fixtures are gone by now, and have added what they had."""
-        # The run ends with this: a signal now has nothing left to end.
-        with suppress(KeyboardInterrupt), held():
-            self._write(session)
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self) -> Generator[None, None, None]:
+        """Write the record: the fixtures are gone by now, and have added what they had.
+
+        pytest itself takes down the session's fixtures in this hook, and says its summary around
+        it: so this is within the summary, and around all else, whatever of that raises.
+        """
+        try:
+            return (yield)
+        finally:
+            self._finish()
+
+    def _finish(self) -> None:
+        """Write the record unless it is written."""
+        session, self.session = self.session, None
+        if session is not None and not self.config.getoption("collectonly"):
+            # The run ends with this: a signal now has nothing left to end.
+            with suppress(KeyboardInterrupt), held():
+                self._write(session)
 
     def _write(self, session: pytest.Session) -> None:
+        for parts in self.config.stash.get(_AT_THE_END, []):
+            if found := parts():
+                self.document().update(found)
         asked, cut = self.config.getoption("--record"), self._cut(session)
         measured = self.begun is not None and any(self.begun[part] for part in _MEASURED)
-        if self.config.getoption("collectonly"):
-            return
         if asked and not measured and not self.assertions and not cut:
             self.line = "none: no test of this run asserts an entry of the catalogue (test_hrNN_…)"
         if not measured and not (asked and (self.assertions or cut)):
             return
-        found = self.document()
-        found["partial"] = "; ".join(filter(None, (found["partial"], cut))) or None
-        found["conformance"] = list(self.assertions.values())
+        whole = self.document()
+        whole["partial"] = "; ".join(filter(None, (whole["partial"], cut))) or None
+        whole["conformance"] = list(self.assertions.values())
         try:
-            path = record.write(results_directory(self.config), found)
+            path = record.write(results_directory(self.config), whole)
         except HarnessError as error:
             self.line = f"hostroute: {error}"
             session.exitstatus = session.exitstatus or error.exit_code
@@ -128,12 +150,20 @@ class _Recorder:
             terminalreporter.write_line(one_line(self.line))
             self.line = ""
 
-    def pytest_unconfigure(self) -> None:
-        """The same for a run whose exit code is not pytest's: it gets no summary."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_unconfigure(self) -> Generator[None, None, None]:
+        """The same for a run without a summary; one whose end another plugin took has its record.
+
+        There is no summary where the exit code is not pytest's, or another plugin raised.
+        """
+        self._finish()
         if self.line:
             print(one_line(self.line), file=sys.stderr)  # noqa: T201
+            self.line = ""
+        return (yield)
 
 
+_AT_THE_END = pytest.StashKey[list[Callable[[], Mapping[str, Any]]]]()
 _RECORDER = pytest.StashKey[_Recorder]()
 
 
@@ -150,6 +180,14 @@ def document(config: pytest.Config) -> Document:
     was measured is not whole. A run that has put something into one of the lists is recorded.
     """
     return config.stash[_RECORDER].document()
+
+
+def at_the_end(config: pytest.Config, parts: Callable[[], Mapping[str, Any]]) -> None:
+    """Have the record ask for parts when it is written, as `document` has them; none: empty.
+
+    Not a hook: it would not be asked where another plugin's raises before it.
+    """
+    config.stash.setdefault(_AT_THE_END, []).append(parts)
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a record comes from: machine, kernel, software, and the state of the checkout. Floor 6."""
+"""Where a record comes from: machine, kernel, and software. Floor 6."""
 
 from __future__ import annotations
 
@@ -12,9 +12,6 @@ import sys
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
-
-from harness.errors import HarnessError
-from harness.process import run
 
 #: Set in a virtual machine that hostroute booted: `kvm`, or `emulation`.
 ACCELERATOR_VARIABLE = "HOSTROUTE_ACCELERATOR"
@@ -66,20 +63,6 @@ def read_sysctls(keys: tuple[str, ...]) -> dict[str, str]:
     """
     found = {key.replace("/", "."): _text(f"/proc/sys/net/{key}") for key in keys}
     return {key: re.sub(r"\s+", " ", value) for key, value in found.items() if value}
-
-
-def git_state(directory: Path) -> dict[str, object]:
-    """Commit and dirty flag of a checkout, each null where it cannot be known."""
-    # A run by root in a user's checkout is the usual case, and git refuses another's checkout;
-    # asking must change nothing there, not even the index.
-    git = ["git", "--no-optional-locks", "-c", "safe.directory=*", "-C", str(directory)]
-    try:
-        commit = run([*git, "rev-parse", "HEAD"]).strip()
-        # What runs leave is no change; and in a guest, results/ is another directory.
-        changes = run([*git, "status", "--porcelain", "--", ":/", ":(exclude)results"])
-    except (HarnessError, OSError):  # no git, no checkout, no commit yet
-        return {"commit": None, "dirty": None}
-    return {"commit": commit, "dirty": bool(changes)}
 
 
 def _machine_id_hash() -> str:

@@ -13,7 +13,8 @@ from typing import Any
 
 from harness import __version__
 from harness.errors import RecordError
-from harness.record.environment import git_state, machine_facts
+from harness.record.checkout import git_state
+from harness.record.environment import machine_facts
 from harness.record.schema import COLLECTION, FORMAT, INVALID, VERSION, Document, flaw
 from harness.safe_write import publish
 
