@@ -8,11 +8,13 @@ batch, in order (netlink_rcv_skb(), net/netlink/af_netlink.c).
 
 from __future__ import annotations
 
+import atexit
 import os
 import socket
 import struct
-from collections.abc import Sequence
-from contextlib import closing
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from functools import cache, lru_cache
 from typing import Any
 
@@ -43,16 +45,31 @@ class Fields(dict[str, Any]):
 
 
 @cache
-def _encoder() -> IPBatch:
-    return IPBatch()
+def _kept() -> IPBatch:
+    encoder = IPBatch()
+    atexit.register(encoder.close)
+    return encoder
+
+
+@contextmanager
+def _encoder() -> Iterator[IPBatch]:
+    """An encoder; it has a socket and an event loop, though it sends nothing: one for each thread.
+
+    The main thread's is kept, as to make one takes 2 ms; other threads close theirs.
+    """
+    if threading.current_thread() is threading.main_thread():
+        yield _kept()
+    else:
+        with closing(IPBatch()) as encoder:
+            yield encoder
 
 
 @lru_cache(maxsize=4096)
 def _encoded(method: str, command: str, fields: tuple[tuple[str, Any], ...]) -> bytes:
-    encoder = _encoder()
-    encoder.reset()
-    getattr(encoder, method)(command, **dict(fields))
-    return bytes(encoder.asyncore.batch)
+    with _encoder() as encoder:
+        encoder.reset()
+        getattr(encoder, method)(command, **dict(fields))
+        return bytes(encoder.asyncore.batch)
 
 
 class Batch:

@@ -60,6 +60,9 @@ class NetNS:
             PrivilegeError: The kernel refuses, and why.
         """
         self.name = name
+        self._fd = -1
+        self._netlink: IPRoute | None = None
+        self._owner = 0
         process.prepare_tools()
         home = _current()
         try:
@@ -71,13 +74,14 @@ class NetNS:
                 )
             try:
                 self._fd = _current()
+                self.inum = os.fstat(self._fd).st_ino
             finally:
                 _setns(home)
+        except BaseException:
+            self.close()
+            raise
         finally:
             os.close(home)
-        self.inum = os.fstat(self._fd).st_ino
-        self._netlink: IPRoute | None = None
-        self._owner = 0
 
     def fileno(self) -> int:
         """The descriptor that holds the namespace."""
@@ -100,8 +104,10 @@ class NetNS:
         trace: TracebackType | None,
     ) -> None:
         back = _entered.stack.pop()
-        _setns(back)
-        os.close(back)
+        try:
+            _setns(back)
+        finally:
+            os.close(back)
 
     @property
     def netlink(self) -> IPRoute:
@@ -150,9 +156,11 @@ class NetNS:
 
     def close(self) -> None:
         """Let go of the namespace; the kernel frees it once nothing else refers to it."""
-        if self._netlink is not None:
-            self._netlink.close()
-            self._netlink = None
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        netlink, self._netlink = self._netlink, None
+        try:
+            if netlink is not None:
+                netlink.close()
+        finally:
+            if self._fd >= 0:
+                os.close(self._fd)
+                self._fd = -1

@@ -59,6 +59,7 @@ class PidNamespace:
                         {"PATH": os.defpath},
                         file_actions=[(os.POSIX_SPAWN_DUP2, reader, 0), *_SILENT],
                     )
+                    undo.callback(_ending.append, self.first)  # its pipe's end ends it
                     # Opens only once the namespace has its first process.
                     self._fd = _opened("/proc/thread-self/ns/pid_for_children", undo)
                 finally:

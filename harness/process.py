@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 from harness import pid_namespace
 from harness.errors import CommandError, MissingToolError
+from harness.signals import interruptible
 
 #: Programs the harness starts, and the Debian and Ubuntu package that holds each.
 TOOLS: dict[str, str] = {
@@ -198,7 +199,8 @@ class Running:
             status: int | str
             with child:
                 try:
-                    out, err = child.communicate(timeout=timeout)
+                    with interruptible():
+                        out, err = child.communicate(timeout=timeout)
                     status = child.returncode
                 except subprocess.TimeoutExpired:
                     child.kill()

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.signals import interruptible
+
 ROOT = Path(__file__).resolve().parents[1]
 DEADLINE = 60.0  # seconds for a run of one test; a busy machine takes 5
 #: Every descendant inherits it: what a run left behind bears its mark.
@@ -63,7 +65,8 @@ def start(
 def end(child: subprocess.Popen[str]) -> Ended:
     """Wait for a child's end; one that overruns the deadline is killed, and the test fails."""
     try:
-        out, err = child.communicate(timeout=DEADLINE)
+        with interruptible():
+            out, err = child.communicate(timeout=DEADLINE)
     except subprocess.TimeoutExpired:
         child.kill()
         child.communicate()

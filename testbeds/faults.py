@@ -62,9 +62,13 @@ class HelperCall:
         source = Source(("compat.h", "misuse.c"), patches=self.patches)
         self.module = pool.take(source, {"call_helper": syscall.PROG_TYPE_SCHED_CLS})
         self._attached: list[tuple[NetNS, int]] = []
-        returned = self.module.table("returned")
-        for value in range(_RETURNS):
-            returned[ctypes.c_int(value)] = (returned.Leaf * returned.total_cpu)()
+        try:
+            returned = self.module.table("returned")
+            for value in range(_RETURNS):
+                returned[ctypes.c_int(value)] = (returned.Leaf * returned.total_cpu)()
+        except BaseException:
+            self.close()
+            raise
 
     def put(
         self, node: Actor, interface: str, helper: str, ifindex: int, flags: int = 0,
@@ -100,8 +104,12 @@ class Metadata:
             Source(("border.c",)), dict.fromkeys(programs, syscall.PROG_TYPE_SCHED_CLS)
         )
         self._attached: list[tuple[NetNS, int]] = []
-        read = self.module.table("read")
-        read[ctypes.c_int(0)] = read.Leaf()
+        try:
+            read = self.module.table("read")
+            read[ctypes.c_int(0)] = read.Leaf()
+        except BaseException:
+            self.close()
+            raise
 
     def write_at(self, node: Actor, interface: str, mark: int, tstamp: int) -> None:
         """Give every packet that enters through an interface a mark and a timestamp (ns)."""

@@ -21,6 +21,7 @@ from pathlib import Path
 from pyroute2 import IPRoute
 
 from harness import process
+from harness.signals import interrupt_if_due
 from testbeds.child import MARK
 
 State = dict[str, set[str]]
@@ -226,6 +227,7 @@ def await_(holds: Callable[[], object], deadline: float = _DEADLINE) -> bool:
     """Ask until it holds or the deadline is over; asking is all there is, see `_DEADLINE`."""
     end = time.monotonic() + deadline
     while not holds():
+        interrupt_if_due()
         if time.monotonic() > end:
             return False
     return True

@@ -111,21 +111,22 @@ def measure_building(benchmark: Any, testbed: str, aim_ms: int) -> str:
     bare: list[float] = []
 
     def namespaces_alone() -> None:
-        start = time.perf_counter()
-        spaces = [NetNS(name) for name in names]
-        for space in spaces:
-            _ = space.netlink
-        bare.append(time.perf_counter() - start)
-        for space in spaces:
-            with closing(space):
-                pass
+        with ExitStack() as stack:
+            start = time.perf_counter()
+            for name in names:
+                _ = stack.enter_context(closing(NetNS(name))).netlink
+            bare.append(time.perf_counter() - start)
 
     benchmark.extra_info["aim_ms"] = aim_ms
-    benchmark.pedantic(
-        lambda: built.append(Network(topology)),
-        setup=namespaces_alone, teardown=lambda: built.pop().close(),
-        rounds=BUILDS, warmup_rounds=2,
-    )  # fmt: skip
+    try:
+        benchmark.pedantic(
+            lambda: built.append(Network(topology)),
+            setup=namespaces_alone, teardown=lambda: built.pop().close(),
+            rounds=BUILDS, warmup_rounds=2,
+        )  # fmt: skip
+    finally:
+        for network in built:
+            network.close()
     if not benchmark.enabled:
         return f"build {testbed}: not timed"
     found, alone = benchmark.stats.stats.median, median(bare)

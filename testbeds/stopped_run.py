@@ -33,6 +33,7 @@ def test_it(two_node):
 #: Stops where HOSTROUTE_MOMENT says, as in `module:Class.function`, until it is told to go on.
 STOPPER = """
 import importlib, os
+from harness.signals import interruptible
 
 def pytest_configure():
     moment = os.environ.get("HOSTROUTE_MOMENT")
@@ -52,7 +53,8 @@ def stop_at(moment):
     def stopping(*arguments, **options):
         setattr(owner, name, original)
         os.write(int(os.environ["HOSTROUTE_REACHED"]), b"!")
-        os.read(int(os.environ["HOSTROUTE_GO_ON"]), 1)
+        with interruptible():
+            os.read(int(os.environ["HOSTROUTE_GO_ON"]), 1)
         return original(*arguments, **options)
 
     setattr(owner, name, stopping)
@@ -139,7 +141,7 @@ class Run:
         self._go_on = go_on
         with os.fdopen(reached, "rb") as pipe:
             if not pipe.read(1):  # it ended without having come there
-                pytest.fail(end(self.child).text, pytrace=False)
+                pytest.fail(self._end().text, pytrace=False)
         self.namespaces = namespaces_of(self.child.pid)
         self.programs = programs_of(self.child.pid)
         self.processes = marked(self.mark)

@@ -15,7 +15,7 @@ from harness.cli.proof import prove
 from harness.datapath import DATAPATHS, HostRouting, NodeSettings
 from harness.datapath.probes import HELPERS, running_kernel
 from harness.errors import LEGACY, NOT_PROVEN
-from testbeds.child import CLI, DEADLINE, MARK, start
+from testbeds.child import CLI, DEADLINE, MARK, end, start
 from testbeds.host_state import await_same, marked, namespaces_of, settled
 
 pytestmark = pytest.mark.usefixtures("machine")
@@ -44,6 +44,12 @@ def test_status_of_legacy_is_proven_too(capsys):
     assert code == 0
     assert lines[0] == "Host Routing: Legacy (asked for)"
     assert lines[-1] == LEGACY_PROVEN
+
+
+@pytest.mark.parametrize("command", [("status", "--verify"), ("shell", "one_node")], ids=" ".join)
+def test_nothing_is_left_to_the_collector_by(command):
+    ended = end(start((*CLI, *command), {"PYTHONWARNINGS": "error,ignore::SyntaxWarning"}))
+    assert (ended.code, ended.err) == (0, "")
 
 
 #: Arguments that leave one requirement unmet → what the first line says.

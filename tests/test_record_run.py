@@ -200,9 +200,10 @@ def test_a_signal_while_the_record_is_written_does_not_lose_it(run, tmp_path):
             "record.write = write_and_be_hit\n"
         )
     ended = run("def test_hr07_x(): pass", "--record")
-    assert ended.code == 0, ended.text
+    assert ended.code == 2, ended.text
     (found,) = records_of(tmp_path)
     assert found["conformance"][0]["outcome"] == "passed"
+    assert found["partial"] is None
     assert f"record: {tmp_path}" in ended.text
 
 
@@ -285,6 +286,15 @@ def test_nor_does_a_fixture_of_a_stopped_run_that_raises(run, tmp_path):
     assert (found["seed"], len(found["comparisons"])) == (9, 1)
     assert found["partial"].startswith("enough: 2 of 3")
     assert f"record: {tmp_path}/results/{found['id']}.json" in ended.text
+
+
+def test_what_fails_of_an_interrupt_is_no_failure(run, tmp_path):
+    """A child dies of the same Ctrl-C, and the harness sees that before the interrupt strikes."""
+    ended = run(BROKEN_OFF.format("import os; os.kill(os.getpid(), 2); assert 0"), "--record")
+    assert ended.code == 2, ended.text
+    (found,) = records_of(tmp_path)
+    assert [entry["id"] for entry in found["conformance"]] == ["HR-07"]
+    assert found["partial"].startswith("interrupted by Ctrl-C: ")
 
 
 def test_sigkill_leaves_no_half_record(run, tmp_path):

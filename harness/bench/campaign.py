@@ -21,7 +21,7 @@ from harness.bench.course import Course
 from harness.bench.series import ArmSeries, Task
 from harness.bench.verdict import Criteria
 from harness.errors import HarnessError, reason
-from harness.signals import held
+from harness.signals import held, interrupt_if_due
 
 #: The limit has no verdict: a few builds show where it lies.
 _LIMIT_BUILDS = 4
@@ -209,6 +209,7 @@ class Campaign(Timed):
             if course.settled():
                 self._finish(course, None)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this measure's alone
+            interrupt_if_due()  # which may be why it failed
             self._finish(course, reason(error))
             return False
         return True

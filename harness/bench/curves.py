@@ -19,6 +19,7 @@ from harness.bench.growth import FEWEST_BUILDS, Axis, Growth
 from harness.bench.rounds import take_turns
 from harness.bench.series import Task
 from harness.errors import reason
+from harness.signals import interrupt_if_due
 
 _PASSES = 6
 
@@ -168,6 +169,7 @@ class Curves(Timed):
                 try:
                     self._measure(growth, x, built)
                 except Exception as error:  # noqa: BLE001 - it is this measure's alone
+                    interrupt_if_due()  # which may be why it failed
                     growth.partial = reason(error)
                     return list(growths[at + 1 :])
         return []

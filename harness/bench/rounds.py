@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.errors import TrafficError, UnknownNameError
+from harness.signals import interrupt_if_due
 
 #: One turn of one arm: raw samples in the measure's unit, at least one.
 Sampler = Callable[[], list[float]]
@@ -66,6 +67,7 @@ def take_turns(samplers: Mapping[str, Sampler], rounds: int, seed: str) -> dict[
     turns: dict[str, Turns] = {label: [] for label in samplers}
     for _ in range(rounds):
         for label in next(orders):
+            interrupt_if_due()
             try:
                 samples = samplers[label]()
             except TrafficError as error:

@@ -14,7 +14,7 @@ import struct
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from harness.bpf import syscall
@@ -37,25 +37,22 @@ _LOAD_WIDE, _PSEUDO_MAP_FD = 0x18, 1  # BPF_LD | BPF_IMM | BPF_DW and its source
 @contextmanager
 def captured_output() -> Iterator[Callable[[], str]]:
     """Catch what libbcc's compiler and loader write to descriptors 1 and 2."""
-    with _at_work, tempfile.TemporaryFile() as sink:
-        saved = [os.dup(1), os.dup(2)]
+    with _at_work, tempfile.TemporaryFile() as sink, ExitStack() as undo:
         directory = os.open(".", os.O_PATH)  # libbcc changes it while it compiles
-        try:
-            os.dup2(sink.fileno(), 1)
-            os.dup2(sink.fileno(), 2)
+        undo.callback(os.close, directory)
+        undo.callback(os.fchdir, directory)
+        for number in (1, 2):
+            saved = os.dup(number)
+            undo.callback(os.close, saved)
+            undo.callback(os.dup2, saved, number)
+            os.dup2(sink.fileno(), number)
 
-            def text() -> str:
-                sink.flush()
-                sink.seek(0)
-                return sink.read().decode(errors="replace")
+        def text() -> str:
+            sink.flush()
+            sink.seek(0)
+            return sink.read().decode(errors="replace")
 
-            yield text
-        finally:
-            for number, copy in enumerate(saved, start=1):
-                os.dup2(copy, number)
-                os.close(copy)
-            os.fchdir(directory)
-            os.close(directory)
+        yield text
 
 
 def _compile(source: Source) -> Any:
@@ -94,11 +91,15 @@ class Compiled:
         self.source = source
         self.bpf = _compile(source)
         self._holders = 1
-        # BCC declares neither of the two.
-        library, module = bcc().lib, ctypes.c_void_p(self.bpf.module)
-        library.bpf_table_name.restype = ctypes.c_char_p
-        count = library.bpf_num_tables(module)
-        self._maps = [library.bpf_table_name(module, ctypes.c_uint64(n)) for n in range(count)]
+        try:
+            # BCC declares neither of the two.
+            library, module = bcc().lib, ctypes.c_void_p(self.bpf.module)
+            library.bpf_table_name.restype = ctypes.c_char_p
+            count = library.bpf_num_tables(module)
+            self._maps = [library.bpf_table_name(module, ctypes.c_uint64(n)) for n in range(count)]
+        except BaseException:
+            self.release()
+            raise
 
     def hold(self) -> None:
         """Have it kept until the next `release`."""

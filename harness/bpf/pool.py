@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from harness.bpf.compiled import Compiled
 from harness.bpf.module import Module
 from harness.bpf.source import Source
+from harness.signals import held
 
 _compiled: dict[Source, Compiled] = {}
 _idle: dict[Source, list[Module]] = {}
@@ -31,11 +32,21 @@ def take(source: Source, programs: Mapping[str, int]) -> Module:
     idle = _idle.get(source)
     if idle:
         return idle.pop()
+    return Module(compiled(source), programs)
+
+
+def compiled(source: Source) -> Compiled:
+    """A source, compiled now or before; `unload_idle` lets go of it.
+
+    Raises:
+        BuildError: It does not compile.
+    """
     if source not in _compiled:
         if source.patches:
             _forget([other for other in _compiled if other.patches][:-1])
-        _compiled[source] = Compiled(source)
-    return Module(_compiled[source], programs)
+        with held():  # a second, or more: long enough for an interrupt to lose patience
+            _compiled[source] = Compiled(source)
+    return _compiled[source]
 
 
 def give_back(module: Module) -> None:

@@ -108,4 +108,5 @@ _ending: list[Tcpdump] = []
 def reap_ending() -> None:
     """Wait for every tcpdump that was stopped."""
     while _ending:
-        _ending.pop().reap()
+        _ending[-1].reap()
+        _ending.pop()

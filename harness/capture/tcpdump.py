@@ -25,6 +25,7 @@ from pathlib import Path
 from harness.errors import CaptureError
 from harness.netns import NetNS
 from harness.process import spawn_tool
+from harness.signals import interruptible
 
 _DEADLINE = 60.0  # seconds, for the start and for each proof: an emulated machine takes ten
 _COUNTS = re.compile(
@@ -69,7 +70,8 @@ class Tcpdump:
         end = time.monotonic() + _DEADLINE
         while not (match := pattern.search(self._text)):
             # Not select(2): with a thousand pods a descriptor is beyond what it can name.
-            ready = waiting.poll(max(0.0, end - time.monotonic()) * 1000)
+            with interruptible():
+                ready = waiting.poll(max(0.0, end - time.monotonic()) * 1000)
             chunk = self._process.stderr.read(4096) if ready else b""
             if not chunk:
                 reason = "ended" if ready else f"did not do so within {_DEADLINE:g} s"

@@ -15,7 +15,7 @@ from harness.cli import datapaths, kernels, report, results, shell, status, test
 from harness.cli.output import complain
 from harness.errors import EXIT_CODES, HarnessError
 from harness.printable import one_line
-from harness.signals import as_interrupts
+from harness.signals import as_interrupts, deferred
 
 COMMANDS = {
     command.name: command
@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     end = words.index("--") if words[:1] == ["kernels"] and "--" in words else len(words)
     arguments = _parser().parse_args(words[:end], argparse.Namespace(passed=words[end + 1 :]))
     try:
-        with as_interrupts():
+        with as_interrupts(), deferred():
             code = COMMANDS[arguments.command].run(arguments)
         sys.stdout.flush()
     except HarnessError as error:

@@ -7,7 +7,7 @@ import argparse
 import os
 import shutil
 import signal
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from harness import datapath as datapaths
@@ -17,6 +17,7 @@ from harness.cli.command import Command, add_settings, features, settings
 from harness.cli.output import show
 from harness.errors import UnknownNameError
 from harness.machine import check_machine
+from harness.signals import interruptible
 from harness.testbed import Testbed
 from harness.topology import Family, Host, Network
 from testbeds import find
@@ -54,7 +55,8 @@ def _run_shell(host: Host) -> int:
     # Ctrl-C is the shell's: it must not end us before the shell.
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        status = int(child.wait())
+        with interruptible():
+            status = int(child.wait())
     finally:
         signal.signal(signal.SIGINT, before)
     return status if status >= 0 else 128 - status
@@ -78,17 +80,16 @@ def _run(arguments: argparse.Namespace) -> int:
     topology, datapath = find(arguments.testbed), datapaths.find(arguments.datapath)
     asked = settings(arguments)
     check_machine()
-    directory = scratch.make("shell")
-    testbed = Testbed(topology, datapath, Family.ipv4, directory, asked, features(arguments))
-    try:
+    with ExitStack() as closing:
+        directory = scratch.make("shell")
+        closing.callback(scratch.remove, directory)
+        closing.callback(unload_idle)
+        testbed = Testbed(topology, datapath, Family.ipv4, directory, asked, features(arguments))
+        closing.callback(testbed.close)
+        closing.callback(_end_inhabitants, testbed.network)
         host = _find_host(testbed.network, arguments.host)
         _introduce(testbed)
         return _run_shell(host)
-    finally:
-        _end_inhabitants(testbed.network)
-        testbed.close()
-        unload_idle()
-        scratch.remove(directory)
 
 
 COMMAND = Command("shell", "build a testbed and run a shell in one of its hosts", _arguments, _run)

@@ -41,8 +41,12 @@ class BacklogCounter:
         self._link = -1
 
     def __enter__(self) -> BacklogCounter:
-        self._start = self._total()
-        self._link = self._module.attach_raw_tracepoint("count_enqueue", "netif_rx")
+        try:
+            self._start = self._total()
+            self._link = self._module.attach_raw_tracepoint("count_enqueue", "netif_rx")
+        except BaseException:
+            pool.give_back(self._module)
+            raise
         return self
 
     def __exit__(

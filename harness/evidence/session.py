@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from harness.datapath import Counters, NodeDatapath
@@ -118,9 +119,10 @@ class Evidence:
 
     def close(self) -> None:
         """Close the log and the sockets."""
-        self._log.close()
-        for table in self._conntrack.values():
-            table.close()
+        with ExitStack() as closing:  # one that fails must not keep the others open
+            closing.callback(self._log.close)
+            for table in self._conntrack.values():
+                closing.callback(table.close)
 
 
 def _take(entries: list[conntrack.Entry], entry: conntrack.Entry) -> bool:

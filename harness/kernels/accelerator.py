@@ -17,6 +17,7 @@ from pathlib import Path
 from harness import safe_read, scratch
 from harness.kernels.tools import qemu
 from harness.process import spawn
+from harness.signals import interruptible
 
 _SILENCE = 5.0  # seconds; with KVM a kernel says something every tenth of one, for two in all
 _TRIAL = 60.0  # seconds in all: one that repeats the same fault is never silent
@@ -83,24 +84,34 @@ def _boot(image: Path, console: Path) -> Accelerator:
         "-append", "earlyprintk=serial console=ttyS0 panic=-1",
     ]  # fmt: skip
     child = spawn(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    began = last = time.monotonic()
-    size = 0
-    while child.poll() is None:
-        if _size(console) != size:
-            last, size = time.monotonic(), _size(console)
-        silent = time.monotonic() - last > _SILENCE
-        if silent or time.monotonic() - began > _TRIAL:
-            child.kill()
-            child.communicate()
-            why = f"silent for {_SILENCE:g} s" if silent else f"no end within {_TRIAL:g} s"
-            return emulation(f"KVM is there, but a guest hangs in it: {why}")
-        time.sleep(_POLL)
-    _, stderr = child.communicate()
+    try:
+        hung = _await_end(child, console)
+    finally:
+        child.kill()
+        _, stderr = child.communicate()
+    if hung:
+        return emulation(f"KVM is there, but a guest hangs in it: {hung}")
     text = safe_read.text(console, 1 << 20, tail=True) if _size(console) else ""
     if "Kernel panic" in text:  # it came as far as it could without a root
         return Accelerator("kvm", "a kernel booted under it")
     lines = [line for line in stderr.decode(errors="replace").splitlines() if line.strip()]
     return emulation(f"KVM is there, but no guest runs in it: {(lines or ['it ended early'])[0]}")
+
+
+def _await_end(child: subprocess.Popen[bytes], console: Path) -> str:
+    """Why a guest is given up; empty: it has ended."""
+    began = last = time.monotonic()
+    size = 0
+    while child.poll() is None:
+        if _size(console) != size:
+            last, size = time.monotonic(), _size(console)
+        if time.monotonic() - last > _SILENCE:
+            return f"silent for {_SILENCE:g} s"
+        if time.monotonic() - began > _TRIAL:
+            return f"no end within {_TRIAL:g} s"
+        with interruptible():
+            time.sleep(_POLL)
+    return ""
 
 
 def _size(path: Path) -> int:

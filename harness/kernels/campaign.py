@@ -25,6 +25,7 @@ from harness.kernels.result import Result, describe, write_summary
 from harness.kernels.sweep import sweep
 from harness.kernels.watch import LIMITS, Ended, Limits, Watcher
 from harness.record import ACCELERATOR_VARIABLE, BATCH
+from harness.signals import held, interruptible
 
 Say = Callable[[str], None]
 
@@ -114,11 +115,13 @@ class Campaign:
                 worker.start()
             try:
                 for worker in workers:
-                    worker.join()
+                    with interruptible():
+                        worker.join()
             except KeyboardInterrupt:
                 self._watcher.stop()
-                for worker in workers:
-                    worker.join()
+                with held():  # each ends soon, and uses what is removed after this
+                    for worker in workers:
+                        worker.join()
                 raise
 
     def interact(self, job: Job, machine: Machine) -> Ended:

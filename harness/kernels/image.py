@@ -17,6 +17,7 @@ from harness.errors import GuestError
 from harness.kernels import files
 from harness.kernels.lock import make_directory, open_lock
 from harness.kernels.tools import run
+from harness.signals import interruptible
 
 _BLOCK = 4096
 _SLACK = 32 << 20  # bytes for ext4's own tables
@@ -127,7 +128,8 @@ class Images:
                              "set XDG_CACHE_HOME to a directory that can") from None  # fmt: skip
         image = self.root / f"{name}.ext4"
         try:
-            fcntl.flock(fd, fcntl.LOCK_SH)
+            with interruptible():
+                fcntl.flock(fd, fcntl.LOCK_SH)
             while not image.exists():
                 self._make(paths, image, fd)
             os.utime(image)  # the least recently used go first
@@ -137,7 +139,8 @@ class Images:
 
     def _make(self, paths: list[Path], image: Path, lock: int) -> None:
         """Make an image unless another process does; the lock is shared again afterwards."""
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        with interruptible():
+            fcntl.flock(lock, fcntl.LOCK_EX)
         if not image.exists():
             self.prune(_KEPT - 1)
             draft = self.root / f".partial-{image.name}"

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from harness.errors import KernelSourceError
 from harness.safe_path import open_directory
+from harness.signals import interruptible
 
 
 @contextmanager
@@ -36,7 +37,8 @@ def locked(part: Path, how: int = fcntl.LOCK_EX) -> Iterator[None]:
     except OSError as error:
         raise unwritable(part.parent, error) from None
     try:
-        fcntl.flock(fd, how)
+        with interruptible():
+            fcntl.flock(fd, how)
         yield
     finally:
         os.close(fd)

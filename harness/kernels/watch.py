@@ -15,6 +15,7 @@ from harness import safe_read
 from harness.evidence.kernel_log import find_splats
 from harness.kernels.guest import Prepared
 from harness.process import spawn
+from harness.signals import interruptible
 
 _POLL = 0.2  # seconds
 _TAIL = 15  # lines of a console that are shown
@@ -93,8 +94,8 @@ class Watcher:
         with open(guest.share / "qemu.log", "xb") as log:
             child = spawn(guest.argv, **({"stdin": None} if interactive
                                          else {"stdout": log, "stderr": log}))  # fmt: skip
-        trouble, sign = "", _Sign(guest.share)
         try:
+            trouble, sign = "", _Sign(guest.share)
             while not trouble and not _await(child, self._stopped):
                 trouble = sign.overdue(limits, interactive)
             if self.stopped:
@@ -108,7 +109,8 @@ class Watcher:
 
 def _await(child: subprocess.Popen[bytes], stopped: threading.Event) -> bool:
     """Wait a moment; whether it is over."""
-    return stopped.wait(_POLL) or child.poll() is not None
+    with interruptible():
+        return stopped.wait(_POLL) or child.poll() is not None
 
 
 class _Sign:

@@ -19,6 +19,7 @@ from harness.names import directory_of_test
 from harness.plugin.fixtures import TESTBEDS_KEY
 from harness.plugin.options import results_directory
 from harness.printable import one_line
+from harness.signals import interruptible
 from harness.testbed import Testbed
 
 _KEPT = pytest.StashKey[set[Path]]()
@@ -108,7 +109,7 @@ def _add_testbed(item: pytest.Item, report: pytest.TestReport, testbed: Testbed)
         report.sections += list(_sections(testbed, pcaps))
         if item.config.getoption("--pause"):
             print(f"\n{item.nodeid} failed; its testbed:\n{_how_to_enter(testbed)}")  # noqa: T201
-            with contextlib.suppress(EOFError):  # nobody is there to press it
+            with contextlib.suppress(EOFError), interruptible():  # nobody is there to press it
                 input("Enter to go on: ")
     for seen in testbed.captures:
         if seen.complete:

@@ -31,9 +31,11 @@ TESTBEDS_KEY = pytest.StashKey[list[Testbed]]()
 def run_directory() -> Iterator[Path]:
     """Where captures go while the run lasts."""
     path = scratch.make("run")
-    yield path
-    reap_ending()
-    scratch.remove(path)
+    try:
+        yield path
+        reap_ending()
+    finally:
+        scratch.remove(path)
 
 
 @pytest.fixture(scope="session")

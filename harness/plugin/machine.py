@@ -11,13 +11,15 @@ import pytest
 from harness.errors import HarnessError
 from harness.evidence import KernelLog
 from harness.machine import check_machine, describe_machine, host_routing_status
+from harness.signals import deferred
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """The kernel, and whether host routing is BPF or Legacy on it."""
     lines = [f"host routing: {describe_machine()}"]
     try:
-        lines += [f"host routing: {line}" for line in host_routing_status()]
+        with deferred():
+            lines += [f"host routing: {line}" for line in host_routing_status()]
     except HarnessError as error:
         lines.append(f"host routing: not known ({error})")
     return lines

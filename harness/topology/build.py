@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from itertools import count
 from types import TracebackType
 
+from harness.signals import interrupt_if_due
 from harness.topology import addressing as plan
 from harness.topology.addressing import Addresses, Family
 from harness.topology.description import Topology
@@ -175,6 +176,7 @@ class Network:
             yield
 
     def _add_pod(self, node: Node) -> None:
+        interrupt_if_due()
         number = len(self.pods) + 1
         pod = Pod(number, node, plan.pod(node.number, len(node.pods) + 1))
         self._adopt(pod, _SYSCTLS)

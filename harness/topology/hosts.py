@@ -16,6 +16,7 @@ from pyroute2.ethtool.ioctl import IoctlEthtool
 from harness.errors import KernelError
 from harness.netlink_batch import Batch, Fields, operational_states
 from harness.netns import NetNS
+from harness.signals import interrupt_if_due
 from harness.topology import addressing as plan
 from harness.topology.addressing import Addresses, Family
 
@@ -133,6 +134,7 @@ class Host:
         """
         deadline = time.monotonic() + _SETTLE_SECONDS
         while late := self._unsettled():
+            interrupt_if_due()
             if time.monotonic() > deadline:
                 raise KernelError(
                     f"{late[0]} of {self.name} is not ready after {_SETTLE_SECONDS:g} s",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from harness.errors import TrafficError
 from harness.netns import NetNS
+from harness.signals import interruptible
 from harness.topology import Family
 from harness.traffic.sockets import Connected, let_block, tcp_pair
 from harness.traffic.workers import workers
@@ -67,9 +68,7 @@ class BulkFlow(Connected):
         """
         self._who = (f"sender in {client.name}", f"receiver in {server.name}")
         self._cpus = cpus
-        super().__init__(tcp_pair(client, server, family, addresses, window))
-        for end in self.ends:
-            let_block(end)
+        super().__init__(tcp_pair(client, server, family, addresses, window), let_block)
 
     def move(self, size: int) -> Transfer:
         """Send that many bytes from the client to the server.
@@ -167,4 +166,5 @@ def _await_flowing(sock: socket.socket, who: str) -> None:
     while (acked := _acked(sock)) < _FLOWING:
         if time.monotonic() > end:
             raise TrafficError(f"{who}: {acked} bytes in {_FLOWING_SECONDS:g} s")
-        time.sleep(0.0005)
+        with interruptible():
+            time.sleep(0.0005)

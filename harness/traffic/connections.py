@@ -46,9 +46,11 @@ class Connections:
             self._listener.bind((addresses[1], 0))
             self._listener.listen(_BACKLOG)
             self._listener.setblocking(False)
-        except OSError as error:
+        except BaseException as error:
             self.close()
-            raise TrafficError(f"{self.name}: cannot listen ({error})") from None
+            if isinstance(error, OSError):
+                raise TrafficError(f"{self.name}: cannot listen ({error})") from None
+            raise
 
     def __enter__(self) -> Connections:
         return self

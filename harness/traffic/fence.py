@@ -56,9 +56,13 @@ class Fence:
 
     def __init__(self, ns: NetNS) -> None:
         self._socket = ns.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
-        self._socket.connect(self._socket.getsockname())
-        self._socket.settimeout(_DEADLINE)
+        try:
+            self._socket.bind(("127.0.0.1", 0))
+            self._socket.connect(self._socket.getsockname())
+            self._socket.settimeout(_DEADLINE)
+        except BaseException:
+            self.close()
+            raise
 
     def pass_(self) -> None:
         """Return once everything this thread sent from its CPU has come to its end.

@@ -18,7 +18,7 @@ from harness.errors import TrafficError, UnknownNameError
 from harness.netns import NetNS
 from harness.topology import Family
 from harness.traffic.samples import checked, collector_off
-from harness.traffic.sockets import Connected, tcp_pair, udp_pair
+from harness.traffic.sockets import Connected, let_not_block, tcp_pair, udp_pair
 
 Protocol = Literal["udp", "tcp"]
 
@@ -64,10 +64,8 @@ class InlineFlow(Connected):
         self._payload = os.urandom(size)
         self._buffer = bytearray(size)
         connect = udp_pair if protocol == "udp" else tcp_pair
-        super().__init__(connect(client, server, family, addresses))
+        super().__init__(connect(client, server, family, addresses), let_not_block)
         self._client, self._server = self.ends
-        for end in self.ends:
-            end.setblocking(False)
         try:
             self._prove()
         except BaseException:

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from harness.errors import TrafficError, UnknownNameError
 from harness.netns import NetNS
+from harness.signals import interruptible
 from harness.topology import Family
 from harness.traffic.workers import raise_if_failed, workers
 
@@ -202,7 +203,8 @@ class Iperf:
         """Whether the server has said something by then; a descriptor may be beyond select(2)."""
         waiting = select.poll()
         waiting.register(self._ready, select.POLLIN)
-        return bool(waiting.poll(seconds * 1000))
+        with interruptible():
+            return bool(waiting.poll(seconds * 1000))
 
     def _await_listening(self) -> None:
         """Wait until the server says that it is about to listen, and then until it does.

@@ -86,12 +86,12 @@ class PacketFlow(Connected):
             TrafficError: The sockets cannot be had.
         """
         self.name = f"packets {client.name} > {server.name} {family.name} UDP {size} B"
-        super().__init__(udp_pair(client, server, family, addresses))
         self._buffer = ctypes.create_string_buffer(size)
         self._part = _Iovec(ctypes.addressof(self._buffer), size)
         self._messages = (_Message * BATCH)()
         for message in self._messages:  # nobody reads what is in them: one buffer serves all
             message.header.iov, message.header.iov_length = ctypes.pointer(self._part), 1
+        super().__init__(udp_pair(client, server, family, addresses))
 
     def volley(self, batches: int) -> Volley:
         """Send that many batches, one after the other, and read what arrived of each.

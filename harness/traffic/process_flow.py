@@ -65,9 +65,7 @@ class ProcessFlow(Connected):
         self.name = f"{client.name} > {server.name} {family.name} UDP {size} B"
         self._who = (f"client in {client.name}", f"server in {server.name}")
         self._cpus, self._size = cpus, size
-        super().__init__(udp_pair(client, server, family, addresses))
-        for end in self.ends:
-            let_block(end)
+        super().__init__(udp_pair(client, server, family, addresses), let_block)
 
     def burst(self, trips: int, cpu_time: bool = False) -> Burst:
         """Do `trips` round trips.

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import socket
 import struct
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
@@ -29,8 +30,21 @@ class Connected:
         ends: The client's and the server's.
     """
 
-    def __init__(self, ends: Pair) -> None:
+    def __init__(self, ends: Pair, prepare: Callable[[socket.socket], None] | None = None) -> None:
+        """Own them.
+
+        Args:
+            ends: The client's and the server's.
+            prepare: Makes of each what the traffic needs; should it fail, both are closed.
+        """
         self.ends = ends
+        try:
+            if prepare is not None:
+                for end in ends:
+                    prepare(end)
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -47,6 +61,11 @@ class Connected:
         """Close both sockets."""
         for end in self.ends:
             end.close()
+
+
+def let_not_block(sock: socket.socket) -> None:
+    """Have calls return at once."""
+    sock.setblocking(False)
 
 
 def let_block(sock: socket.socket) -> None:
@@ -68,17 +87,18 @@ def udp_pair(client: NetNS, server: NetNS, family: Family, addresses: tuple[str,
     Raises:
         TrafficError: An address cannot be had, or there is no route.
     """
-    ends: list[socket.socket] = []
-    try:
-        for ns, address in zip((client, server), addresses, strict=True):
-            end = ns.socket(family.af, socket.SOCK_DGRAM)
-            ends.append(end)
-            end.bind((address, 0))
-        ends[0].connect(ends[1].getsockname())
-        ends[1].connect(ends[0].getsockname())
-    except OSError as error:
-        raise _failed(client, server, "UDP", error, *ends) from None
-    return ends[0], ends[1]
+    with ExitStack() as undo:
+        try:
+            ask = undo.enter_context(client.socket(family.af, socket.SOCK_DGRAM))
+            answer = undo.enter_context(server.socket(family.af, socket.SOCK_DGRAM))
+            for end, address in zip((ask, answer), addresses, strict=True):
+                end.bind((address, 0))
+            ask.connect(answer.getsockname())
+            answer.connect(ask.getsockname())
+        except OSError as error:
+            raise _failed(client, server, "UDP", error) from None
+        undo.pop_all()
+    return ask, answer
 
 
 def tcp_pair(
@@ -103,21 +123,21 @@ def tcp_pair(
     Raises:
         TrafficError: There was no connection within five seconds.
     """
-    ends: list[socket.socket] = []
-    try:
-        with closing(server.socket(family.af, socket.SOCK_STREAM)) as listener:
-            asking = client.socket(family.af, socket.SOCK_STREAM)
-            ends.append(asking)
-            for end, address in ((listener, addresses[1]), (asking, addresses[0])):
-                _prepare_tcp(end, window)
-                end.bind((address, 0))
-            listener.listen(1)
-            asking.connect(listener.getsockname())
-            ends.append(listener.accept()[0])
-    except OSError as error:
-        raise _failed(client, server, "TCP", error, *ends) from None
-    ends[1].setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return ends[0], ends[1]
+    with ExitStack() as undo:
+        try:
+            with server.socket(family.af, socket.SOCK_STREAM) as listener:
+                asking = undo.enter_context(client.socket(family.af, socket.SOCK_STREAM))
+                for end, address in ((listener, addresses[1]), (asking, addresses[0])):
+                    _prepare_tcp(end, window)
+                    end.bind((address, 0))
+                listener.listen(1)
+                asking.connect(listener.getsockname())
+                answering = undo.enter_context(listener.accept()[0])
+                answering.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as error:
+            raise _failed(client, server, "TCP", error) from None
+        undo.pop_all()
+    return asking, answering
 
 
 def _prepare_tcp(end: socket.socket, window: int) -> None:
@@ -129,11 +149,7 @@ def _prepare_tcp(end: socket.socket, window: int) -> None:
     end.settimeout(_SECONDS)
 
 
-def _failed(
-    client: NetNS, server: NetNS, protocol: str, error: OSError, *ends: socket.socket
-) -> TrafficError:
-    for end in ends:
-        end.close()
+def _failed(client: NetNS, server: NetNS, protocol: str, error: OSError) -> TrafficError:
     return TrafficError(
         f"{client.name} > {server.name} {protocol}: cannot connect ({error})",
         "does the datapath forward?",

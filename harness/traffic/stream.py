@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from harness.errors import TrafficError
 from harness.netns import NetNS
+from harness.signals import interruptible
 from harness.topology import Family
 from harness.traffic.exchange import closing_fence
 from harness.traffic.fence import pinned
@@ -99,7 +100,9 @@ def _transfer(
                     f"TCP from {flow.client} to {flow.server} stalled: "
                     f"{sent} bytes written, {received} of {size} read"
                 )
-            for key, _ in selector.select(left):
+            with interruptible():
+                ready = selector.select(left)
+            for key, _ in ready:
                 if key.fileobj is reader:
                     chunk = reader.recv(_CHUNK)
                     if not chunk:

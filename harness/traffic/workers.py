@@ -25,6 +25,7 @@ from typing import Any, Protocol
 
 from harness import process
 from harness.errors import MissingToolError, TrafficError
+from harness.signals import interruptible
 
 #: The worker's program; the text by which it is known in a list of processes.
 PROGRAM = "worker_jobs"
@@ -52,16 +53,18 @@ class Worker:
 
     def __init__(self) -> None:
         """Start it; it is ready when it answers its first order."""
-        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._says = tempfile.TemporaryFile()  # noqa: SIM115 - open for as long as it lives
         self._who = ""
-        with theirs:
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs, contextlib.ExitStack() as undo:
+            undo.enter_context(self._control)
+            self._says = undo.enter_context(tempfile.TemporaryFile())
             # -P keeps the working directory off its module path.
             argv = [sys.executable, "-P", "-c", _START, str(Path(__file__).parent),
                     str(theirs.fileno())]  # fmt: skip
             self._process = process.spawn(
                 argv, pass_fds=(theirs.fileno(),), stdout=self._says, stderr=self._says
             )
+            undo.pop_all()
 
     @property
     def pid(self) -> int:
@@ -117,10 +120,11 @@ class Worker:
         """
         self._control.settimeout(seconds)
         try:
-            text = piece = self._control.recv(_PIECE_BYTES)
-            while len(piece) == _PIECE_BYTES:
-                piece = self._control.recv(_PIECE_BYTES)
-                text += piece
+            with interruptible():
+                text = piece = self._control.recv(_PIECE_BYTES)
+                while len(piece) == _PIECE_BYTES:
+                    piece = self._control.recv(_PIECE_BYTES)
+                    text += piece
         except TimeoutError:
             who = self._who
             self.kill()
