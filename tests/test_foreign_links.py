@@ -204,7 +204,8 @@ def kept(root):
     testbed = SimpleNamespace(captures=[SimpleNamespace(directory=directory)])
     known = config(root)
     known.stash = {failures._KEPT: set()}
-    return failures._keep(testbed, SimpleNamespace(config=known, nodeid="test_x.py::test_y"))
+    item = SimpleNamespace(config=known, nodeid="test_x.py::test_y", path=root / "test_x.py")
+    return failures._keep(testbed, item)
 
 
 def test_pcaps_are_kept(tmp_path, mode):
