@@ -227,8 +227,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     activate(metafunc.config)
     metafunc.config.stash[_OURS].add(metafunc.definition.nodeid)
-    from harness.plugin import parameters
+    from harness.plugin import bench, parameters
 
+    bench.generate(metafunc)  # a test's id names the measure first
     parameters.generate(metafunc)
 
 

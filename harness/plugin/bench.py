@@ -75,8 +75,7 @@ def _enter(session: Session, draft: Callable[[], Draft]) -> None:
         session.enter(draft())
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+def generate(metafunc: pytest.Metafunc) -> None:
     """Parametrize by the markers `compares` and `grows`, and `arm` over those with samples then."""
     compares = metafunc.definition.get_closest_marker("compares")
     if compares is not None and "hr_comparison" in metafunc.fixturenames:

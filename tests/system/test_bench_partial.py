@@ -42,7 +42,7 @@ def test_bench_a_link_that_goes_down_in_mid_run_ends_one_measure(hr_machine, hr_
     breaking = Breaking(MEASURES[broken])
     tasks = [Task("broken", breaking, Family.ipv4), task(ROUND_TRIP, Family.ipv6)]
     arms = {name: arm(name, "one_node") for name in ("legacy", "bpf")}
-    found = {each.task.key: each for each in Campaign("one_node", arms, tasks, 1).run()}
+    found = {each.measure: each for each in Campaign("one_node", arms, tasks, 1).run()}
     partial, whole = found["broken"], found[ROUND_TRIP]
     assert "pod1" in str(partial.partial)
     assert [len(series.values) for series in partial.arms.values()] == [2, 2, 2, 2]

@@ -18,7 +18,7 @@ from harness import results
 from harness.results.run import Git
 from tests.support.run_cli import end, pytest_of, start
 
-pytestmark = pytest.mark.usefixtures("machine")
+pytestmark = pytest.mark.usefixtures("hr_machine")
 
 USER, ANOTHER = 12345, 54321
 UNKNOWN = Git(commit=None, dirty=None)

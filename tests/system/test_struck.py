@@ -37,14 +37,14 @@ def faults(struck):
         found.append(f"exit code {struck.code}")
     if len(struck.records) != 1:
         return [*found, f"{len(struck.records)} records"]
-    partial = results.read(struck.records[0])["partial"]  # it raises if the record is not whole
+    partial = results.read(struck.records[0]).partial  # it raises if the record is not whole
     if "KeyboardInterrupt" in struck.text and not partial:
         found.append("the record does not say that the run was interrupted")
     return found + [f"left: {path.name}" for path in struck.left]
 
 
 @pytest.fixture
-def strike(tmp_path, machine, say):
+def strike(tmp_path, hr_machine, hr_say):
     """A function: interrupt runs of a kind at so many points; returns what is wrong, by point."""
 
     def run(kind, count):
@@ -55,7 +55,7 @@ def strike(tmp_path, machine, say):
                 struck = runs.strike(point)
                 if found := faults(struck):
                     wrong[point] = found, struck.text[-2000:]
-        say(f"interrupted {kind} runs: {len(wrong)} of {count} ended badly, seed {seed}")
+        hr_say(f"interrupted {kind} runs: {len(wrong)} of {count} ended badly, seed {seed}")
         assert await_(lambda: not marked(mark)), marked(mark)
         return wrong
 
