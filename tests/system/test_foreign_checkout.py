@@ -107,7 +107,7 @@ class Place:
         """What a record says of the checkout, and as whom the program ran meanwhile."""
         for path in self._ran.iterdir():
             path.unlink()
-        found = results.begin(self.checkout, [])["git"]
+        found = results.begin(self.checkout, []).git
         return found, self.ran()
 
     def ran(self):
@@ -149,7 +149,7 @@ def test_nor_in_a_run(place, where):
     if where == "above":
         (place.checkout / ".git").rename(place.root / ".git")
         owned(place.checkout, 0)
-    (place.checkout / "test_child.py").write_text("def test_hr07_x(): pass\n")
+    (place.checkout / "test_child.py").write_text("def test_hr07_x(hr_observed): pass\n")
     ended = end(start(pytest_of(
         "-q", "-m", "conformance", "-p", "pytest_hostroute", "--hr-record",
         str(place.checkout / "test_child.py"), rootdir=place.checkout,
@@ -264,7 +264,7 @@ def test_submodules_of_users_are_not_entered(place):
     place.infect(theirs / ".git")
     owned(theirs, USER)
     found, ran = place.seen()
-    assert found["commit"] not in (None, commit)
+    assert found.commit not in (None, commit)
     assert ran == set()
 
 
