@@ -55,6 +55,8 @@ class Runs:
         self._directory, self._number = directory, 0
         self._arguments = (
             "-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-p", "tests.support.striker",
+            # The process has imported the harness, whose assertions pytest would rewrite.
+            "-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning",
             "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "--record", *arguments,
         )  # fmt: skip
         environment = {
