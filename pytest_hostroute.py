@@ -317,7 +317,7 @@ def build_testbed(
 
 @pytest.fixture
 def require_feature(hr_machine: None) -> Callable[[str], None]:
-    """A function: skip if this kernel is too old for a feature, fail if it lacks it all the same.
+    """A function: skip if this kernel is too old for a feature, fail if a newer one lacks it.
 
     `require_feature("netdev-egress")`; the features: `harness.datapath.features.FEATURES`.
     """

@@ -32,7 +32,7 @@ class Arm:
         """Whether BPF programs forward its traffic.
 
         Raises:
-            UnknownNameError: There is no such datapath.
+            UnknownNameError: The datapath is not registered.
         """
         return self.datapath is not None and datapaths.find(self.datapath).host_routing
 
@@ -41,7 +41,7 @@ class Arm:
 
         Raises:
             KernelError: A node cannot run the datapath: a comparison under its name would lie.
-            UnknownNameError: There is no such datapath.
+            UnknownNameError: The datapath is not registered.
         """
         chosen = datapaths.find(self.datapath) if self.datapath is not None else None
         return Testbed(

@@ -81,7 +81,7 @@ class Installed(Protocol):
         ...
 
     def reload(self) -> None:
-        """After `remove`: load anew what was given back, for whoever installs it next."""
+        """After `remove`: load the programs again, for the next installation."""
         ...
 
 

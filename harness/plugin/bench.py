@@ -130,8 +130,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     measuring = [item for item in session.items if asking & _parameters(item)]
     if measuring and option(session.config, "datapath"):
         error = UnknownNameError(
-            "--hr-datapath is for conformance; what measures compares arms",
-            f"use --hr-arms {option(session.config, 'arms')}, or leave out what measures",
+            "--hr-datapath is for conformance; benchmarks compare arms",
+            f"use --hr-arms {option(session.config, 'arms')}, or select no benchmark",
         )
         pytest.exit(f"hostroute: {error}", returncode=error.exit_code)
     for item in session.items:

@@ -39,7 +39,9 @@ def budget(config: pytest.Config) -> float:
     """
     asked: float | None = option(config, "bench-budget")
     if asked is not None and not (math.isfinite(asked) and asked > 0):
-        raise UnknownNameError(f"--hr-bench-budget {asked:g}: that is no time", "name seconds")
+        raise UnknownNameError(
+            f"--hr-bench-budget {asked:g} is not a time", "pass a positive number of seconds"
+        )
     return asked or SECONDS_PER_ARM * len(chosen_arms(config))
 
 

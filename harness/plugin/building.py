@@ -43,7 +43,7 @@ def run_directory() -> Iterator[Path]:
 
 
 def require_feature(name: str) -> None:
-    """Skip if this kernel is too old for a feature, fail if it lacks it all the same."""
+    """Skip if this kernel is too old for a feature, fail if a newer one lacks it."""
     feature, answer = features.find(name), features.probe(name)
     if answer.supported:
         return

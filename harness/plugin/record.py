@@ -190,7 +190,9 @@ def observer(node: pytest.Item) -> Observe:
 
     def note(name: str, value: Observed) -> None:
         if not isinstance(value, Observed):
-            raise TypeError(f"hr_observed({name!r}): {value!r} is no text, number, boolean or None")
+            raise TypeError(
+                f"hr_observed({name!r}): {value!r} is not text, a number, a boolean or None"
+            )
         node.user_properties.append(("observed", (name, value)))
 
     return note

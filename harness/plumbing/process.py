@@ -17,10 +17,11 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from harness.plumbing import pid_namespace
+from harness.plumbing.closable import Closable
 from harness.plumbing.errors import CommandError, MissingToolError
 from harness.plumbing.signals import interruptible
 
@@ -152,7 +153,7 @@ def run_together(jobs: Sequence[Job], timeout: float = 30.0) -> list[str]:
         return running.outputs(timeout)
 
 
-class Running:
+class Running(Closable):
     """Children at work, for who has something else to do meanwhile.
 
     Leaving the context, or `close`, kills those that still run.
@@ -173,17 +174,6 @@ class Running:
         except BaseException:  # one that cannot begin takes those along that have
             self.close()
             raise
-
-    def __enter__(self) -> Running:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def outputs(self, timeout: float = 30.0) -> list[str]:
         """Wait for their ends; returns what each printed.

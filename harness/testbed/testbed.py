@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from types import TracebackType
 
 from harness import datapath as datapaths
 from harness.datapath import Datapath, Features, NodeDatapath, NodeSettings
 from harness.plumbing import scratch
+from harness.plumbing.closable import Closable
 from harness.plumbing.errors import KernelError
 from harness.plumbing.netns import NetNS
 from harness.testbed.actor import Actor, Hosts, actor_of
@@ -24,7 +24,7 @@ from harness.watch.capture import HEADERS, Capture
 from harness.watch.evidence import Evidence
 
 
-class Testbed(Hosts):
+class Testbed(Hosts, Closable):
     """A built topology with a datapath on every node.
 
     Its hosts are attributes: `testbed.pod1`, `testbed.master`, `testbed.world`.
@@ -96,17 +96,6 @@ class Testbed(Hosts):
                 raise KernelError(
                     f"{entry.asked}: {entry.status()}", "name datapaths that this node can run"
                 )
-
-    def __enter__(self) -> Testbed:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @property
     def topology(self) -> Topology:

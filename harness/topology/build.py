@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import count
-from types import TracebackType
 
+from harness.plumbing.closable import Closable
 from harness.plumbing.signals import interrupt_if_due
 from harness.topology import addressing as plan
 from harness.topology.addressing import Addresses, Family
@@ -71,7 +71,7 @@ _NODE_SYSCTLS: dict[str, int | str] = {
 }
 
 
-class Network:
+class Network(Closable):
     """A built topology; leaving the context (or `close`) lets every namespace go.
 
     Attributes:
@@ -95,17 +95,6 @@ class Network:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Network:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     @property
     def hosts(self) -> list[Host]:

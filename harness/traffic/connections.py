@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import socket
 import time
-from types import TracebackType
 
+from harness.plumbing.closable import Closable
 from harness.plumbing.errors import TrafficError
 from harness.plumbing.netns import NetNS
 from harness.topology import Family
@@ -20,7 +20,7 @@ from harness.traffic.checks import checked, collector_off
 _BACKLOG = 16
 
 
-class Connections:
+class Connections(Closable):
     """A listener in the server's namespace; `with` closes it.
 
     The client closes first, as most do. Its end is in TIME-WAIT for a minute, and holds its port
@@ -51,17 +51,6 @@ class Connections:
             if isinstance(error, OSError):
                 raise TrafficError(f"{self.name}: cannot listen ({error})") from None
             raise
-
-    def __enter__(self) -> Connections:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the listener."""

@@ -11,9 +11,9 @@ import os
 import select
 import time
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, NoReturn
 
+from harness.plumbing.closable import Closable
 from harness.plumbing.errors import TrafficError, UnknownNameError
 from harness.plumbing.netns import NetNS
 from harness.plumbing.signals import interruptible
@@ -121,7 +121,7 @@ def parse_result(found: dict[str, Any], interval: float) -> StreamResult:
     return result
 
 
-class Iperf:
+class Iperf(Closable):
     """A server, and tests against it; `with` ends it."""
 
     def __init__(
@@ -164,17 +164,6 @@ class Iperf:
             raise
         finally:
             os.close(ready)
-
-    def __enter__(self) -> Iperf:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the server."""

@@ -76,7 +76,11 @@ def test_what_is_required_of_a_verdict(bpf, verdict, faster, not_slower):
     [
         ("--arms", "bpf", "--hr-arms bpf: two different datapaths or more are needed"),
         ("--arms", "legacy,xdp", "datapath 'xdp' is unknown"),
-        ("--bench-budget", "-5", "--hr-bench-budget -5: that is no time"),
+        (
+            "--bench-budget",
+            "-5",
+            "--hr-bench-budget -5 is not a time: pass a positive number of seconds",
+        ),
         ("--bench-seed", "-5", "--hr-bench-seed -5 is negative"),
     ],
 )

@@ -126,7 +126,9 @@ def test_a_test_outside_a_testbeds_folder_has_no_testbed(run, tmp_path):
 def test_what_is_observed_must_fit_into_a_record(run):
     ended = run('def test_hr07_x(hr_observed):\n    hr_observed("legs", [1])', "-q", "--hr-record")
     assert ended.code == 1
-    assert "TypeError: hr_observed('legs'): [1] is no text, number, boolean or None" in ended.text
+    assert (
+        "TypeError: hr_observed('legs'): [1] is not text, a number, a boolean or None" in ended.text
+    )
 
 
 @pytest.mark.parametrize(
