@@ -86,6 +86,8 @@ _MARKERS = (
     "hr(id): the entry of the catalogue that the test asserts, such as HR-07",
     "topology(...): parameters of the testbed that the test asks for",
     "datapaths(*names): the datapaths the test applies to; all of them without it",
+    "claims(*names, **values): the claims that the test rests on. A datapath that declines one by"
+    " name is not tried: the test is `not claimed`. One with another value is deselected",
     "compares(testbed, *measures): asks for the comparison of each measure; of all without any",
     "grows(testbed, over, *measures, every=False): asks for each measure's growth over pods or"
     " services; `every`: also at the points that take long to build",
@@ -324,14 +326,6 @@ def require_feature(hr_machine: None) -> Callable[[str], None]:
     from harness.plugin.building import require_feature
 
     return require_feature
-
-
-@pytest.fixture
-def hr_bypass() -> frozenset[str]:
-    """Names of the datapaths that bypass the node's stack."""
-    from harness.datapath import DATAPATHS
-
-    return frozenset(name for name, entry in DATAPATHS.items() if entry.host_routing)
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ class Arm:
         Raises:
             UnknownNameError: The datapath is not registered.
         """
-        return self.datapath is not None and datapaths.find(self.datapath).host_routing
+        return self.datapath is not None and datapaths.find(self.datapath).claims.bypasses_stack
 
     def build(self) -> Testbed:
         """Build it; `with` takes it down again.

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 
 from harness.datapath.base import Counters, Datapath, Installed, NodeDatapath
-from harness.datapath.bpf import HostRouting
+from harness.datapath.bpf import CLAIMED, HostRouting
+from harness.datapath.claims import CLAIMS, NEITHER, Claim, Claims, unclaimed
 from harness.datapath.features import Features, running_kernel
 from harness.datapath.legacy import Legacy
 from harness.datapath.requirements import Check, Decision, decide
@@ -27,12 +29,21 @@ _BUNDLED: tuple[Datapath, ...] = (
         "as bpf, but bpf_redirect to the pod's lxc",
         frozenset({"redirect_neigh", "fib_lookup"}),
         ("LOCAL_REDIRECT",),
+        claims=replace(CLAIMED, delivers="lxc", keeps_mark=False, keeps_tstamp=False),
     ),
     HostRouting(
         "bpf-skip-fib",
         "as bpf, but bpf_redirect_neigh looks up route and neighbour",
         frozenset({"redirect_peer", "redirect_neigh"}),
         ("SKIP_FIB",),
+        claims=replace(
+            CLAIMED,
+            forwards="neigh",
+            node_addresses="table",
+            refusing_routes="",
+            tells_no_route=NEITHER,
+            obeys_forwarding=False,
+        ),
     ),
 )
 
@@ -64,7 +75,7 @@ def decision_on(
     Raises:
         UnknownNameError: The datapath needs something that the table of features lacks.
     """
-    if not datapath.host_routing:
+    if not datapath.claims.bypasses_stack:
         return None
     answers = features if features is not None else running_kernel(datapath.needs)
     return decide(datapath.needs, settings, answers)
@@ -102,6 +113,6 @@ def install(
     return entries
 
 
-__all__ = ["DATAPATHS", "Check", "Counters", "Datapath", "Decision", "Features", "HostRouting",
-           "Installed", "Legacy", "NodeDatapath", "NodeSettings", "decide", "decision_on", "find",
-           "install", "running_kernel"]  # fmt: skip
+__all__ = ["CLAIMS", "DATAPATHS", "Check", "Claim", "Claims", "Counters", "Datapath", "Decision",
+           "Features", "HostRouting", "Installed", "Legacy", "NodeDatapath", "NodeSettings",
+           "decide", "decision_on", "find", "install", "running_kernel", "unclaimed"]  # fmt: skip

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar, runtime_checkable
 
 from harness.attach import Attachment
+from harness.datapath.claims import Claims
 from harness.datapath.requirements import Decision
 from harness.datapath.settings import NodeSettings
 from harness.topology import Node
@@ -61,7 +62,7 @@ class Installed(Protocol):
         ...
 
     def counters(self) -> Counters:
-        """What its programs counted since it was installed."""
+        """What its programs counted since it was installed; empty where they count nothing."""
         ...
 
     def attachments(self) -> list[Attachment]:
@@ -105,8 +106,8 @@ class Datapath(Protocol):
         ...
 
     @property
-    def host_routing(self) -> bool:
-        """Whether it bypasses the node's stack; if not, no requirement applies to it."""
+    def claims(self) -> Claims:
+        """What it says it does, and is judged by. No requirement applies if it bypasses nothing."""
         ...
 
     def install(self, node: Node, settings: NodeSettings) -> Installed:

@@ -15,6 +15,7 @@ from harness.bpf.contract import enums
 from harness.bpf.module import Module
 from harness.bpf.source import Patch, Source
 from harness.datapath.base import Counters
+from harness.datapath.claims import BOTH, Claims
 from harness.datapath.settings import NodeSettings
 from harness.topology import Family, Node, Pod
 from harness.topology.addressing import mac_bytes
@@ -32,6 +33,17 @@ _LOADED = dict.fromkeys(PROGRAMS, syscall.PROG_TYPE_SCHED_CLS)
 _BYTE_ORDER: Literal["little", "big"] = sys.byteorder
 
 
+#: What the programs do as they are built without macros.
+CLAIMED = Claims(
+    bypasses_stack=True, delivers="peer", forwards="redirect", local_pods="table",
+    keeps_mark=True, keeps_tstamp=True, accepts_otherhost=True, counts=True, decrements_ttl=True,
+    time_exceeded=BOTH, quotes_in_full=True, limits_errors=True, too_big=BOTH, fragments=True,
+    answers_arp=True, answers_nd=True, answers_gateway_ping=BOTH, source_check=BOTH,
+    wire_source_check=BOTH, header_check=BOTH, options_to_stack=BOTH, keeps_link_scope=True,
+    refusing_routes="drop", tells_no_route=BOTH, obeys_forwarding=True, refreshes_neighbours=True,
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class HostRouting:
     """A variant of the BPF datapath.
@@ -42,6 +54,7 @@ class HostRouting:
         needs: Helpers it calls.
         defines: Macros it is built with.
         patches: Changes of the source, for mutated programs.
+        claims: What they do.
     """
 
     name: str
@@ -49,7 +62,7 @@ class HostRouting:
     needs: frozenset[str]
     defines: tuple[str, ...] = ()
     patches: tuple[Patch, ...] = ()
-    host_routing: bool = True
+    claims: Claims = CLAIMED
 
     @property
     def source(self) -> Source:

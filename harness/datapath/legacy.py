@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from harness.attach import Attachment, attachments
 from harness.datapath.base import Counters
+from harness.datapath.claims import BOTH, Claims
 from harness.datapath.kube_proxy import RuleSet, node_rules
 from harness.datapath.settings import NodeSettings
 from harness.plumbing import process
@@ -21,6 +22,15 @@ _RESTORE = {Family.ipv4: "iptables-restore", Family.ipv6: "ip6tables-restore"}
 _NO_LOCK = {"XTABLES_LOCKFILE": "/dev/null"}
 
 
+#: What the stack does on a testbed's nodes, whose own limit of ICMP errors is switched off.
+CLAIMED = Claims(
+    masquerade=True, decrements_ttl=True, time_exceeded=BOTH, quotes_in_full=True, too_big=BOTH,
+    fragments=True, answers_arp=True, answers_nd=True, answers_gateway_ping=BOTH,
+    wire_source_check=BOTH, header_check=BOTH, options_to_stack=BOTH, keeps_link_scope=True,
+    refusing_routes="tell", tells_no_route=BOTH, obeys_forwarding=True, refreshes_neighbours=True,
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Legacy:
     """Kernel forwarding with conntrack, a FORWARD chain, masquerading and kube-proxy's rules."""
@@ -28,7 +38,7 @@ class Legacy:
     name: str = "legacy"
     summary: str = "the node's own stack: routes, conntrack, netfilter with kube-proxy's rules"
     needs: frozenset[str] = frozenset()
-    host_routing: bool = False
+    claims: Claims = CLAIMED
 
     def install(self, node: Node, settings: NodeSettings) -> InstalledLegacy:
         """Load the rules, and give the pods' gateway to every lxc."""

@@ -108,7 +108,7 @@ class Demand:
 
     def _again(self) -> str:
         """What is measured twice: the last arm that every measure applies to."""
-        bypassing = [name for name in self._arms if datapaths.find(name).host_routing]
+        bypassing = [name for name in self._arms if datapaths.find(name).claims.bypasses_stack]
         return (bypassing or self._arms)[-1]
 
     def _shares(self) -> Budget:

@@ -8,11 +8,13 @@ import re
 import pytest
 
 from harness import datapath as datapaths
+from harness.datapath import CLAIMS, Datapath
 from harness.plugin.options import chosen_datapaths
 from harness.plumbing.errors import UnknownNameError
 from harness.topology import Family
 from pytest_hostroute import is_ours
 
+_KNOWN = ", ".join(CLAIMS)
 _ID = re.compile(r"_hr(\d\d)_")
 
 
@@ -28,12 +30,22 @@ def generate(metafunc: pytest.Metafunc) -> None:
         marker = metafunc.definition.get_closest_marker("datapaths")
         names = list(marker.args) if marker else list(datapaths.DATAPATHS)
         try:
-            found = [datapaths.find(name) for name in names]
+            found = [(name, datapaths.find(name)) for name in names]
         except UnknownNameError as error:
             raise pytest.Collector.CollectError(str(error)) from None
-        metafunc.parametrize("datapath", found, ids=names)
+        found = [(name, each) for name, each in found if _applies(metafunc.definition, each)]
+        metafunc.parametrize("datapath", [each for _, each in found], ids=[n for n, _ in found])
     if "family" in metafunc.fixturenames:
         metafunc.parametrize("family", list(Family), ids=[family.name for family in Family])
+
+
+def _applies(test: pytest.Item, datapath: Datapath) -> bool:
+    """Whether a datapath's claims have the values that a test asks for."""
+    wanted = [item for mark in test.iter_markers("claims") for item in mark.kwargs.items()]
+    for name, _ in wanted:
+        if name not in CLAIMS:
+            raise pytest.Collector.CollectError(f"claim {name!r} is unknown: use one of {_KNOWN}")
+    return all(getattr(datapath.claims, name) == value for name, value in wanted)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -126,5 +126,5 @@ def host_routing_status(settings: NodeSettings | None = None) -> list[str]:
     return [
         f"{name}: {decision_on(datapath, settings or NodeSettings())}"
         for name, datapath in datapaths.DATAPATHS.items()
-        if datapath.host_routing
+        if datapath.claims.bypasses_stack
     ]

@@ -21,7 +21,7 @@ from tests.support.run_cli import CLI, DEADLINE, MARK, end, start
 pytestmark = pytest.mark.usefixtures("hr_machine")
 
 LEGACY_PROVEN = "proven: Legacy, through the node's stack"
-BYPASS = [name for name, datapath in DATAPATHS.items() if datapath.host_routing]
+BYPASS = [name for name, datapath in DATAPATHS.items() if datapath.claims.bypasses_stack]
 
 
 def status(capsys, *arguments):

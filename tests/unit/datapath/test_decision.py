@@ -64,7 +64,7 @@ def test_every_combination(name):
 
 
 def test_every_datapath_that_bypasses_is_judged():
-    assert {name for name, entry in DATAPATHS.items() if entry.host_routing} == set(NEEDS)
+    assert {name for name, entry in DATAPATHS.items() if entry.claims.bypasses_stack} == set(NEEDS)
     assert not DATAPATHS["legacy"].needs
 
 
