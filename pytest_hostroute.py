@@ -86,8 +86,9 @@ _MARKERS = (
     "hr(id): the entry of the catalogue that the test asserts, such as HR-07",
     "topology(...): parameters of the testbed that the test asks for",
     "datapaths(*names): the datapaths the test applies to; all of them without it",
-    "claims(*names, **values): the claims that the test rests on. A datapath that declines one by"
-    " name is not tried: the test is `not claimed`. One with another value is deselected",
+    "claims(*names, family=None, **values): the claims that the test rests on. A datapath that"
+    " declines one by name is not tried: the test is `not claimed`. One that has another value is"
+    " deselected. `family`: the test's, where that is no parameter of it",
     "compares(testbed, *measures): asks for the comparison of each measure; of all without any",
     "grows(testbed, over, *measures, every=False): asks for each measure's growth over pods or"
     " services; `every`: also at the points that take long to build",

@@ -42,7 +42,8 @@ _BUNDLED: tuple[Datapath, ...] = (
             node_addresses="table",
             refusing_routes="",
             tells_no_route=NEITHER,
-            obeys_forwarding=False,
+            obeys_forwarding=NEITHER,
+            any_device=False,
         ),
     ),
 )

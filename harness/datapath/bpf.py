@@ -40,7 +40,8 @@ CLAIMED = Claims(
     time_exceeded=BOTH, quotes_in_full=True, limits_errors=True, too_big=BOTH, fragments=True,
     answers_arp=True, answers_nd=True, answers_gateway_ping=BOTH, source_check=BOTH,
     wire_source_check=BOTH, header_check=BOTH, options_to_stack=BOTH, keeps_link_scope=True,
-    refusing_routes="drop", tells_no_route=BOTH, obeys_forwarding=True, refreshes_neighbours=True,
+    refusing_routes="drop", tells_no_route=BOTH, obeys_forwarding=BOTH, any_device=True,
+    refreshes_neighbours=True,
 )  # fmt: skip
 
 

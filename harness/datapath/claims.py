@@ -108,13 +108,13 @@ class Claims:
 
     bypasses_stack: bool = _decides(
         "pods' traffic never enters the node's IP stack: no netfilter hook, no conntrack",
-        "01 02 03 04 06 09 12 16 20 30 33",
+        "01 02 03 04 05 06 09 12 20 27 30 33",
     )
     delivers: str = _row(
         "stack", DELIVERIES,
         "how a packet of this node reaches a local pod: by the stack, bpf_redirect to its lxc,"
         " bpf_redirect_peer into it, or a netkit pair",
-        "06 07 09 11 12 16 22 37 38 46",
+        "06 07 09 11 12 16 38 46",
     )  # fmt: skip
     delivers_off_wire: str = _row(
         "", ("", *DELIVERIES),
@@ -125,7 +125,7 @@ class Claims:
         "stack", ("stack", "redirect", "neigh"),
         "how a packet leaves the node: by the stack, by bpf_fib_lookup and bpf_redirect, or by"
         " bpf_redirect_neigh that looks up by itself",
-        "01 05 27 29",
+        "01 19 21 22 27 28 29",
     )  # fmt: skip
     routing: str = _row(
         "direct", ("direct", "tunnel"),
@@ -133,7 +133,7 @@ class Claims:
     )  # fmt: skip
     local_pods: str = _row(
         "routes", ("routes", "table"),
-        "how a local pod is found: by the node's routes, or in a table of the datapath's own", "43",
+        "how a local pod is found: by the node's routes, or in a table of the datapath's own", "22 43",
     )  # fmt: skip
     node_addresses: str = _row(
         "lookup", ("lookup", "table"),
@@ -149,9 +149,9 @@ class Claims:
     )
     counts: bool = _decides(
         "its programs count verdicts, drops and lookups, which `Installed.counters` reads",
-        "01 16 17 18 19 20 21 22 27 28 29 33 45",
+        "01 16 17 18 19 20 21 22 27 28 29 45",
     )
-    decrements_ttl: bool = _does("takes one from TTL or hop limit, as every router does", "13")
+    decrements_ttl: bool = _does("takes one from TTL or hop limit, as every router does", "13 17")
     time_exceeded: frozenset[Family] = _families("answers expired packets with an ICMP error", "17")
     quotes_in_full: bool = _decides(
         "an ICMP error quotes as much as fits into 576 bytes, 1280 with IPv6 (RFC 1812, 4.3.2.3;"
@@ -192,8 +192,11 @@ class Claims:
     tells_no_route: frozenset[Family] = _families(
         "answers with an ICMP error where no route is", "21"
     )
-    obeys_forwarding: bool = _does(
+    obeys_forwarding: frozenset[Family] = _families(
         "forwards nothing off the node for an lxc whose `forwarding` is off", "22"
+    )
+    any_device: bool = _does(
+        "forwards out of the device that a route names, whichever it is, not of the NIC alone", "28"
     )
     refreshes_neighbours: bool = _does(
         "keeps the neighbour layer informed that a next hop is in use", "28"

@@ -15,6 +15,7 @@ from typing import Any
 from harness import datapath as datapaths
 from harness.datapath import Datapath
 from testbeds.mutants import (
+    claims,
     counters,
     delivery,
     gateway,
@@ -41,15 +42,17 @@ MUTANTS: tuple[Mutant, ...] = (
     *gateway.MUTANTS,
     *counters.MUTANTS,
     *impostors.MUTANTS,
+    *claims.MUTANTS,
 )
 
 
 def mutated(mutant: Mutant) -> Datapath:
-    """The datapath with the mutant's fault, under the name by which it is tested."""
+    """The datapath with the mutant's fault, and with the claims that it is tested by."""
     datapath: Any = datapaths.find(mutant.datapath)
-    name = mutant.posing_as or mutant.datapath
+    own = datapaths.find(mutant.posing_as or mutant.datapath).claims
     changes: dict[str, Any] = {"patches": mutant.patches} if mutant.patches else {}
-    changed: Datapath = dataclasses.replace(datapath, name=name, **changes)
+    changes["claims"] = dataclasses.replace(own, **dict(mutant.claims))
+    changed: Datapath = dataclasses.replace(datapath, **changes)
     return changed
 
 

@@ -41,6 +41,23 @@ MUTANTS: tuple[Mutant, ...] = (
         (Catch(t.OWN_ADDRESS, "legs"),),
     ),
     Mutant(
+        "a pod's own address answered for while it looks for a duplicate",
+        (
+            Patch(
+                "gateway.c",
+                "target != node->gateway4)",
+                "(target != node->gateway4 && target != pod->ip4))",
+            ),
+            Patch(
+                "gateway.c",
+                "!same_address6(&sol->target, &node->gateway6))",
+                "(!same_address6(&sol->target, &node->gateway6) &&"
+                " !same_address6(&sol->target, &pod->ip6)))",
+            ),
+        ),
+        (Catch(t.OWN_ADDRESS, "legs"),),
+    ),
+    Mutant(
         "advertisement's checksum off by one",
         patch(
             "gateway.c",

@@ -35,7 +35,7 @@ MUTANTS: tuple[Mutant, ...] = (
             Catch(t.B1 + "test_hr04_forward_policy_drop", "lost"),
             Catch(
                 "one_node/test_decision::test_hr06_every_requirement_met_means_bpf",
-                "decision",
+                "attachments",
             ),
         ),
         "legacy",

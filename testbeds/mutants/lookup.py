@@ -45,7 +45,7 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
         (
             Catch(t.FIB + "test_hr21_no_route", "errors"),
-            Catch(t.D1 + "test_hr20_address_of_the_node_that_is_no_pod", "lost"),
+            Catch(t.FIB + "test_hr20_address_of_the_node_that_is_no_pod", "lost"),
         ),
     ),
     Mutant(

@@ -58,11 +58,7 @@ MUTANTS: tuple[Mutant, ...] = (
                 {"size": 1401},
             ),
             Catch(t.MTU + "test_hr31_fragments_arrive_whole", "lost", families=(4,)),
-            Catch(
-                t.MTU + "test_hr31_fragments_arrive_whole",
-                "errors",
-                families=(6,),
-            ),
+            Catch(t.MTU + "test_hr31_the_sender_fragments_ipv6", "errors", families=(6,)),
         ),
     ),
     Mutant(

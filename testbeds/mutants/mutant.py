@@ -47,11 +47,13 @@ class Mutant(Fault):
 
     Attributes:
         datapath: The datapath that is mutated.
-        posing_as: The name under which it is tested, if not its own.
+        posing_as: The datapath whose claims it makes, if not its own.
+        claims: Claims of its own that it changes.
     """
 
     datapath: str = "bpf"
     posing_as: str = ""
+    claims: Mapping[str, object] = field(default_factory=dict)
 
 
 def patch(file: str, old: str, new: str) -> tuple[Patch, ...]:

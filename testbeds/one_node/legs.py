@@ -1,26 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The legs expected on one node. `>` leaves the namespace through the interface, `<` enters it."""
+"""The legs expected on one node, by how a datapath delivers (`Claims.delivers`).
 
-_BYPASS = """
-    pod1:eth0      > request    < reply
-    master:lxc1    < request
-    master:lxc2    < reply
-    pod2:eth0      < request    > reply
+`>` leaves the namespace through the interface, `<` enters it.
 """
-_STACK = """
+
+_THROUGH_LXC = """
     pod1:eth0      > request    < reply
     master:lxc1    < request    > reply
     master:lxc2    > request    < reply
     pod2:eth0      < request    > reply
 """
 
-#: pod1 asks pod2. The stack and bpf_redirect transmit through the target's lxc; redirect_peer
-#: hands the packet to the pod's eth0 as if received there, so the lxc never sees it.
+#: pod1 asks pod2. The stack and bpf_redirect transmit through the target's lxc. redirect_peer
+#: hands the packet to the pod's eth0 as if received there, so the lxc never sees it. A netkit
+#: program runs in the pod's transmission: the host's end shows what is delivered, not what is sent.
 SAME_NODE = {
-    "legacy": _STACK,
-    "bpf": _BYPASS,
-    "bpf-redirect": _STACK,
-    "bpf-skip-fib": _BYPASS,
+    "stack": _THROUGH_LXC,
+    "lxc": _THROUGH_LXC,
+    "peer": """
+        pod1:eth0      > request    < reply
+        master:lxc1    < request
+        master:lxc2    < reply
+        pod2:eth0      < request    > reply
+    """,
+    "netkit": """
+        pod1:eth0      > request    < reply
+        master:lxc1    > reply
+        master:lxc2    > request
+        pod2:eth0      < request    > reply
+    """,
 }
 
 #: pod1 asks its own node: up the stack and back down, on every datapath.

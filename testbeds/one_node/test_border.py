@@ -28,9 +28,8 @@ def test_hr37_mark_and_tstamp_across_the_border(
     # mark, as skb_scrub_packet() does whenever a packet changes its namespace, and sending clears
     # a timestamp that is no delivery time. What arrives then is 0, or, while anybody on this
     # machine captures in whatever namespace, the time of arrival (net_enable_timestamp()).
-    kept = datapath.name in ("bpf", "bpf-skip-fib")
-    assert seen["mark"] == (MARK if kept else 0), "mark"
-    assert (seen["tstamp"] == TSTAMP) == kept, "tstamp"
+    assert seen["mark"] == (MARK if datapath.claims.keeps_mark else 0), "mark"
+    assert (seen["tstamp"] == TSTAMP) == datapath.claims.keeps_tstamp, "tstamp"
     assert seen["pkt_type"] == 0, "pkt_type"  # PACKET_HOST
 
 
@@ -40,7 +39,7 @@ def test_hr38_interface_counters(one_node: Testbed, datapath, family, hr_observe
     assert exchange.lost == 0, "lost"
     for link, counter in (("pod2:eth0", "rx_packets"), ("master:lxc2", "tx_packets")):
         hr_observed(f"{link} {counter}", evidence.links[link, counter])
-    through_lxc = datapath.name in ("legacy", "bpf-redirect")
+    through_lxc = datapath.claims.delivers != "peer"
     sent = evidence.links["master:lxc2", "tx_packets"]
     assert sent == (PINGS if through_lxc else 0), "lxc's tx_packets"
     received = evidence.links["pod2:eth0", "rx_packets"]

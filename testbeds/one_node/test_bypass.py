@@ -6,37 +6,31 @@ Zeros mean nothing without the legacy arm's non-zeros: every test runs on both.
 
 import pytest
 
-from harness.attach import Attachment
 from harness.testbed import Testbed
 from harness.traffic.fence import pinned
 from harness.watch.evidence import BacklogCounter
 from testbeds.faults import forward_policy_drop, tc_egress_drop
-from testbeds.programs import module_of
 
 PINGS = 5
 
 
-def test_hr01_programs_attached_and_hit(one_node: Testbed, datapath, family, hr_bypass):
-    with one_node.evidence() as evidence:
+def test_hr01_programs_attached_and_hit(one_node: Testbed, datapath, family):
+    with one_node.run_counts() as runs, one_node.evidence() as evidence:
         one_node.pod1.ping(one_node.pod2, PINGS)
-    attached = set(one_node.datapath_of("master").installed.attachments())
-    hits = evidence.nodes["master"].programs.hits
-    if datapath.name in hr_bypass:
-        tag = module_of(one_node, "master").tag("from_container")
-        assert attached == {
-            Attachment(lxc, "ingress", "from_container", tag) for lxc in ("lxc1", "lxc2")
-        }, "attachments"
-        assert hits == {("from-container", "local"): 2 * PINGS}, "hits"
+    if datapath.claims.bypasses_stack:
+        entered = {"master:lxc1": PINGS, "master:lxc2": PINGS}
+        assert runs.unmatched(entered) == [], "run counts"
     else:
-        assert attached == set(), "no attachments"
-        assert hits == {}, "no hits"
+        assert runs.programs == [], "no attachments"
+    counted = {("from-container", "local"): 2 * PINGS} if datapath.claims.counts else {}
+    assert evidence.nodes["master"].programs.hits == counted, "hits"
 
 
-def test_hr02_netfilter_hooks(one_node: Testbed, datapath, family, hr_bypass):
+def test_hr02_netfilter_hooks(one_node: Testbed, datapath, family):
     with one_node.evidence() as evidence:
         exchange = one_node.pod1.ping(one_node.pod2, PINGS)
     assert exchange.lost == 0, "lost"
-    expected = 0 if datapath.name in hr_bypass else 2 * PINGS
+    expected = 0 if datapath.claims.bypasses_stack else 2 * PINGS
     hooks = ("prerouting", "forward", "postrouting")
     assert evidence.nodes["master"].hooks == dict.fromkeys(hooks, expected), "hooks"
     with one_node.evidence() as control:  # the counters do count, on this node, in this run
@@ -48,7 +42,7 @@ RECEIVED = {4: "IpInReceives", 6: "Ip6InReceives"}
 FORWARDED = {4: "IpForwDatagrams", 6: "Ip6OutForwDatagrams"}
 
 
-def test_hr02_stack_counters(one_node: Testbed, datapath, family, hr_bypass, hr_observed):
+def test_hr02_stack_counters(one_node: Testbed, datapath, family, hr_observed):
     with one_node.evidence() as evidence:
         exchange = one_node.pod1.ping(one_node.pod2, PINGS)
     assert exchange.lost == 0, "lost"
@@ -56,33 +50,33 @@ def test_hr02_stack_counters(one_node: Testbed, datapath, family, hr_bypass, hr_
     received, forwarded = RECEIVED[family], FORWARDED[family]
     for name in (received, forwarded):
         hr_observed(name, snmp.get(name, 0))
-    expected = 0 if datapath.name in hr_bypass else 2 * PINGS
+    expected = 0 if datapath.claims.bypasses_stack else 2 * PINGS
     assert (snmp.get(received, 0), snmp.get(forwarded, 0)) == (expected, expected), "stack counters"
 
 
-def test_hr03_conntrack(one_node: Testbed, datapath, family, hr_bypass):
+def test_hr03_conntrack(one_node: Testbed, datapath, family):
     with one_node.evidence() as evidence:
         exchange = one_node.pod1.datagrams(one_node.pod2, PINGS)
     assert exchange.lost == 0, "lost"
     entries = [(entry.source, entry.destination) for entry in evidence.nodes["master"].conntrack]
     flow = (exchange.flow.client, exchange.flow.server)
-    assert entries == ([] if datapath.name in hr_bypass else [flow]), "conntrack"
+    assert entries == ([] if datapath.claims.bypasses_stack else [flow]), "conntrack"
     with one_node.evidence() as control:  # conntrack does track, on this node, in this run
         one_node.pod1.ping(one_node.master)
     assert len(control.nodes["master"].conntrack) == 1, "conntrack does track"
 
 
-def test_hr04_forward_policy_drop(one_node: Testbed, datapath, family, hr_bypass, hr_observed):
+def test_hr04_forward_policy_drop(one_node: Testbed, datapath, family, hr_observed):
     forward_policy_drop(one_node.master)
     with one_node.evidence() as evidence:
         exchange = one_node.pod1.ping(one_node.pod2, PINGS)
     # Counted behind the hook that drops them; before it since b4a11b2033b7 (6.7).
     counted = evidence.nodes["master"].snmp.get(FORWARDED[family], 0)
     hr_observed(f"{FORWARDED[family]} of the dropped", counted)
-    assert exchange.lost == (0 if datapath.name in hr_bypass else PINGS), "lost"
+    assert exchange.lost == (0 if datapath.claims.bypasses_stack else PINGS), "lost"
 
 
-@pytest.mark.datapaths("bpf-redirect")
+@pytest.mark.claims(bypasses_stack=True, delivers="lxc")
 def test_hr09_legs_as_legacy_bypass_as_bpf(one_node: Testbed, datapath, family):
     forward_policy_drop(one_node.master)
     with one_node.evidence() as evidence, one_node.capture() as seen:
@@ -102,11 +96,11 @@ def test_hr11_tc_egress_drop_on_the_servers_lxc(one_node: Testbed, datapath, fam
     with tc_egress_drop(one_node.master, "lxc2"):
         exchange = one_node.pod1.ping(one_node.pod2, PINGS)
     hr_observed("lost", exchange.lost)
-    through_lxc = datapath.name in ("legacy", "bpf-redirect")
+    through_lxc = datapath.claims.delivers != "peer"
     assert exchange.lost == (PINGS if through_lxc else 0), "lost"
 
 
-def test_hr43_host_route_deleted_and_rp_filter_on(one_node: Testbed, datapath, family, hr_bypass):
+def test_hr43_host_route_deleted_and_rp_filter_on(one_node: Testbed, datapath, family):
     master = one_node.master
     for pod in (one_node.pod1, one_node.pod2):
         prefix = f"{pod.address}/{family.host_prefix}"
@@ -114,15 +108,15 @@ def test_hr43_host_route_deleted_and_rp_filter_on(one_node: Testbed, datapath, f
     for device in ("all", "lxc1", "lxc2"):
         master.ns.sysctl(f"ipv4/conf/{device}/rp_filter", 1)
     exchange = one_node.pod1.ping(one_node.pod2, PINGS)
-    assert exchange.lost == (0 if datapath.name in hr_bypass else PINGS), "lost"
+    assert exchange.lost == (0 if datapath.claims.local_pods == "table" else PINGS), "lost"
 
 
-def test_hr02_tcp_too(one_node: Testbed, datapath, family, hr_bypass):
+def test_hr02_tcp_too(one_node: Testbed, datapath, family):
     with one_node.evidence() as evidence:
         transfer = one_node.pod1.stream(one_node.pod2, 100_000)
     assert transfer.received_sha256 == transfer.sent_sha256, "stream intact"
     forwarded = evidence.nodes["master"].hooks["forward"]
-    assert (forwarded > 0) == (datapath.name not in hr_bypass), "forward hook"
+    assert (forwarded > 0) == (not datapath.claims.bypasses_stack), "forward hook"
 
 
 def test_hr46_backlog_enqueues_a_round_trip(one_node: Testbed, datapath, family, hr_observed):
@@ -135,5 +129,5 @@ def test_hr46_backlog_enqueues_a_round_trip(one_node: Testbed, datapath, family,
             rounds.append(backlog.read() - before)
     hr_observed("backlog enqueues", min(rounds))
     # Others' traffic on this CPU, and a fence after a late reply, can only add.
-    through_lxc = datapath.name in ("legacy", "bpf-redirect")
+    through_lxc = datapath.claims.delivers != "peer"
     assert min(rounds) == (4 if through_lxc else 2), "backlog enqueues"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from harness.datapath import DATAPATHS, NodeSettings, running_kernel
+from harness.datapath import NodeSettings, running_kernel
 from harness.datapath.probes import Probe
 from harness.plugin.building import BuildTestbed
 from harness.testbed import Testbed
@@ -26,13 +26,14 @@ UNMET: dict[str, tuple[dict[str, Any] | None, str]] = {
 }
 
 
-@pytest.mark.datapaths("bpf")
+@pytest.mark.claims(bypasses_stack=True)
 @pytest.mark.parametrize("requirement", UNMET)
 def test_hr06_unmet_requirement_means_legacy(
     build_testbed: BuildTestbed, datapath, family, requirement
 ):
     changes, reason = UNMET[requirement]
     features = running_kernel(datapath.needs)
+    needed = changes is not None or requirement in datapath.needs
     if changes is None:
         features[requirement] = Probe(False, "unknown func")
     settings = NodeSettings(legacy_services=1, **(changes or {}))
@@ -41,29 +42,21 @@ def test_hr06_unmet_requirement_means_legacy(
     entry = testbed.datapath_of("master")
     checks = entry.decision.checks if entry.decision else ()
     unmet = [check.requirement for check in checks if not check.met]
-    assert unmet == [requirement.split("-")[0]], "requirements not met"
-    assert entry.status().startswith("master: Host Routing: Legacy ("), "status"
-    assert reason in entry.status(), "reason"
-    assert entry.installed.attachments() == [], "attachments"
+    # A helper that the datapath does not call is no requirement of it.
+    assert unmet == ([requirement.split("-")[0]] if needed else []), "requirements not met"
+    assert ("Host Routing: Legacy (" in entry.status()) == needed, "status"
+    assert (reason in entry.status()) == needed, "reason"
+    assert (entry.installed.attachments() == []) == needed, "attachments"
     with testbed.capture() as seen:
         testbed.pod1.ping(testbed.pod2)
-    assert seen.legs() == SAME_NODE["legacy"]
+    assert seen.legs() == SAME_NODE["stack" if needed else datapath.claims.delivers]
 
 
-@pytest.mark.datapaths("bpf", "bpf-redirect", "bpf-skip-fib")
+@pytest.mark.claims(bypasses_stack=True)
 def test_hr06_every_requirement_met_means_bpf(one_node: Testbed, datapath, family):
     entry = one_node.datapath_of("master")
     assert str(entry.decision) == "Host Routing: BPF", "decision"
-    assert entry.installed.name == datapath.name, "datapath"
+    assert entry.installed.attachments() != [], "attachments"
     with one_node.capture() as seen:
         one_node.pod1.ping(one_node.pod2)
-    assert seen.legs() == SAME_NODE[datapath.name]
-
-
-def test_hr06_a_helper_a_datapath_does_not_call_is_no_requirement(
-    build_testbed: BuildTestbed, family
-):
-    datapath = DATAPATHS["bpf-redirect"]
-    features = running_kernel(datapath.needs) | {"redirect_peer": Probe(False, "unknown func")}
-    testbed = build_testbed("one_node", datapath, family, features=features)
-    assert str(testbed.datapath_of("master").decision) == "Host Routing: BPF", "decision"
+    assert seen.legs() == SAME_NODE[datapath.claims.delivers]

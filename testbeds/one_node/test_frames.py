@@ -9,6 +9,7 @@ from harness.watch.capture import WHOLE
 from testbeds.packets import echoes
 
 
+@pytest.mark.claims("decrements_ttl")
 def test_hr13_ttl_same_node(one_node: Testbed, datapath, family, hr_observed):
     with one_node.capture() as seen:
         one_node.pod1.ping(one_node.pod2)

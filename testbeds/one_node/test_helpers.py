@@ -22,6 +22,11 @@ from testbeds.one_node.legs import UNANSWERED
 from testbeds.packets import echo, ip
 
 PINGS = 3
+# The kernel's helpers are what is asked here, not a datapath: one of each kind is enough.
+#: Replies that follow a request which a helper took past the stack: conntrack refuses them there.
+past_the_stack = pytest.mark.datapaths("bpf")
+#: A helper's own program, with none of a datapath's behind it.
+with_no_other_program = pytest.mark.datapaths("legacy")
 
 
 def _pair_in_one_namespace(node):
@@ -47,7 +52,7 @@ def _note(observed, helper_call, exchange):
     observed("lost", exchange.lost)
 
 
-@pytest.mark.datapaths("bpf")
+@past_the_stack
 @pytest.mark.parametrize("wrong", WRONG)
 def test_hr39_redirect_peer_misdirected(
     one_node: Testbed, datapath, family, helper_call, wrong, hr_kernel_log, hr_observed
@@ -62,7 +67,7 @@ def test_hr39_redirect_peer_misdirected(
     assert hr_kernel_log.splats() == [], "splats"
 
 
-@pytest.mark.datapaths("bpf")
+@past_the_stack
 def test_hr39_redirect_peer_well_directed(
     one_node: Testbed, datapath, family, helper_call, hr_observed
 ):
@@ -81,7 +86,7 @@ MISUSES = {
 }
 
 
-@pytest.mark.datapaths("legacy")
+@with_no_other_program
 @pytest.mark.parametrize("misuse", MISUSES)
 def test_hr48_helpers_misused(
     one_node: Testbed, datapath, family, helper_call, misuse, hr_kernel_log, hr_observed
@@ -113,7 +118,7 @@ def test_hr48_what_a_helper_refuses_is_counted(build_testbed: BuildTestbed, fami
     assert evidence.nodes["master"].programs.hits == {("from-container", "drop"): PINGS}, "hits"
 
 
-@pytest.mark.datapaths("legacy")
+@with_no_other_program
 @pytest.mark.parametrize("destination", ["multicast", "unicast"])
 def test_hr48_redirect_neigh_of_a_multicast_frame(
     one_node: Testbed, datapath, family, helper_call, destination, hr_observed
@@ -138,7 +143,7 @@ REFUSING: dict[int, dict[str, object]] = {
 }
 
 
-@pytest.mark.datapaths("legacy")
+@with_no_other_program
 @pytest.mark.parametrize("route", ["refusing", "unicast"])
 def test_hr48_redirect_neigh_where_the_route_refuses(
     one_node: Testbed, datapath, family, helper_call, route, hr_observed

@@ -11,19 +11,19 @@ from testbeds.one_node.legs import OWN_NODE, SAME_NODE
 def test_hr07_ping_between_pods_same_node(one_node: Testbed, datapath, family):
     with one_node.capture() as seen:
         one_node.pod1.ping(one_node.pod2)
-    assert seen.legs() == SAME_NODE[datapath.name]
+    assert seen.legs() == SAME_NODE[datapath.claims.delivers]
 
 
 def test_hr07_datagram_between_pods_same_node(one_node: Testbed, datapath, family):
     with one_node.capture() as seen:
         one_node.pod1.datagrams(one_node.pod2)
-    assert seen.legs() == SAME_NODE[datapath.name]
+    assert seen.legs() == SAME_NODE[datapath.claims.delivers]
 
 
 def test_hr07_stream_between_pods_same_node(one_node: Testbed, datapath, family):
     with one_node.capture() as seen:
         one_node.pod1.stream(one_node.pod2, 100_000)
-    assert seen.legs() == SAME_NODE[datapath.name]
+    assert seen.legs() == SAME_NODE[datapath.claims.delivers]
 
 
 def test_hr10_pod_and_its_own_node(one_node: Testbed, datapath, family):
@@ -33,10 +33,10 @@ def test_hr10_pod_and_its_own_node(one_node: Testbed, datapath, family):
 
 
 @pytest.mark.parametrize("count", [1, 1000])
-def test_hr12_every_leg_once_same_node(one_node: Testbed, datapath, family, hr_bypass, count):
+def test_hr12_every_leg_once_same_node(one_node: Testbed, datapath, family, count):
     with one_node.evidence() as evidence, one_node.capture() as seen:
         one_node.pod1.ping(one_node.pod2, count)
-    assert seen.legs() == SAME_NODE[datapath.name]
+    assert seen.legs() == SAME_NODE[datapath.claims.delivers]
     # A leg may look alike on the stack and past it: not one packet of the many entered it.
-    stack = dict.fromkeys(HOOKS, 0 if datapath.name in hr_bypass else 2 * count)
+    stack = dict.fromkeys(HOOKS, 0 if datapath.claims.bypasses_stack else 2 * count)
     assert evidence.nodes["master"].hooks == stack, "hooks"

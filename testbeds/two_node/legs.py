@@ -1,15 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The legs expected on two nodes. `>` leaves the namespace through the interface, `<` enters it."""
+"""The legs expected on two nodes, by how a datapath delivers off the wire (`Claims.off_wire`).
 
-_BYPASS = """
-    pod1:eth0        > request    < reply
-    master:lxc1      < request
-    master:enp0s8    > request    < reply
-    node1:enp0s8     < request    > reply
-    node1:lxc2       < reply
-    pod2:eth0        < request    > reply
+`>` leaves the namespace through the interface, `<` enters it.
 """
-_STACK = """
+
+_THROUGH_LXC = """
     pod1:eth0        > request    < reply
     master:lxc1      < request    > reply
     master:enp0s8    > request    < reply
@@ -20,11 +15,58 @@ _STACK = """
 
 #: pod1 on master asks pod2 on node1.
 TWO_NODES = {
-    "legacy": _STACK,
-    "bpf": _BYPASS,
-    "bpf-redirect": _STACK,
-    "bpf-skip-fib": _BYPASS,
+    "stack": _THROUGH_LXC,
+    "lxc": _THROUGH_LXC,
+    "peer": """
+        pod1:eth0        > request    < reply
+        master:lxc1      < request
+        master:enp0s8    > request    < reply
+        node1:enp0s8     < request    > reply
+        node1:lxc2       < reply
+        pod2:eth0        < request    > reply
+    """,
+    "netkit": """
+        pod1:eth0        > request    < reply
+        master:enp0s8    > request    < reply
+        node1:enp0s8     < request    > reply
+        pod2:eth0        < request    > reply
+    """,
 }
+
+#: What pod1's own lxc shows of a request and of what comes back off the wire.
+_CLIENTS_LXC = {
+    "stack": "master:lxc1 < request > {back}",
+    "lxc": "master:lxc1 < request > {back}",
+    "peer": "master:lxc1 < request",
+    "netkit": "",
+}
+
+
+def _by_delivery(back: str, rest: str) -> dict[str, str]:
+    return {key: f"{lxc.format(back=back)}\n{rest}" for key, lxc in _CLIENTS_LXC.items()}
+
+
+#: pod1 asks the world.
+WORLD = _by_delivery("reply", """
+    pod1:eth0        > request    < reply
+    master:enp0s8    > request    < reply
+    switch:master    < request    > reply
+    switch:world     > request    < reply
+    world:eth0       < request    > reply
+""")  # fmt: skip
+
+#: A request that the second node answers with an ICMP error.
+REFUSED_FAR = _by_delivery("error", """
+    pod1:eth0        > request    < error
+    master:enp0s8    > request    < error
+    node1:enp0s8     < request    > error
+""")  # fmt: skip
+
+#: pod1 asks its own node: up the stack and back down, on every datapath.
+OWN_NODE = """
+    pod1:eth0        > request    < reply
+    master:lxc1      < request    > reply
+"""
 
 #: A request from pod1 that ends on its node without an answer.
 UNANSWERED = """

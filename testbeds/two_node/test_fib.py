@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The answers of bpf_fib_lookup, and what the datapath makes of them.
 
-`bpf-skip-fib` makes no lookup of its own: bpf_redirect_neigh's inner one drops silently.
+A datapath without a lookup of its own declines: bpf_redirect_neigh's inner one drops silently.
 """
 
 import pytest
 
 from harness.testbed import Testbed
 from harness.topology.addressing import pod_networks
-from testbeds.two_node.legs import REFUSED, UNANSWERED
-
-LOOKS_UP = ("bpf", "bpf-redirect")
+from testbeds.two_node.legs import OWN_NODE, REFUSED, UNANSWERED
 
 #: Route type → ICMP error (type, code) that the stack sends in each family (None: silence);
 #: net/ipv4/route.c ip_error(), net/ipv6/route.c ip6_pkt_drop().
@@ -33,7 +31,7 @@ def _other_nodes_pods(testbed: Testbed, family):
     return str(pod_networks(2)[family])
 
 
-@pytest.mark.datapaths("legacy", *LOOKS_UP)
+@pytest.mark.claims("refusing_routes")
 @pytest.mark.parametrize("kind", REFUSING)
 def test_hr19_refusing_routes(two_node: Testbed, datapath, family, kind, hr_observed):
     network = _other_nodes_pods(two_node, family)
@@ -43,15 +41,15 @@ def test_hr19_refusing_routes(two_node: Testbed, datapath, family, kind, hr_obse
         exchange = two_node.pod1.ping(two_node.pod2)
     _note(hr_observed, exchange, evidence)
     assert exchange.lost == 1, "lost"
-    error = REFUSING[kind][family] if datapath.name == "legacy" else None
+    error = REFUSING[kind][family] if datapath.claims.refusing_routes == "tell" else None
     assert seen.legs() == (REFUSED if error else UNANSWERED)
     assert [(e.type, e.code) for e in exchange.errors] == ([error] if error else []), "errors"
-    if datapath.name in LOOKS_UP:
+    if datapath.claims.counts and datapath.claims.forwards == "redirect":
         assert evidence.nodes["master"].programs.fib == {kind: 1}, "lookups"
         assert evidence.nodes["master"].programs.drops == {"fib": 1}, "drops"
 
 
-@pytest.mark.datapaths("legacy", *LOOKS_UP)
+@pytest.mark.claims("tells_no_route")
 def test_hr21_no_route(two_node: Testbed, datapath, family, hr_observed):
     two_node.master.delete_route(_other_nodes_pods(two_node, family))
     with two_node.evidence() as evidence, two_node.capture() as seen:
@@ -59,13 +57,13 @@ def test_hr21_no_route(two_node: Testbed, datapath, family, hr_observed):
     _note(hr_observed, exchange, evidence)
     assert [(e.type, e.code) for e in exchange.errors] == [{4: (3, 0), 6: (1, 0)}[family]], "errors"
     assert seen.legs() == REFUSED
-    if datapath.name in LOOKS_UP:
+    if datapath.claims.counts and datapath.claims.forwards == "redirect":
         assert evidence.nodes["master"].programs.fib == {"not-fwded": 1}, "lookups"
         hits = evidence.nodes["master"].programs.hits
         assert hits["from-container", "stack"] == 1, "left to the stack"
 
 
-@pytest.mark.datapaths(*LOOKS_UP)
+@pytest.mark.claims("obeys_forwarding")
 @pytest.mark.topology(pods_per_node=2)
 def test_hr22_forwarding_off_on_the_lxc(two_node: Testbed, datapath, family, hr_observed):
     two_node.master.ns.sysctl(f"{family.name}/conf/lxc1/forwarding", 0)
@@ -73,6 +71,19 @@ def test_hr22_forwarding_off_on_the_lxc(two_node: Testbed, datapath, family, hr_
         away = two_node.pod1.ping(two_node.pod3)
         local = two_node.pod1.ping(two_node.pod2)
     _note(hr_observed, away, evidence)
-    assert (away.lost, local.lost) == (1, 0), "lost"
-    assert evidence.nodes["master"].programs.fib == {"fwd-disabled": 1}, "lookups"
-    assert evidence.nodes["master"].programs.drops == {"fib": 1}, "drops"
+    # Only what asks the stack's routes for a local pod loses local traffic too.
+    assert (away.lost, local.lost) == (1, int(datapath.claims.local_pods == "routes")), "lost"
+    if datapath.claims.counts and datapath.claims.forwards == "redirect":
+        assert evidence.nodes["master"].programs.fib == {"fwd-disabled": 1}, "lookups"
+        assert evidence.nodes["master"].programs.drops == {"fib": 1}, "drops"
+
+
+def test_hr20_address_of_the_node_that_is_no_pod(two_node: Testbed, datapath, family):
+    address = {4: "10.0.1.200", 6: "fd00:10:0:1::c8"}[family]
+    two_node.master.add_address("lo", address, family.host_prefix)
+    if datapath.claims.node_addresses == "table":  # without a lookup, an agent must tell it
+        two_node.datapath_of("master").installed.sync()
+    with two_node.capture() as seen:
+        exchange = two_node.pod1.ping(address)
+    assert exchange.lost == 0, "lost"
+    assert seen.legs() == OWN_NODE

@@ -19,9 +19,7 @@ _STALE, _FAILED = 0x04, 0x20  # NUD_*, uapi/linux/neighbour.h
 _ONLINK = 4  # RTNH_F_ONLINK, uapi/linux/rtnetlink.h
 
 
-def test_hr27_first_packet_to_a_cold_neighbour(
-    two_node: Testbed, datapath, family, hr_bypass, hr_observed
-):
+def test_hr27_first_packet_to_a_cold_neighbour(two_node: Testbed, datapath, family, hr_observed):
     nexthop = two_node.node1.address
     two_node.master.delete_neighbour("enp0s8", nexthop)
     with two_node.evidence() as evidence, two_node.capture() as seen:
@@ -30,13 +28,13 @@ def test_hr27_first_packet_to_a_cold_neighbour(
     for kind in (ask, tell):
         hr_observed(kind, len(seen.at("master:enp0s8", kind)))
     assert exchange.lost == 0, "lost"
-    rows = TWO_NODES[datapath.name]
+    rows = TWO_NODES[datapath.claims.off_wire]
     rows = rows.replace("master:enp0s8 ", f"master:enp0s8 > {ask} < {tell} ")
     rows = rows.replace("node1:enp0s8 ", f"node1:enp0s8 < {ask} > {tell} ")
     assert seen.legs() == rows
-    if datapath.name in hr_bypass:  # the stack would resolve too: it must not have been asked
+    if datapath.claims.bypasses_stack:  # the stack would resolve too: it must not have been asked
         assert evidence.nodes["master"].hooks["forward"] == 0, "forward hook"
-    if datapath.name in ("bpf", "bpf-redirect"):
+    if datapath.claims.counts and datapath.claims.forwards == "redirect":
         assert evidence.nodes["master"].programs.fib == {"no-neigh": 1}, "lookups"
 
 
@@ -73,6 +71,7 @@ def test_hr28_next_hop_announces_another_mac(two_node: Testbed, datapath, family
     assert [frame.destination_mac for frame in requests] == [NEW_MAC, NEW_MAC], "MACs"
 
 
+@pytest.mark.claims("refreshes_neighbours")
 def test_hr28_next_hop_moves_silently(two_node: Testbed, datapath, family):
     """Only who keeps the neighbour layer informed that an entry is in use finds out."""
     master = two_node.master
@@ -121,11 +120,10 @@ def test_hr29_neighbour_that_never_answers(two_node: Testbed, datapath, family, 
         node1:enp0s8     < {_ASK[family]}
     """
     assert seen.legs() == expected
-    if datapath.name in ("bpf", "bpf-redirect"):
+    if datapath.claims.counts and datapath.claims.forwards == "redirect":
         assert evidence.nodes["master"].programs.fib == {"no-neigh": 1}, "lookups"
 
 
-@pytest.mark.datapaths("bpf", "bpf-redirect")
 def test_hr29_failed_neighbour_is_never_sent_to(two_node: Testbed, datapath, family, hr_observed):
     address, nexthop = _route_to_nobody(two_node, family, retrans_ms=20)
     two_node.pod1.ping(address)
@@ -143,7 +141,8 @@ def test_hr29_failed_neighbour_is_never_sent_to(two_node: Testbed, datapath, fam
     assert seen.at("master:enp0s8", "request") == [], "sent to"
     # Up to 6.2, without a backport of "bpf: fib_lookup: require NUD_VALID", a success and no MAC.
     told = [{"no-neigh": 1}] if release() >= (6, 3) else [{"no-neigh": 1}, {"success": 1}]
-    assert evidence.nodes["master"].programs.fib in told, "lookups"
+    if datapath.claims.counts and datapath.claims.forwards == "redirect":
+        assert evidence.nodes["master"].programs.fib in told, "lookups"
 
 
 #: Two networks behind routers of one address, each behind an interface of its own.
@@ -154,18 +153,26 @@ TWINS = {
 ROUTER_MAC = "02:00:01:00:00:99"
 
 
-@pytest.mark.datapaths("bpf", "bpf-redirect")
+@pytest.mark.claims("refreshes_neighbours", "any_device")
 def test_hr28_next_hops_that_share_an_address(two_node: Testbed, datapath, family):
     """Each is told to the neighbour layer as in use, as only then its silent move is found."""
     master, pod = two_node.master, two_node.pod1
     router, networks = TWINS[family]
     for device, network in zip(("enp0s8", "lxc1"), networks, strict=True):
-        master.add_neighbour(device, router, ROUTER_MAC)
+        master.ns.netlink.neigh(
+            "replace", dst=router, lladdr=ROUTER_MAC, state=_STALE,
+            ifindex=master.ifindex(device), family=family.af,
+        )  # fmt: skip
         master.add_route(network, gateway=router, dev=device, flags=_ONLINK)
     with two_node.evidence() as evidence:
         for network in networks:
             packet = ip(family, pod.address, str(next(ip_network(network).hosts())))
             pod.inject("eth0", [from_pod(pod, packet / UDP(sport=4000, dport=4001))])
-    programs = evidence.nodes["master"].programs
-    assert programs.fib == {"success": 2}, "lookups"
-    assert programs.hits["from-container", "neigh"] == 2, "through bpf_redirect_neigh"
+    entries = master.ns.netlink.get_neighbours(dst=router, family=family.af)
+    # An entry in use is probed after a delay, and is stale no longer.
+    assert len(entries) == 2, "entries"
+    assert _STALE not in {entry["state"] for entry in entries}, "in use"
+    if datapath.claims.counts and datapath.claims.forwards == "redirect":
+        programs = evidence.nodes["master"].programs
+        assert programs.fib == {"success": 2}, "lookups"
+        assert programs.hits["from-container", "neigh"] == 2, "through bpf_redirect_neigh"
