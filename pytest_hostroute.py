@@ -92,7 +92,8 @@ _MARKERS = (
     "compares(testbed, *measures): asks for the comparison of each measure; of all without any",
     "grows(testbed, over, *measures, every=False): asks for each measure's growth over pods or"
     " services; `every`: also at the points that take long to build",
-    "needs_arms(*names): applies only where these are compared (--hr-arms), one as the baseline",
+    "needs_both_paths: applies only where what bypasses the stack is compared with what does not"
+    " (--hr-arms), one of them as the baseline",
 )
 _ACTIVE = pytest.StashKey[bool]()
 _CLEAN = pytest.StashKey[bool]()

@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing
 from statistics import median
 from typing import Any
 
-from harness.bench import MEASURES, Arm, Task
+from harness.bench import MEASURES, Arm, Task, bypass_against_stack
 from harness.bpf.source import Patch
 from harness.datapath import DATAPATHS, NodeSettings
 from harness.datapath.bpf import HostRouting
@@ -22,7 +22,7 @@ from harness.traffic.inline import InlineFlow
 
 #: The measure that repeats best, for controls of the comparison itself.
 ROUND_TRIP = "round-trip-udp-1"
-#: In what `bpf` must beat `legacy`, on every testbed and in both families.
+#: In what a bypass must beat the stack, on every testbed and in both families.
 BEATEN = (
     "round-trip-udp-1", "round-trip-udp-1024", "round-trip-tcp-1", "round-trip-tcp-1024",
     "throughput-tcp-1", "throughput-tcp-4", "throughput-tcp-1-reverse", "throughput-tcp-4-reverse",
@@ -56,6 +56,15 @@ def failing(comparison: Comparison, required: str | None) -> list[str]:
         f"{verdict.arm}: {verdict}"
         for verdict in comparison.verdicts
         if (verdict.conclusion != FASTER if faster else verdict.conclusion == SLOWER)
+    ]
+
+
+def not_beating(comparison: Comparison) -> list[str]:
+    """What bypasses the stack and is not faster than what does not, each pair in words."""
+    return [
+        f"{fast} does not beat {slow}"
+        for fast, slow in bypass_against_stack(list(comparison.arms), comparison.baseline)
+        if not comparison.beats(fast, slow)
     ]
 
 

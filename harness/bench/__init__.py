@@ -9,7 +9,7 @@ import os
 # imports numpy.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from harness.bench.arms import Arm, limit
+from harness.bench.arms import Arm, bypass_against_stack, limit
 from harness.bench.budget import Budget
 from harness.bench.campaign import Campaign, Watcher
 from harness.bench.growth import AXES, Curve, fit
@@ -22,5 +22,6 @@ from harness.bench.summary import summarise
 from harness.bench.verdict import Criteria, Judgement, judge
 
 __all__ = ["AXES", "MEASURES", "Arm", "Budget", "Campaign", "Criteria", "Curve",
-           "Curves", "Judgement", "Measure", "Plan", "Session", "Task", "Watcher", "fit", "judge",
+           "Curves", "Judgement", "Measure", "Plan", "Session", "Task", "Watcher",
+           "bypass_against_stack", "fit", "judge",
            "limit", "summarise", "take_turns"]  # fmt: skip

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from harness import datapath as datapaths
-from harness.datapath import NodeSettings
+from harness.datapath import DATAPATHS, NodeSettings
 from harness.testbed import Testbed
 from harness.topology import Topology
 
@@ -48,6 +49,22 @@ class Arm:
             self.topology, chosen, settings=self.settings, name=self.testbed,
             insist=True, reload=True,
         )  # fmt: skip
+
+
+def bypass_against_stack(arms: Sequence[str], baseline: str) -> list[tuple[str, str]]:
+    """Pairs of arms (what bypasses the stack, what does not), one of them the baseline.
+
+    Args:
+        arms: Labels of arms. What is no datapath's name, as the limit, is in no pair.
+        baseline: The label of one of them.
+    """
+    bypass = {name: DATAPATHS[name].claims.bypasses_stack for name in arms if name in DATAPATHS}
+    return [
+        (fast, slow)
+        for fast in bypass
+        for slow in bypass
+        if bypass[fast] and not bypass[slow] and baseline in (fast, slow)
+    ]
 
 
 def limit(testbed: str) -> Arm:

@@ -133,7 +133,8 @@ class Claims:
     )  # fmt: skip
     local_pods: str = _row(
         "routes", ("routes", "table"),
-        "how a local pod is found: by the node's routes, or in a table of the datapath's own", "22 43",
+        "how a local pod is found: by the node's routes, or in a table of the datapath's own",
+        "22 43",
     )  # fmt: skip
     node_addresses: str = _row(
         "lookup", ("lookup", "table"),

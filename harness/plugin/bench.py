@@ -13,7 +13,7 @@ from functools import partial
 
 import pytest
 
-from harness.bench import MEASURES, Session, limit
+from harness.bench import MEASURES, Session, bypass_against_stack, limit
 from harness.plugin.bench_demand import CurveRequest, Demand
 from harness.plugin.bench_entries import quieten
 from harness.plugin.bench_options import budget, chosen_arms, seed
@@ -109,12 +109,12 @@ def _known(keys: Sequence[str]) -> list[str]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Drop what asserts something of datapaths that are not compared with each other."""
     arms = list(chosen_arms(config))
+    pairs = bypass_against_stack(arms, arms[0])
     kept: list[pytest.Item] = []
     dropped: list[pytest.Item] = []
     for item in items:
-        marker = item.get_closest_marker("needs_arms")
-        wanted = set(marker.args) if marker is not None else set(arms)
-        (kept if wanted <= set(arms) and arms[0] in wanted else dropped).append(item)
+        wanted = item.get_closest_marker("needs_both_paths") is None or pairs
+        (kept if wanted else dropped).append(item)
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         items[:] = kept

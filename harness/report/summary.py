@@ -211,17 +211,15 @@ def _unlike(runs: Sequence[Run]) -> list[str]:
             "Instructions were counted of different checkouts"
             f" ({_some(list(dict.fromkeys(counted.values())))}): no step between them is marked"
         )
-    if len({_rules(run) for run in runs if _rules(run)}) > 1:
-        found.append("The baseline's rules are not the same in all runs: see the arms' whole names")
+    if len({_baselines(run) for run in runs if _baselines(run)}) > 1:
+        found.append("The baseline is not the same in all runs: see the arms' whole names")
     return found
 
 
-def _rules(run: Run) -> frozenset[str]:
-    """What ran on the nodes of legacy baselines: the name holds their count and digest."""
+def _baselines(run: Run) -> frozenset[str]:
+    """What ran on the baselines' nodes: whole names, with digests of rules or tags of programs."""
     arms = (c.arms.get(c.baseline) for c in run.comparisons)
-    return frozenset(
-        name for arm in arms if arm and arm.datapath == "legacy" for name in arm.nodes.values()
-    )
+    return frozenset(name for arm in arms if arm for name in arm.nodes.values())
 
 
 def _some(names: Sequence[str]) -> str:

@@ -22,6 +22,8 @@ KINDS: dict[str, tuple[str, ...]] = {
     "rules": (),
     "settings": ("governor",),
 }  # fmt: skip
+#: A program by its tag, as in the whole name of a datapath: `from_container=0123456789abcdef`.
+_TAG = re.compile(r"\b[\w.-]+=[0-9a-f]{16}\b")
 #: Words of the kernel's command line that move numbers; others name disks and consoles.
 _CMDLINE = re.compile(
     r"(?:mitigations|nospectre_v[12]|spectre_(?:v2|v2_user|bhi)|retbleed|nopti|k?pti|l1tf|mds|srbds"
@@ -130,6 +132,10 @@ def _of_texts(kind: str, where: str, old: object, new: object) -> Iterator[Diffe
         yield Difference(kind, where, _text(old), _text(new))
 
 
+def _without_tags(nodes: Mapping[str, str]) -> dict[str, str]:
+    return {node: _TAG.sub("", text) for node, text in nodes.items()}
+
+
 def _text(value: object) -> str:
     return "absent" if value is None else str(value)
 
@@ -155,8 +161,8 @@ def _of_arms(old: Mapping[str, Built], new: Mapping[str, Built]) -> Iterator[Dif
 
 
 def _of_arm(old: Built, new: Built) -> Iterator[Difference]:
-    if old.datapath == "legacy":  # its name holds the rules' count and digest
-        yield from _of_texts("rules", "", old.nodes, new.nodes)
+    # Rules stand there by count and digest. Programs do by tag, which is what may be compared.
+    yield from _of_texts("rules", "", *(_without_tags(arm.nodes) for arm in (old, new)))
     for part, facts in (
         ("settings", (old.settings, new.settings)), ("topology", (old.topology, new.topology)),
     ):  # fmt: skip

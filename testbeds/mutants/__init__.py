@@ -51,7 +51,7 @@ def mutated(mutant: Mutant) -> Datapath:
     datapath: Any = datapaths.find(mutant.datapath)
     own = datapaths.find(mutant.posing_as or mutant.datapath).claims
     changes: dict[str, Any] = {"patches": mutant.patches} if mutant.patches else {}
-    changes["claims"] = dataclasses.replace(own, **dict(mutant.claims))
+    changes["claims"] = dataclasses.replace(own, **mutant.claims)
     changed: Datapath = dataclasses.replace(datapath, **changes)
     return changed
 

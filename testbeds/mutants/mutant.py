@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from harness.bpf.source import Patch
 
@@ -53,7 +54,7 @@ class Mutant(Fault):
 
     datapath: str = "bpf"
     posing_as: str = ""
-    claims: Mapping[str, object] = field(default_factory=dict)
+    claims: Mapping[str, Any] = field(default_factory=dict)
 
 
 def patch(file: str, old: str, new: str) -> tuple[Patch, ...]:

@@ -11,6 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from harness.datapath import DATAPATHS
+from harness.results.comparison import LIMIT
+
 
 @dataclass(frozen=True)
 class Look:
@@ -27,13 +30,14 @@ class Look:
     dash: tuple[float, ...] = ()
 
 
-_LOOKS = {
-    "legacy": Look("arm-orange", "s", (5, 2)),
-    "bpf": Look("arm-blue", "o"),
-    "bpf-redirect": Look("arm-green", "D", (7, 2, 1.5, 2)),
-    "bpf-skip-fib": Look("arm-pink", "^", (1.5, 1.5)),
-    "limit": Look("arm-ink", "v", (3, 3)),
-}
+_LIMITS = Look("arm-ink", "v", (3, 3))
+#: Of the registered datapaths, in their order, so that each looks the same in every report.
+_LOOKS = (
+    Look("arm-orange", "s", (5, 2)),
+    Look("arm-blue", "o"),
+    Look("arm-green", "D", (7, 2, 1.5, 2)),
+    Look("arm-pink", "^", (1.5, 1.5)),
+)
 _SPARE = (
     Look("arm-sky", "P", (9, 2)),
     Look("arm-yellow", "X", (4, 1.5, 1.5, 1.5)),
@@ -44,16 +48,17 @@ _SPARE = (
 INK, FAINT, GRID, SHADE, PAPER = "ink", "faint", "grid", "shade", "paper"
 VARIABLES = (
     INK, FAINT, GRID, SHADE, PAPER,
-    *dict.fromkeys(look.variable for look in (*_LOOKS.values(), *_SPARE)),
+    *dict.fromkeys(look.variable for look in (*_LOOKS, _LIMITS, *_SPARE)),
 )  # fmt: skip
 
 
 def looks(labels: Iterable[str]) -> dict[str, Look]:
-    """Label → look; a label that is not known gets a spare one, in the order of the labels."""
+    """Label → look; a label that is not registered gets a spare one, in the order of the labels."""
     labels = list(dict.fromkeys(labels))
-    strangers = [label for label in labels if label not in _LOOKS]
+    known = {LIMIT: _LIMITS, **dict(zip(DATAPATHS, _LOOKS, strict=False))}
+    strangers = [label for label in labels if label not in known]
     return {
-        label: _LOOKS.get(label) or _SPARE[strangers.index(label) % len(_SPARE)] for label in labels
+        label: known.get(label) or _SPARE[strangers.index(label) % len(_SPARE)] for label in labels
     }
 
 
