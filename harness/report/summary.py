@@ -11,7 +11,7 @@ from harness.report import conformance
 from harness.report.kernels import kernels_of
 from harness.report.model import Report
 from harness.results import units
-from harness.results.comparability import differences
+from harness.results.comparability import differences, without_tags
 from harness.results.comparison import (
     ALL,
     FASTER,
@@ -211,15 +211,23 @@ def _unlike(runs: Sequence[Run]) -> list[str]:
             "Instructions were counted of different checkouts"
             f" ({_some(list(dict.fromkeys(counted.values())))}): no step between them is marked"
         )
-    if len({_baselines(run) for run in runs if _baselines(run)}) > 1:
-        found.append("The baseline is not the same in all runs: see the arms' whole names")
+    if any(len(built) > 1 for built in _baselines(runs).values()):
+        found.append("The baseline's rules are not the same in all runs: see the arms' whole names")
     return found
 
 
-def _baselines(run: Run) -> frozenset[str]:
-    """What ran on the baselines' nodes: whole names, with digests of rules or tags of programs."""
-    arms = (c.arms.get(c.baseline) for c in run.comparisons)
-    return frozenset(name for arm in arms if arm for name in arm.nodes.values())
+def _baselines(runs: Sequence[Run]) -> dict[str, set[frozenset[str]]]:
+    """Baseline → what each run had on its nodes: rules by their digests, but no program's tag."""
+    found: dict[str, set[frozenset[str]]] = {}
+    for run in runs:
+        built: dict[str, set[str]] = {}
+        for each in run.comparisons:
+            if each.baseline in each.arms:
+                nodes = without_tags(each.arms[each.baseline].nodes)
+                built.setdefault(each.baseline, set()).update(nodes.values())
+        for label, names in built.items():
+            found.setdefault(label, set()).add(frozenset(names))
+    return found
 
 
 def _some(names: Sequence[str]) -> str:

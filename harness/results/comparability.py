@@ -132,7 +132,8 @@ def _of_texts(kind: str, where: str, old: object, new: object) -> Iterator[Diffe
         yield Difference(kind, where, _text(old), _text(new))
 
 
-def _without_tags(nodes: Mapping[str, str]) -> dict[str, str]:
+def without_tags(nodes: Mapping[str, str]) -> dict[str, str]:
+    """Whole names of what ran on nodes, without the tags of programs."""
     return {node: _TAG.sub("", text) for node, text in nodes.items()}
 
 
@@ -162,7 +163,7 @@ def _of_arms(old: Mapping[str, Built], new: Mapping[str, Built]) -> Iterator[Dif
 
 def _of_arm(old: Built, new: Built) -> Iterator[Difference]:
     # Rules stand there by count and digest. Programs do by tag, which is what may be compared.
-    yield from _of_texts("rules", "", *(_without_tags(arm.nodes) for arm in (old, new)))
+    yield from _of_texts("rules", "", *(without_tags(arm.nodes) for arm in (old, new)))
     for part, facts in (
         ("settings", (old.settings, new.settings)), ("topology", (old.topology, new.topology)),
     ):  # fmt: skip

@@ -334,7 +334,7 @@ def test_like_machines_raise_no_warning():
 
 def test_other_rules_are_said_at_the_top():
     text = page(small(), small(seed=2, services=1000))
-    said = "The baseline is not the same in all runs"
+    said = "The baseline&#39;s rules are not the same in all runs"
     assert said in text
     other = small(seed=2)
     for entry in other["comparisons"]:  # programs are what one usually wants to compare

@@ -163,7 +163,9 @@ def test_an_unknown_machine_id_is_no_difference(put, results):
 def test_other_boots_packages_disks_and_programs_are_no_difference(put, results, tmp_path):
     facts = {"boot_id": "x", "packages": {}, "cmdline": "root=/dev/vdb1 quiet"}
     document = records.record(**ONE, facts=facts)
-    document["comparisons"][0]["arms"]["bpf"]["nodes"]["master"] = "bpf (from_container=other)"
+    document["comparisons"][0]["arms"]["bpf"]["nodes"]["master"] = (
+        "bpf (from_container=0123456789abcdef)"
+    )
     (tmp_path / "x.json").write_text(json.dumps(document))
     assert results("compare", put("a"), tmp_path / "x.json")[0] == 0
 
