@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib import metadata
@@ -147,7 +148,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_ACTIVE] = False
     config.stash[_OURS] = set()
     suites = [path for name in _entry_points("suites") for path in _package(name)]
-    config.hook.pytest_hostroute_register(suites=suites)
+    _register(config, suites)
     registered = bool(config.hook.pytest_hostroute_register.get_hookimpls())
     config.pluginmanager.register(_testbed_fixtures(registered), "pytest_hostroute testbeds")
     if _is_ours(config, suites):
@@ -161,6 +162,17 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if config.stash.get(_CLEAN, False):
         with suppress(OSError):  # not there, or not empty
             _STORAGE.rmdir()
+
+
+def _register(config: pytest.Config, suites: list[Path]) -> None:
+    """Ask for what no entry point brings; what may not be registered ends the run with one line."""
+    try:
+        config.hook.pytest_hostroute_register(suites=suites)
+    except Exception as error:
+        errors = sys.modules.get("harness.plumbing.errors")  # whoever registers has imported it
+        if errors is None or not isinstance(error, errors.HarnessError):
+            raise
+        pytest.exit(f"hostroute: {error}", returncode=error.exit_code)
 
 
 def _entry_points(kind: str) -> list[str]:
@@ -231,8 +243,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     activate(metafunc.config)
     metafunc.config.stash[_OURS].add(metafunc.definition.nodeid)
-    from harness.plugin import bench, parameters
+    from harness.plugin import bench, claims, parameters
 
+    claims.generate(metafunc)
     bench.generate(metafunc)  # a test's id names the measure first
     parameters.generate(metafunc)
 

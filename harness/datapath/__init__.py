@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from harness.datapath.base import Counters, Datapath, Installed, NodeDatapath
 from harness.datapath.bpf import CLAIMED, HostRouting
-from harness.datapath.claims import CLAIMS, NEITHER, Claim, Claims, unclaimed
+from harness.datapath.claims import BOTH, CLAIMS, NEITHER, Claim, ClaimError, Claims, unclaimed
 from harness.datapath.features import Features, running_kernel
 from harness.datapath.legacy import Legacy
 from harness.datapath.requirements import Check, Decision, decide
@@ -55,12 +55,20 @@ DATAPATHS: Registry[Datapath] = Registry(
 
 
 def find(name: str) -> Datapath:
-    """The datapath of that name.
+    """The datapath of that name, whose claims are such as the table has.
 
     Raises:
         UnknownNameError: There is none; the message lists the names there are.
+        ClaimError: It has no claims, or such as no datapath can have.
     """
-    return DATAPATHS.find(name)
+    found = DATAPATHS.find(name)
+    try:
+        claims = getattr(found, "claims", None)
+    except ClaimError as error:
+        raise ClaimError(f"datapath {name!r}: {error.what}", error.todo) from None
+    if not isinstance(claims, Claims):
+        raise ClaimError(f"datapath {name!r} has no claims", "give it a harness.datapath.Claims")
+    return found
 
 
 def decision_on(
@@ -114,6 +122,7 @@ def install(
     return entries
 
 
-__all__ = ["CLAIMS", "DATAPATHS", "Check", "Claim", "Claims", "Counters", "Datapath", "Decision",
-           "Features", "HostRouting", "Installed", "Legacy", "NodeDatapath", "NodeSettings",
-           "decide", "decision_on", "find", "install", "running_kernel", "unclaimed"]  # fmt: skip
+__all__ = ["BOTH", "CLAIMS", "DATAPATHS", "Check", "Claim", "ClaimError", "Claims", "Counters",
+           "Datapath", "Decision", "Features", "HostRouting", "Installed", "Legacy", "NodeDatapath",
+           "NodeSettings", "decide", "decision_on", "find", "install", "running_kernel",
+           "unclaimed"]  # fmt: skip

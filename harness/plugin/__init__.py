@@ -8,7 +8,7 @@ from importlib import import_module
 import pytest
 
 #: In the order in which their hooks are to run, where pytest has no opinion.
-_MODULES = ("options", "termination", "prerequisites", "parameters", "brief", "failures",
+_MODULES = ("options", "termination", "prerequisites", "parameters", "claims", "brief", "failures",
             "outcomes", "matrix", "record", "bench")  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from harness.datapath import DATAPATHS
 from harness.plugin.failures import ASSERTION
 from harness.plugin.parameters import catalogue_id
 from harness.results import Assertion, TestOutcome
-from harness.results.assertion import ERROR, FAILED, PASSED, RERUN
+from harness.results.assertion import ERROR, FAILED, NOT_CLAIMED, PASSED, RERUN
 from harness.results.part import family_name
 from harness.topology import TESTBEDS, Family
 
@@ -70,7 +70,7 @@ def outcome(report: pytest.TestReport, properties: Properties, reruns: int) -> T
 
     Args:
         report: Of a phase: a call, or another that did not simply pass.
-        properties: What is known of the test: `hr`, `control`, `datapath`, `family`, …
+        properties: What is known of the test: `hr`, `control`, `datapath`, `not claimed`, …
         reruns: How many attempts came before it.
     """
     single = dict(properties)
@@ -81,6 +81,8 @@ def outcome(report: pytest.TestReport, properties: Properties, reruns: int) -> T
     word: str = report.outcome
     word = ERROR if word == FAILED and report.when != "call" else word
     reason = "" if word == PASSED else _reason(report)
+    if NOT_CLAIMED in single and report.skipped:
+        word, reason = NOT_CLAIMED, reason.removeprefix(f"{NOT_CLAIMED}: ")
     if "hr" not in single or "control" in single:
         return TestOutcome(test=report.nodeid, outcome=word, reason=reason, reruns=reruns)
     parts = Path(report.nodeid.partition("::")[0]).parts

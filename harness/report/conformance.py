@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from harness.report.model import Report
-from harness.results.assertion import DEGRADED, FAILURES, PASSED, SKIPPED, Assertion
+from harness.results.assertion import (
+    DEGRADED,
+    FAILURES,
+    NOT_CLAIMED,
+    PASSED,
+    SKIPPED,
+    Assertion,
+)  # fmt: skip
 from harness.results.run import Run
 from harness.results.tally import Table, table
 from harness.results.units import observed as shown_value
@@ -68,7 +75,7 @@ def asides(seen: Sequence[Seen]) -> dict[str, list[Finding]]:
 
     Outcomes of which nothing is known stand under their own names.
     """
-    known = {DEGRADED: "Degraded", SKIPPED: "Not on this kernel"}
+    known = {DEGRADED: "Degraded", NOT_CLAIMED: "Not claimed", SKIPPED: "Not on this kernel"}
     others = {test.kind for _, test in seen} - {PASSED, *FAILURES, *known}
     headings = {**known, **{kind: kind.capitalize() for kind in sorted(others)}}
     found = {title: findings(seen, (kind,)) for kind, title in headings.items()}

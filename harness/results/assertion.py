@@ -14,6 +14,9 @@ from msgspec import Meta
 from harness.results.part import Count, Family, Part, Text
 
 PASSED, FAILED, ERROR, SKIPPED = "passed", "failed", "error", "skipped"
+#: The datapath does not say that it does what the test rests on: it has not failed, nor was it
+#: excused by its kernel.
+NOT_CLAIMED = "not claimed"
 #: Not an outcome that is recorded: passed, on a node that ran less than it was asked for.
 DEGRADED = "degraded"
 #: Of an attempt that pytest-rerunfailures repeats; a record has it only if no attempt ended.
@@ -29,8 +32,9 @@ class TestOutcome(Part, frozen=True, kw_only=True):
     Attributes:
         test: Its node id.
         outcome: `passed`, `failed`, `skipped`, `error` (its fixtures failed, not its assertions),
-            or a word of whoever decided it.
-        reason: Why it was skipped, or the failure in one line; empty: it passed.
+            `not claimed`, or a word of whoever decided it.
+        reason: Why it was skipped, the claim that its datapath declines, or the failure in one
+            line; empty: it passed.
         reruns: How many attempts failed before the one that counts.
     """
 

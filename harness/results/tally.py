@@ -16,6 +16,7 @@ from harness.results.assertion import (
     ERROR,
     FAILED,
     FAILURES,
+    NOT_CLAIMED,
     PASSED,
     SKIPPED,
     Assertion,
@@ -27,7 +28,8 @@ ANY = "any"
 #: The row of tests that assert no entry of the catalogue.
 OTHERS = ""
 # What a cell calls an outcome, in the order in which it has them; any other by its own name.
-_WORDS = {PASSED: "ok", DEGRADED: "degraded", FAILED: "FAILED", ERROR: "ERROR", SKIPPED: "skipped"}
+_WORDS = {PASSED: "ok", DEGRADED: "degraded", FAILED: "FAILED", ERROR: "ERROR", SKIPPED: "skipped",
+          NOT_CLAIMED: "not claimed"}  # fmt: skip
 _RAN = (PASSED, DEGRADED, *FAILURES)
 
 
@@ -69,19 +71,24 @@ class Tally:
 
     @property
     def others(self) -> dict[str, int]:
-        """Outcomes that neither passed nor failed: skipped, and those of which nothing is known."""
+        """Outcomes that neither passed nor failed: skipped, not claimed, and what nobody knows."""
         return {kind: count for kind, count in self._ordered().items() if kind not in _RAN}
 
     @property
     def state(self) -> str:
-        """The worst that is to be said of it: fail, degraded, pass, skipped, other; none: empty."""
+        """The worst that is to be said of it, in one word; none: it is empty.
+
+        That is: fail, degraded, pass, other, unclaimed, skipped.
+        """
         if self.failed:
             return "fail"
         if self.kinds[DEGRADED]:
             return "degraded"
         if self.passed:
             return "pass"
-        return "other" if set(self.kinds) - {SKIPPED} else "skipped" if self.kinds else "none"
+        if set(self.kinds) - {SKIPPED, NOT_CLAIMED}:
+            return "other"
+        return "unclaimed" if self.kinds[NOT_CLAIMED] else "skipped" if self.kinds else "none"
 
     @property
     def asides(self) -> list[str]:

@@ -121,10 +121,12 @@ def host_routing_status(settings: NodeSettings | None = None) -> list[str]:
 
     Raises:
         PrivilegeError: The kernel lets us ask nothing.
+        ClaimError: A datapath has no claims.
     """
     check_privileges()
+    found = {name: datapaths.find(name) for name in datapaths.DATAPATHS}
     return [
         f"{name}: {decision_on(datapath, settings or NodeSettings())}"
-        for name, datapath in datapaths.DATAPATHS.items()
+        for name, datapath in found.items()
         if datapath.claims.bypasses_stack
     ]
