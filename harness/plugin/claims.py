@@ -90,7 +90,11 @@ def declined(test: pytest.Item) -> Declined | None:
     if not isinstance(claims, Claims):
         return None
     family = family if isinstance(family, Family) else None
-    each = [unclaimed(claims, (name,), family) for name in dict.fromkeys(rests_on(test))]
+    each = {
+        unclaimed(claims, (name,), mark.kwargs.get("family", family)): None
+        for mark in test.iter_markers("claims")
+        for name in mark.args
+    }
     found = tuple(filter(None, each))
     return Declined(str(getattr(datapath, "name", "")), found) if found else None
 

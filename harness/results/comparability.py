@@ -23,7 +23,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "settings": ("governor",),
 }  # fmt: skip
 #: A program by its tag, as in the whole name of a datapath: `from_container=0123456789abcdef`.
-_TAG = re.compile(r"\b[\w.-]+=[0-9a-f]{16}\b")
+_TAG = re.compile(r"\s*\b[\w.-]+=[0-9a-f]{16}\b")
 #: Words of the kernel's command line that move numbers; others name disks and consoles.
 _CMDLINE = re.compile(
     r"(?:mitigations|nospectre_v[12]|spectre_(?:v2|v2_user|bhi)|retbleed|nopti|k?pti|l1tf|mds|srbds"
