@@ -62,11 +62,11 @@ def start(
     )  # fmt: skip
 
 
-def end(child: subprocess.Popen[str]) -> Ended:
+def end(child: subprocess.Popen[str], deadline: float = DEADLINE) -> Ended:
     """Wait for a child's end; one that overruns the deadline is killed, and the test fails."""
     try:
         with interruptible():
-            out, err = child.communicate(timeout=DEADLINE)
+            out, err = child.communicate(timeout=deadline)
     except subprocess.TimeoutExpired:
         child.kill()
         child.communicate()
