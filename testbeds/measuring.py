@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any
 
 from harness.bench import MEASURES, Arm, Task
+from harness.bpf.run_time import measuring
 from harness.bpf.source import Patch
 from harness.datapath import DATAPATHS, NodeSettings
 from harness.datapath.bpf import HostRouting
@@ -59,6 +60,7 @@ def failing(comparison: Comparison, required: str | None) -> list[str]:
     ]
 
 
+@measuring("a planted slowdown")
 def planted_slowdown(share: float) -> HostRouting:
     """`bpf`, with a loop in local delivery that makes its round trip on one node longer.
 
@@ -91,6 +93,7 @@ def _slowed(turns: int) -> HostRouting:
     return HostRouting(f"bpf slowed by {turns} turns", plain.summary, plain.needs, patches=(patch,))
 
 
+@measuring("building")
 def measure_building(benchmark: Any, testbed: str, aim_ms: int) -> str:
     """Time building a testbed; between the rounds, its namespaces alone.
 
