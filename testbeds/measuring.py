@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any
 
 from harness.bench import MEASURES, Arm, Task, bypass_against_stack
+from harness.bpf.run_time import measuring
 from harness.bpf.source import Patch
 from harness.datapath import DATAPATHS, NodeSettings
 from harness.datapath.bpf import HostRouting
@@ -68,6 +69,7 @@ def not_beating(comparison: Comparison) -> list[str]:
     ]
 
 
+@measuring("a planted slowdown")
 def planted_slowdown(share: float) -> HostRouting:
     """`bpf`, with a loop in local delivery that makes its round trip on one node longer.
 
@@ -100,6 +102,7 @@ def _slowed(turns: int) -> HostRouting:
     return HostRouting(f"bpf slowed by {turns} turns", plain.summary, plain.needs, patches=(patch,))
 
 
+@measuring("building")
 def measure_building(benchmark: Any, testbed: str, aim_ms: int) -> str:
     """Time building a testbed; between the rounds, its namespaces alone.
 

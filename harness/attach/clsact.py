@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.rtnl.tcmsg import sched_bpf
@@ -41,12 +42,14 @@ class Attachment:
         direction: `ingress` or `egress`.
         program: The filter's name, which is the program's.
         tag: The program's tag, 16 hexadecimal digits.
+        id: The program's id. The same program loaded again has another, and is equal to it here.
     """
 
     interface: str
     direction: str
     program: str
     tag: str
+    id: int = field(default=0, compare=False)
 
 
 def attach(
@@ -100,13 +103,28 @@ def attachments(ns: NetNS, interfaces: dict[str, int]) -> list[Attachment]:
         ns: The interfaces' namespace.
         interfaces: Name → ifindex.
     """
-    found = []
-    for interface, ifindex in interfaces.items():
-        for parent, direction in _DIRECTIONS.items():
-            for entry in ns.netlink.get_filters(index=ifindex, parent=parent):
-                options = entry.get_attr("TCA_OPTIONS")
-                name = options.get_attr("TCA_BPF_NAME") if options else None
-                if name:
-                    tag = bytes(options.get_attr("TCA_BPF_TAG") or b"").hex()
-                    found.append(Attachment(interface, direction, str(name), tag))
-    return found
+    return [
+        attachment
+        for interface, ifindex in interfaces.items()
+        for parent in _DIRECTIONS
+        for attachment in filters(ns, interface, ifindex, parent)
+    ]
+
+
+def filters(ns: NetNS, interface: str, ifindex: int, parent: int) -> Iterator[Attachment]:
+    """The eBPF programs on one of a device's hooks, in the order in which they run.
+
+    Args:
+        ns: The device's namespace.
+        interface: What it is called.
+        ifindex: Its index.
+        parent: `INGRESS` or `EGRESS`.
+    """
+    for entry in ns.netlink.get_filters(index=ifindex, parent=parent):
+        options = entry.get_attr("TCA_OPTIONS")
+        # The name is optional, and a filter of classic BPF has no id.
+        ident = options.get_attr("TCA_BPF_ID") if options else None
+        if ident:
+            name = str(options.get_attr("TCA_BPF_NAME") or "")
+            tag = bytes(options.get_attr("TCA_BPF_TAG") or b"").hex()
+            yield Attachment(interface, _DIRECTIONS[parent], name, tag, ident)

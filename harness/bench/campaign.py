@@ -20,6 +20,7 @@ from harness.bench.measurement import Measurement
 from harness.bench.provenance import network_facts
 from harness.bench.series import ArmSeries, Task
 from harness.bench.verdict import Criteria
+from harness.bpf.run_time import measuring
 from harness.plumbing.errors import HarnessError, reason
 from harness.plumbing.signals import held, interrupt_if_due
 from harness.results.comparison import AGAIN, LIMIT, Comparison, HostFacts
@@ -103,6 +104,7 @@ class Campaign(Timed):
     def _open(self) -> list[Measurement]:
         return [measurement for measurement in self._measurements if measurement.result is None]
 
+    @measuring("a campaign")
     def run(self, seconds: float | None = None) -> list[Comparison]:
         """Measure until every verdict is settled, or the time is up.
 
@@ -115,7 +117,7 @@ class Campaign(Timed):
             was under way is then partial.
 
         Raises:
-            HarnessError: An arm cannot be built.
+            HarnessError: An arm cannot be built, or BPF programs' runs are being counted.
         """
         why = "another error ended the run"
         try:

@@ -19,6 +19,7 @@ from harness.bench.growth import FEWEST_BUILDS, Axis, Curve
 from harness.bench.provenance import network_facts
 from harness.bench.rounds import take_turns
 from harness.bench.series import Task, asked
+from harness.bpf.run_time import measuring
 from harness.plumbing.errors import reason
 from harness.plumbing.signals import interrupt_if_due
 from harness.results.comparison import Built
@@ -88,6 +89,7 @@ class Curves(Timed):
         """Those whose measure has not failed."""
         return [curve for curve in self._curves if curve.partial is None]
 
+    @measuring("growth")
     def run(self, seconds: float | None = None) -> list[Growth]:
         """Draw them in as many passes as the time holds, six at the most.
 
@@ -98,7 +100,7 @@ class Curves(Timed):
             The curves. They are in `growths` too if this raises, and partial then.
 
         Raises:
-            HarnessError: An arm cannot be built.
+            HarnessError: An arm cannot be built, or BPF programs' runs are being counted.
         """
         why: str | None = "another error ended the run"
         self._start(None)

@@ -18,10 +18,11 @@ _NR_BPF = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "s390x": 351, "ppc64le
 _libc = ctypes.CDLL(None, use_errno=True)
 
 # enum bpf_cmd and enum bpf_prog_type, uapi/linux/bpf.h.
-_MAP_CREATE, _PROG_LOAD, _PROG_TEST_RUN = 0, 5, 10
-_OBJ_GET_INFO_BY_FD, _RAW_TRACEPOINT_OPEN = 15, 17
+_MAP_CREATE, _PROG_LOAD, _PROG_TEST_RUN, _PROG_GET_FD_BY_ID = 0, 5, 10, 13
+_OBJ_GET_INFO_BY_FD, _PROG_QUERY, _RAW_TRACEPOINT_OPEN = 15, 16, 17
 PROG_TYPE_SCHED_CLS = 3
 PROG_TYPE_RAW_TRACEPOINT = 17
+_MOST_AT_A_HOOK = 64  # BPF_MPROG_MAX, include/linux/bpf_mprog.h
 
 # Opcodes of the few instructions that probes are made of (instruction-set.rst).
 MOV64_IMM, CALL, EXIT = 0xB7, 0x85, 0x95
@@ -147,6 +148,40 @@ def _object_info(fd: int) -> bytes:
 def program_tag(fd: int) -> str:
     """A program's tag, from struct bpf_prog_info."""
     return _object_info(fd)[8:16].hex()
+
+
+def program_name(fd: int) -> str:
+    """A program's name as the kernel keeps it: its first 15 characters; "" if it has none."""
+    return _object_info(fd)[64:80].partition(b"\0")[0].decode("ascii", "replace")
+
+
+def program_fd(ident: int) -> int:
+    """Open a loaded program by its id, whoever loaded it; returns its descriptor.
+
+    Raises:
+        OSError: ENOENT: no such program is loaded.
+    """
+    return _bpf(_PROG_GET_FD_BY_ID, struct.pack("=III", ident, 0, 0))[0]
+
+
+def attached_ids(ifindex: int, attach_type: int) -> list[int]:
+    """Ids of the programs that a device has at a hook of BPF_PROG_QUERY, in the kernel's order.
+
+    Args:
+        ifindex: The device, in the caller's namespace.
+        attach_type: Of enum bpf_attach_type.
+
+    Raises:
+        OSError: EINVAL: the kernel has no such hook; ENXIO: the device has none.
+    """
+    ids = (ctypes.c_uint32 * _MOST_AT_A_HOOK)()
+    # target_ifindex, attach_type, query_flags, attach_flags, prog_ids, count, padding, then what
+    # is not asked for.
+    attr = struct.pack(
+        "=IIIIQII32x", ifindex, attach_type, 0, 0, ctypes.addressof(ids), len(ids), 0
+    )
+    _, raw = _bpf(_PROG_QUERY, attr)
+    return list(ids[: struct.unpack_from("=I", raw, 24)[0]])
 
 
 def map_create_like(fd: int) -> int:

@@ -98,11 +98,19 @@ class Actor:
         self._record(transfer.flow)
         return transfer
 
-    def inject(self, ifname: str, frames: Sequence[bytes], flow: Flow | None = None) -> None:
-        """Put crafted frames on one of its interfaces; `flow` says what they belong to."""
-        inject(self.ns, ifname, frames)
+    def inject(
+        self, ifname: str, frames: Sequence[bytes], flow: Flow | None = None, *,
+        past_egress: bool = False,
+    ) -> int:  # fmt: skip
+        """Put crafted frames on one of its interfaces; `flow` says what they belong to.
+
+        Returns:
+            How many of them the interface's own egress dropped; see `traffic.inject`.
+        """
+        dropped = inject(self.ns, ifname, frames, past_egress=past_egress)
         if flow is not None:
             self._record(flow)
+        return dropped
 
 
 class PodActor(Actor):

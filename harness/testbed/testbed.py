@@ -21,7 +21,7 @@ from harness.testbed.seen import Seen
 from harness.topology import Family, Host, Network, Topology
 from harness.traffic import Flow
 from harness.watch.capture import HEADERS, Capture
-from harness.watch.evidence import Evidence
+from harness.watch.evidence import Evidence, RunCounts
 
 
 class Testbed(Hosts, Closable):
@@ -196,6 +196,18 @@ class Testbed(Hosts, Closable):
                 evidence.finish()
         finally:
             self._evidence_open = False
+
+    @contextmanager
+    def run_counts(self) -> Iterator[RunCounts]:
+        """Count how often every program on the nodes' devices runs during the block.
+
+        Raises:
+            HarnessError: Something is being measured: counting slows every BPF program down.
+            KernelError: The kernel does not count.
+        """
+        with RunCounts(self.network.nodes) as runs:
+            yield runs
+            runs.finish()
 
     def status(self) -> list[str]:
         """One line a node: what runs there, and why."""

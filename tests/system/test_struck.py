@@ -25,6 +25,10 @@ RUNS = {
         "-m", "bench", "testbeds/one_node/test_bench_forwarding.py", "--arms", "legacy,bpf",
         "--bench-budget", "0.5", "-k", "compare_one_node and round-trip-udp-1-ipv4",
     ),
+    "counting": (  # one of the catalogue among them: else there is no record
+        "tests/system/test_run_counts.py", "testbeds/one_node/test_bypass.py", "--datapath", "bpf",
+        "-k", "((two_devices or came) and ipv4) or (hr02_netfilter and bpf-ipv4)",
+    ),
 }  # fmt: skip
 #: What is printed of something that was left to the garbage collector, or of a broken end.
 BAD = ("ResourceWarning", "Unraisable", "Exception ignored", "INTERNALERROR", "Traceback")

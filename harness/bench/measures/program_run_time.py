@@ -63,7 +63,10 @@ class ProgramRunTime(Usual):
         every CPU, which is no thing to do in each turn.
         """
         cpu = one_cpu()
-        with InlineFlow(*testbed.ends(family), "udp", self.size) as flow, run_time_statistics():
+        with (
+            InlineFlow(*testbed.ends(family), "udp", self.size) as flow,
+            run_time_statistics(measures_programs=True),
+        ):
 
             def turn() -> Turn:
                 with held(cpu):

@@ -4,6 +4,8 @@
 from harness.watch.evidence.backlog import BacklogCounter
 from harness.watch.evidence.kernel_log import KernelLog
 from harness.watch.evidence.netfilter import HOOKS
+from harness.watch.evidence.run_counts import Place, Ran, RunCounts
 from harness.watch.evidence.session import Evidence, NodeEvidence
 
-__all__ = ["HOOKS", "BacklogCounter", "Evidence", "KernelLog", "NodeEvidence"]
+__all__ = ["HOOKS", "BacklogCounter", "Evidence", "KernelLog", "NodeEvidence", "Place",
+           "Ran", "RunCounts"]  # fmt: skip
