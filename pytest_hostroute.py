@@ -94,6 +94,7 @@ _MARKERS = (
 _ACTIVE = pytest.StashKey[bool]()
 _CLEAN = pytest.StashKey[bool]()
 _OURS = pytest.StashKey[set[str]]()
+_REFUSED = pytest.StashKey[BaseException]()
 _STORAGE = Path(".benchmarks")
 
 
@@ -143,7 +144,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_ACTIVE] = False
     config.stash[_OURS] = set()
     suites = [path for name in _entry_points("suites") for path in _package(name)]
-    config.hook.pytest_hostroute_register(suites=suites)
+    try:
+        config.hook.pytest_hostroute_register(suites=suites)
+    except Exception as error:
+        from harness.plumbing.errors import HarnessError  # who raises one has imported it
+
+        if not isinstance(error, HarnessError):
+            raise
+        pytest.exit(f"hostroute: {error}", returncode=error.exit_code)
     registered = bool(config.hook.pytest_hostroute_register.get_hookimpls())
     config.pluginmanager.register(_testbed_fixtures(registered), "pytest_hostroute testbeds")
     if _is_ours(config, suites):
@@ -225,12 +233,29 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     used = (definitions[name][-1] for name in metafunc.fixturenames if definitions.get(name))
     if not any(definition.func.__module__ == __name__ for definition in used):
         return
-    activate(metafunc.config)
-    metafunc.config.stash[_OURS].add(metafunc.definition.nodeid)
+    stash = metafunc.config.stash
+    try:
+        activate(metafunc.config)
+    except pytest.exit.Exception as refused:
+        stash[_REFUSED] = refused  # here it would pass for an error of the module
+    if _REFUSED in stash:
+        return
+    stash[_OURS].add(metafunc.definition.nodeid)
     from harness.plugin import bench, parameters
+    from harness.plumbing.errors import HarnessError
 
-    bench.generate(metafunc)  # a test's id names the measure first
-    parameters.generate(metafunc)
+    try:
+        bench.generate(metafunc)  # a test's id names the measure first
+        parameters.generate(metafunc)
+    except HarnessError as error:
+        raise pytest.Collector.CollectError(str(error)) from None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config) -> None:
+    """End a run that turned out, while its tests were collected, to be ours and impossible."""
+    if _REFUSED in config.stash:
+        raise config.stash[_REFUSED]
 
 
 # ------------------------------------------------------------------------------------- fixtures
@@ -331,7 +356,7 @@ def hr_bypass() -> frozenset[str]:
     """Names of the datapaths that bypass the node's stack."""
     from harness.datapath import DATAPATHS
 
-    return frozenset(name for name, entry in DATAPATHS.items() if entry.host_routing)
+    return frozenset(name for name, entry in DATAPATHS.loadable().items() if entry.host_routing)
 
 
 @pytest.fixture

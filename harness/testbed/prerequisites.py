@@ -125,6 +125,6 @@ def host_routing_status(settings: NodeSettings | None = None) -> list[str]:
     check_privileges()
     return [
         f"{name}: {decision_on(datapath, settings or NodeSettings())}"
-        for name, datapath in datapaths.DATAPATHS.items()
+        for name, datapath in datapaths.DATAPATHS.loadable().items()
         if datapath.host_routing
     ]
