@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 
 import pytest
-from jsonschema import Draft202012Validator
 
 from harness import results
 from harness.plumbing.errors import RecordError
@@ -47,6 +46,8 @@ def refused(path):
 
 @pytest.mark.parametrize("name", [results.FORMAT, results.COLLECTION])
 def test_the_published_schemas_are_schemas_and_say_what_each_field_is(name):
+    from jsonschema import Draft202012Validator  # of an extra: see test_extras.py
+
     schema = load(name)
     Draft202012Validator.check_schema(schema)
     assert schema["title"].endswith(f"version {results.VERSION}")
@@ -285,6 +286,8 @@ def test_a_merged_file_is_read_like_its_parts(put, tmp_path):
 
 @pytest.mark.parametrize("sample", [1, 2.5, -1, True, None, "1", [1], {}])
 def test_the_reader_is_as_strict_with_samples_as_the_published_schema(put, sample):
+    from jsonschema import Draft202012Validator
+
     document = records.record(**SMALL, growth=[])
     document["comparisons"][0]["arms"]["bpf"]["samples"][0][0][0] = sample
     path = put(document)
