@@ -99,6 +99,7 @@ _MARKERS = (
 _ACTIVE = pytest.StashKey[bool]()
 _CLEAN = pytest.StashKey[bool]()
 _OURS = pytest.StashKey[set[str]]()
+_REFUSED = pytest.StashKey[BaseException]()
 _STORAGE = Path(".benchmarks")
 
 
@@ -241,13 +242,30 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     used = (definitions[name][-1] for name in metafunc.fixturenames if definitions.get(name))
     if not any(definition.func.__module__ == __name__ for definition in used):
         return
-    activate(metafunc.config)
-    metafunc.config.stash[_OURS].add(metafunc.definition.nodeid)
+    stash = metafunc.config.stash
+    try:
+        activate(metafunc.config)
+    except pytest.exit.Exception as refused:
+        stash[_REFUSED] = refused  # here it would pass for an error of the module
+    if _REFUSED in stash:
+        return
+    stash[_OURS].add(metafunc.definition.nodeid)
     from harness.plugin import bench, claims, parameters
+    from harness.plumbing.errors import HarnessError
 
-    claims.generate(metafunc)
-    bench.generate(metafunc)  # a test's id names the measure first
-    parameters.generate(metafunc)
+    try:
+        claims.generate(metafunc)
+        bench.generate(metafunc)  # a test's id names the measure first
+        parameters.generate(metafunc)
+    except HarnessError as error:
+        raise pytest.Collector.CollectError(str(error)) from None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config) -> None:
+    """End a run that turned out, while its tests were collected, to be ours and impossible."""
+    if _REFUSED in config.stash:
+        raise config.stash[_REFUSED]
 
 
 # ------------------------------------------------------------------------------------- fixtures

@@ -16,7 +16,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     del arguments
-    for name, datapath in DATAPATHS.items():
+    for name in DATAPATHS.names():
+        datapath = DATAPATHS.find(name)
         needs = ", ".join(f"bpf_{helper}" for helper in sorted(datapath.needs)) or "no helper"
         show(f"{name:<14}{datapath.summary}; needs {needs}")
     return 0

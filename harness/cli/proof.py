@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from harness.attach import Attachment
 from harness.bpf.pool import unload_idle
-from harness.datapath import DATAPATHS, Datapath, Features, NodeSettings
+from harness.datapath import Datapath, Features, NodeSettings, find
 from harness.testbed import Testbed
 from harness.topology import TESTBEDS, Family
 from harness.watch.evidence import NodeEvidence
@@ -168,7 +168,7 @@ def prove(datapath: Datapath, settings: NodeSettings, features: Features, claime
                 for family in Family
                 for passage in _pass(name, arm, family, settings, features)
             )
-            for arm in (datapath, DATAPATHS["legacy"])
+            for arm in (datapath, find("legacy"))
         )
     finally:
         unload_idle()

@@ -18,8 +18,9 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.testbed is not None:
         show(*TESTBEDS.find(arguments.testbed).drawing.splitlines())
         return 0
-    for name, blueprint in TESTBEDS.items():
-        show(f"{name:<14}{blueprint.drawing.splitlines()[0]}")
+    for name in TESTBEDS.names():
+        title = TESTBEDS.find(name).drawing.partition("\n")[0]
+        show(f"{name:<14}{title}")
     return 0
 
 

@@ -109,7 +109,7 @@ def install(
     """
     settings = settings or NodeSettings()
     decision = decision_on(datapath, settings, features)
-    chosen = datapath if decision is None or decision.bpf else DATAPATHS["legacy"]
+    chosen = datapath if decision is None or decision.bpf else find("legacy")
     entries = []
     with ExitStack() as undo:
         for node in nodes:

@@ -99,11 +99,10 @@ def generate(metafunc: pytest.Metafunc) -> None:
 
 
 def _known(keys: Sequence[str]) -> list[str]:
-    """The measures named; all if none is."""
+    """The measures named; if none is, all that can be loaded."""
     for key in keys:
-        if key not in MEASURES:
-            raise pytest.Collector.CollectError(f"measure {key} is unknown: {', '.join(MEASURES)}")
-    return list(keys or MEASURES)
+        MEASURES.find(key)
+    return list(keys or MEASURES.loadable())
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -122,17 +121,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Note what the selected tests will ask for, and where progress is shown."""
-    wanting = session.config.stash[DEMAND]
+    wanting = session.config.stash.get(DEMAND, None)
+    if wanting is None:
+        return  # the run was refused while it was set up
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None:
         wanting.show = Show(session.config, reporter)
     asking = {"hr_comparison", "hr_growth"}
     measuring = [item for item in session.items if asking & _parameters(item)]
-    if measuring and option(session.config, "datapath"):
-        error = UnknownNameError(
-            "--hr-datapath is for conformance; benchmarks compare arms",
-            f"use --hr-arms {option(session.config, 'arms')}, or select no benchmark",
-        )
+    try:
+        _check_selection(session.config, measuring)
+    except HarnessError as error:
         pytest.exit(f"hostroute: {error}", returncode=error.exit_code)
     for item in session.items:
         parameters = getattr(getattr(item, "callspec", None), "params", {})
@@ -142,6 +141,30 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         if "hr_growth" in parameters:
             curve, key = parameters["hr_growth"]
             wanting.want_curve(curve, key, parameters["family"])
+
+
+def _check_selection(config: pytest.Config, measuring: list[pytest.Item]) -> None:
+    """Refuse what cannot be measured.
+
+    Raises:
+        UnknownNameError: Options of something else are given, or there is no measure.
+        RegistryError: All measures are asked for, and one cannot be loaded.
+    """
+    if measuring and option(config, "datapath"):
+        raise UnknownNameError(
+            "--hr-datapath is for conformance; benchmarks compare arms",
+            f"use --hr-arms {option(config, 'arms')}, or select no benchmark",
+        )
+    if any(_asks_for_all(item) for item in measuring):
+        for key in MEASURES.names():
+            MEASURES.find(key)
+
+
+def _asks_for_all(item: pytest.Item) -> bool:
+    """Whether its marker names a testbed, or that and an axis, and no measure."""
+    places = {"compares": 1, "grows": 2}
+    return any(mark.name in places and len(mark.args) == places[mark.name]
+               for mark in item.iter_markers())  # fmt: skip
 
 
 def _parameters(item: pytest.Item) -> set[str]:

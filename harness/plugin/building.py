@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness.datapath import DATAPATHS, Datapath, Features, NodeSettings, features
+from harness.datapath import Datapath, Features, NodeSettings, features, find
 from harness.datapath.features import FEATURES
 from harness.plugin.options import settings as chosen_settings
 from harness.plumbing import scratch
@@ -111,7 +111,7 @@ def testbed_of(request: pytest.FixtureRequest, build: BuildTestbed, name: str) -
     marker = request.node.get_closest_marker("topology")
     return build(
         name,
-        parameters.get("datapath", DATAPATHS["bpf"]),
+        parameters.get("datapath") or find("bpf"),
         parameters.get("family", Family.ipv4),
         dict(marker.kwargs) if marker else {},
     )

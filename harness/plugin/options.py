@@ -22,14 +22,17 @@ def option(config: pytest.Config, name: str) -> Any:
 
 
 def chosen_datapaths(config: pytest.Config) -> list[str]:
-    """The datapaths asked for; all of them if none was named."""
+    """The datapaths asked for; all of them if none was named.
+
+    Raises:
+        UnknownNameError: One is unknown, or there is none.
+    """
+    known = datapaths.DATAPATHS.names()
     given = option(config, "datapath")
     named = [name for entry in given for name in entry.split(",") if name]
     if given and not named:
-        raise UnknownNameError(
-            f"--hr-datapath {given[0]!r} names none", f"use {', '.join(datapaths.DATAPATHS)}"
-        )
-    return [datapaths.find(name).name for name in named] or list(datapaths.DATAPATHS)
+        raise UnknownNameError(f"--hr-datapath {given[0]!r} names none", f"use {', '.join(known)}")
+    return [datapaths.find(name).name for name in named] or known
 
 
 def settings(config: pytest.Config) -> NodeSettings:

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
 from harness import datapath as datapaths
 from harness.datapath import CLAIMS, Datapath
 from harness.plugin.options import chosen_datapaths
-from harness.plumbing.errors import UnknownNameError
+from harness.plumbing.errors import HarnessError
 from harness.topology import Family
 from pytest_hostroute import is_ours
 
@@ -28,13 +29,10 @@ def generate(metafunc: pytest.Metafunc) -> None:
     """Parametrize `datapath` and `family` over all values; `--hr-datapath` deselects later."""
     if "datapath" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("datapaths")
-        names = list(marker.args) if marker else list(datapaths.DATAPATHS)
-        try:
-            found = [(name, datapaths.find(name)) for name in names]
-        except UnknownNameError as error:
-            raise pytest.Collector.CollectError(str(error)) from None
-        found = [(name, each) for name, each in found if _applies(metafunc.definition, each)]
-        metafunc.parametrize("datapath", [each for _, each in found], ids=[n for n, _ in found])
+        names = marker.args if marker else datapaths.DATAPATHS.loadable()
+        each = {name: datapaths.find(name) for name in names}
+        found = {name: one for name, one in each.items() if _applies(metafunc.definition, one)}
+        metafunc.parametrize("datapath", list(found.values()), ids=list(found))
     if "family" in metafunc.fixturenames:
         metafunc.parametrize("family", list(Family), ids=[family.name for family in Family])
 
@@ -70,11 +68,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.conformance)
             else:  # keywords would not tell: a directory's name is one of them
                 item.user_properties.append(("control", True))
-        parameters = getattr(item, "callspec", None)
-        datapath = parameters.params.get("datapath") if parameters else None
+        datapath = parameters_of(item).get("datapath")
         if datapath is not None:
             item.user_properties.append(("datapath", datapath.name))
         (kept if datapath is None or datapath.name in chosen else dropped).append(item)
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         items[:] = kept
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse a run of which a datapath that was asked for is missing, as it cannot be loaded."""
+    if not any("datapath" in parameters_of(item) for item in session.items):
+        return
+    try:
+        for name in chosen_datapaths(session.config):
+            datapaths.find(name)
+    except HarnessError as error:
+        pytest.exit(f"hostroute: {error}", returncode=error.exit_code)
+
+
+def parameters_of(item: pytest.Item) -> dict[str, Any]:
+    """What a test of ours was generated with."""
+    parameters = getattr(item, "callspec", None)
+    return parameters.params if parameters is not None and is_ours(item) else {}

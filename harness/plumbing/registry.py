@@ -8,6 +8,7 @@ it is imported when the entry is first asked for. A conftest.py adds one by call
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import suppress
 from functools import cached_property
 from importlib import metadata
 from typing import TypeVar
@@ -56,9 +57,30 @@ class Registry(MutableMapping[str, _Entry]):
         try:
             return self[name]
         except KeyError:
-            known = ", ".join(self)
-            todo = f"use {known}" if known else f"install a package that registers a {self.kind}"
+            todo = f"use {', '.join(self)}" if self else self._install_one
             raise UnknownNameError(f"{self.kind} {name!r} is unknown", todo) from None
+
+    def names(self) -> list[str]:
+        """Every name; nothing is loaded.
+
+        Raises:
+            UnknownNameError: There is none.
+        """
+        if not self:
+            raise UnknownNameError(f"no {self.kind} is registered", self._install_one)
+        return list(self)
+
+    def loadable(self) -> dict[str, _Entry]:
+        """The entries that can be loaded, for those who go through all and need none of them."""
+        entries: dict[str, _Entry] = {}
+        for name in self:
+            with suppress(RegistryError):
+                entries[name] = self[name]
+        return entries
+
+    @property
+    def _install_one(self) -> str:
+        return f"install a package that registers a {self.kind}"
 
     @cached_property
     def _points(self) -> dict[str, list[metadata.EntryPoint]]:

@@ -124,7 +124,7 @@ def host_routing_status(settings: NodeSettings | None = None) -> list[str]:
         ClaimError: A datapath has no claims.
     """
     check_privileges()
-    found = {name: datapaths.find(name) for name in datapaths.DATAPATHS}
+    found = {name: datapaths.find(name) for name in datapaths.DATAPATHS.loadable()}
     return [
         f"{name}: {decision_on(datapath, settings or NodeSettings())}"
         for name, datapath in found.items()

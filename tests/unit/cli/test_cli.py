@@ -16,6 +16,7 @@ from harness.cli.command import Command
 from harness.datapath import DATAPATHS, features
 from harness.datapath.probes import Probe
 from harness.plumbing.errors import EXIT_CODES, HarnessError, RecordError
+from harness.plumbing.registry import Registry
 from harness.topology import TESTBEDS
 from tests.support import records
 
@@ -66,6 +67,15 @@ def test_datapaths_and_testbeds_a_line_each(capsys):
     assert [x.split()[0] for x in capsys.readouterr().out.splitlines()] == list(DATAPATHS)
     assert main(["testbeds"]) == 0
     assert [x.split()[0] for x in capsys.readouterr().out.splitlines()] == list(TESTBEDS)
+
+
+@pytest.mark.parametrize("kind", ["datapath", "testbed"])
+def test_a_table_that_is_empty(kind, monkeypatch, capsys):
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: ())
+    table = Registry(kind, object)
+    monkeypatch.setattr(f"harness.cli.{kind}s.{kind.upper()}S", table)
+    said = f"hostroute: no {kind} is registered: install a package that registers a {kind}\n"
+    assert fail(capsys, f"{kind}s") == (13, said)
 
 
 @pytest.mark.parametrize("name", TESTBEDS)

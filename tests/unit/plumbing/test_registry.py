@@ -112,3 +112,15 @@ def test_only_the_process_that_reads_a_table_pays_for_it():
     assert not hasattr(registry, "load_entry_points")
     made = Registry("testbed", str)
     assert "_points" not in vars(made)
+
+
+def test_the_names_of_an_empty_table_are_asked_for_in_vain(table):
+    assert table(Point("b", "two"), a="one").names() == ["a", "b"]
+    with pytest.raises(UnknownNameError, match="no testbed is registered: install a package"):
+        table().names()
+
+
+def test_those_that_can_be_loaded(table):
+    found = table(Point("b", ImportError("no module named x")), Point("c", "three"), a="one")
+    found.register("d", "four")
+    assert found.loadable() == {"a": "one", "c": "three", "d": "four"}

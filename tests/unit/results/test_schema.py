@@ -5,8 +5,6 @@ import json
 
 import msgspec
 import pytest
-from jsonschema import Draft202012Validator
-from referencing import Registry, Resource
 
 from harness import results
 from harness.results.run import Collection, Run
@@ -80,6 +78,9 @@ def test_the_published_schema_is_what_the_types_say(name, kind):
 
 
 def test_what_the_harness_writes_the_published_schema_takes(tmp_path):
+    from jsonschema import Draft202012Validator  # of an extra: see test_extras.py
+    from referencing import Registry, Resource
+
     schemas = [load(name) for name in (results.FORMAT, results.COLLECTION)]
     known = Registry().with_resources((s["$id"], Resource.from_contents(s)) for s in schemas)
     run = records.run(exact=records.exact(), others=[
