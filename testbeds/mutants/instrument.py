@@ -87,9 +87,8 @@ SYNC_THAT_FORGETS_NOTHING = Catch(
     families=(4,),
 )
 REQUIREMENT_NOT_CALLED = Catch(
-    "one_node/test_decision::test_hr06_unmet_requirement_means_legacy",
-    "requirements not met",
-    {"requirement": "redirect_peer"},
+    "one_node/test_decision::test_hr06_a_helper_a_datapath_does_not_call_is_no_requirement",
+    "decision",
     families=(4,),
 )
 REQUIREMENT_IGNORED = Catch(

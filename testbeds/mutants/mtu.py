@@ -64,7 +64,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "size of a GSO packet taken for its segments'",
         patch("parse.h", "u32 gso_size = skb->gso_size;", "u32 gso_size = 0;"),
-        (Catch(t.MTU + "test_hr33_gso_stream_arrives_intact", "frag-needed lookups"),),
+        (Catch(t.MTU + "test_hr33_gso_stream_arrives_intact", "forward hook"),),
     ),
     Mutant(
         "a byte of the stream corrupted",

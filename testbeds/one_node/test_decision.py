@@ -60,3 +60,12 @@ def test_hr06_every_requirement_met_means_bpf(one_node: Testbed, datapath, famil
     with one_node.capture() as seen:
         one_node.pod1.ping(one_node.pod2)
     assert seen.legs() == SAME_NODE[datapath.claims.delivers]
+
+
+@pytest.mark.claims(bypasses_stack=True, delivers="lxc")
+def test_hr06_a_helper_a_datapath_does_not_call_is_no_requirement(
+    build_testbed: BuildTestbed, datapath, family
+):
+    features = running_kernel(datapath.needs) | {"redirect_peer": Probe(False, "unknown func")}
+    testbed = build_testbed("one_node", datapath, family, features=features)
+    assert str(testbed.datapath_of("master").decision) == "Host Routing: BPF", "decision"

@@ -157,7 +157,8 @@ def pytest_generate_tests(metafunc):
         ("test_hr17_x", '"delivers"', "no test can rest on claim 'delivers': use one of "),
         ("test_of_nothing", '"delivers"', "no test can rest on claim 'delivers': use one of "),
         ("test_hr17_x", '"answers_arp"',
-         "HR-17 does not rest on claim 'answers_arp': use one of time_exceeded, limits_errors"),
+         "HR-17 does not rest on claim 'answers_arp': use one of decrements_ttl, time_exceeded,"
+         " limits_errors"),
         ("test_hr07_x", '"answers_arp"', "HR-07 does not rest on claim 'answers_arp'; it is of the"
          " core, and every datapath that bypasses the stack must hold it: leave the marker out"),
         ("test_hr18_x", '"answers_arp"', "HR-18 does not rest on claim 'answers_arp'; it is of the"
