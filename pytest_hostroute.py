@@ -57,6 +57,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "help": "where records and pcaps go, below the root directory (default results); write it"
         " with `=`, otherwise pytest takes DIR for a test path",
     },
+    "try-unclaimed": {
+        "action": "store_true",
+        "help": "run tests that are not claimed too: they fail nothing, and the run says at its end"
+        " what else their datapaths could claim",
+    },
     "brief": {
         "action": "store_true",
         "help": "each assertion once on each datapath, with its families and sizes in turn",

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from harness import __version__
-from harness.cli import datapaths, kernels, report, results, shell, status, testbeds
+from harness.cli import claims, datapaths, kernels, report, results, shell, status, testbeds
 from harness.cli.output import complain
 from harness.plumbing.errors import EXIT_CODES, HarnessError
 from harness.plumbing.printable import one_line
@@ -23,6 +23,7 @@ COMMANDS = {
         status.COMMAND,
         testbeds.COMMAND,
         datapaths.COMMAND,
+        claims.COMMAND,
         shell.COMMAND,
         results.COMMAND,
         report.COMMAND,

@@ -11,9 +11,11 @@ from harness.datapath import DATAPATHS
 from harness.datapath.catalogue import CATALOGUE
 from harness.plumbing.printable import aligned
 from harness.results import tally, units
+from harness.results.assertion import NOT_CLAIMED
 from harness.results.comparison import Comparison
 from harness.results.growth import Growth
 from harness.results.run import Run
+from harness.results.unclaimed import by_claim
 
 
 def environment_line(run: Run) -> str:
@@ -66,8 +68,10 @@ def _conformance(run: Run) -> Iterator[str]:
         yield from ("", "conformance", *aligned(found.lines(titles)))
     if run.others:
         yield f"other tests: {tally.Tally(run.others)}"
+    for group in by_claim(run.tests):
+        yield f"{NOT_CLAIMED}: {group}: {units.count(len(group.tests), 'test')}"
     for test in run.tests:
-        if not test.passed:
+        if not test.passed and test.outcome != NOT_CLAIMED:
             yield f"{test.outcome}: {test.test}: {test.reason}"
         if test.reruns:
             yield f"{units.count(test.reruns, 'rerun')}: {test.test}: {test.outcome} in the end"

@@ -11,8 +11,9 @@ from pathlib import Path
 from harness.plumbing.errors import RecordError
 from harness.plumbing.printable import aligned
 from harness.results import ExactFigure, TestOutcome, find, read_all, units
-from harness.results.assertion import PASSED
+from harness.results.assertion import NOT_CLAIMED, PASSED
 from harness.results.tally import table
+from harness.results.unclaimed import by_claim
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,12 @@ def remarks(tests: Sequence[TestOutcome]) -> Iterator[str]:
     """What needs a word: failures by name, other outcomes by their reasons, reruns."""
     yield from (f"{test.test}: {test.reason}" for test in tests if test.failed)
     others = Counter(
-        (test.outcome, test.reason) for test in tests if not test.failed and test.outcome != PASSED
+        (test.outcome, test.reason)
+        for test in tests
+        if not test.failed and test.outcome not in (PASSED, NOT_CLAIMED)
     )
     yield from (f"{count} {outcome}: {reason}" for (outcome, reason), count in others.items())
+    yield from (f"{len(group.tests)} {NOT_CLAIMED}: {group}" for group in by_claim(tests))
     for test in tests:
         if test.reruns:
             again = units.count(test.reruns, "time")

@@ -9,7 +9,7 @@ import pytest
 
 #: In the order in which their hooks are to run, where pytest has no opinion.
 _MODULES = ("options", "termination", "prerequisites", "parameters", "claims", "brief", "failures",
-            "outcomes", "matrix", "record", "bench")  # fmt: skip
+            "outcomes", "matrix", "claims_trial", "record", "bench")  # fmt: skip
 
 
 def register(config: pytest.Config) -> None:

@@ -13,6 +13,7 @@ from zlib import crc32
 
 import pytest
 
+from harness.plugin.claims import runs
 from harness.plugin.options import option
 from pytest_hostroute import is_ours
 
@@ -24,7 +25,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not option(config, "brief"):
         return
     varied = [item for item in items if is_ours(item) and item.get_closest_marker("conformance")]
-    kept = set(choose([(_assertion(item), _datapath(item)) for item in varied]))
+    kept = set(choose([(_assertion(item), _datapath(item), runs(item)) for item in varied]))
     dropped = [item for index, item in enumerate(varied) if index not in kept]
     if dropped:
         config.hook.pytest_deselected(items=dropped)
@@ -32,15 +33,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in gone]
 
 
-def choose(tests: Sequence[tuple[str, str]]) -> list[int]:
+def choose(tests: Sequence[tuple[str, str, bool]]) -> list[int]:
     """Indexes of those to keep; by the assertion's name, so that the same are whatever else runs.
 
     Args:
-        tests: Assertion and datapath of each, in the order of the run.
+        tests: Assertion and datapath of each, in the order of the run, and whether it is claimed:
+            one that is not is kept only where all of its group are not.
     """
     groups: dict[str, dict[str, list[int]]] = {}
-    for index, (assertion, datapath) in enumerate(tests):
-        groups.setdefault(assertion, {}).setdefault(datapath, []).append(index)
+    claimed = {test[:2] for test in tests if test[2]}
+    for index, (assertion, datapath, is_claimed) in enumerate(tests):
+        if is_claimed or (assertion, datapath) not in claimed:
+            groups.setdefault(assertion, {}).setdefault(datapath, []).append(index)
     return sorted(
         indexes[(crc32(assertion.encode()) + place) % len(indexes)]
         for assertion, datapaths in groups.items()

@@ -16,8 +16,12 @@ import pytest
 from harness.datapath import Claims, unclaimed
 from harness.datapath.catalogue import CATALOGUE
 from harness.datapath.claims import CLAIMS, ClaimError, declinable
+from harness.plugin.options import option
+from harness.plugin.outcomes import outcomes
 from harness.plugin.parameters import catalogue_id
+from harness.plumbing.printable import one_line
 from harness.results.assertion import NOT_CLAIMED
+from harness.results.unclaimed import by_claim
 from harness.topology import Family
 from pytest_hostroute import is_ours
 
@@ -132,9 +136,8 @@ class _NotClaimed:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Before its fixtures are set up."""
-        found = self.tests.get(item.nodeid)
-        if found is not None:
-            stop(found.message)
+        if not runs(item):
+            stop(self.tests[item.nodeid].message)
 
 
 _FOUND = pytest.StashKey[_NotClaimed]()
@@ -151,6 +154,11 @@ def not_claimed(config: pytest.Config) -> Mapping[str, Declined]:
     return config.stash[_FOUND].tests
 
 
+def runs(test: pytest.Item) -> bool:
+    """Whether a test is tried: its datapath claims what it rests on, or all are to be tried."""
+    return test.nodeid not in not_claimed(test.config) or option(test.config, "try-unclaimed")
+
+
 def is_unclaimed(report: pytest.CollectReport | pytest.TestReport) -> bool:
     """Whether a report is of a test that is not claimed."""
     return report.skipped and NOT_CLAIMED in dict(getattr(report, "user_properties", ()))
@@ -164,3 +172,14 @@ def pytest_report_teststatus(
     if is_unclaimed(report):
         return NOT_CLAIMED, _LETTER, (_WORD, {"cyan": True})
     return None
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """With -rs, each datapath and claim, and how many tests rest on it."""
+    groups = by_claim(outcomes(config).tests.values()) if terminalreporter.hasopt("s") else []
+    if groups:
+        terminalreporter.section("host routing: not claimed")
+    for group in groups:
+        terminalreporter.write_line(one_line(f"{_WORD} [{len(group.tests)}] {group}"))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from harness.datapath import DATAPATHS
 from harness.plugin.failures import ASSERTION
@@ -19,6 +20,8 @@ from harness.results.part import family_name
 from harness.topology import TESTBEDS, Family
 
 Properties = Sequence[tuple[str, Any]]
+#: Of a test that was tried although it is not claimed: the outcome it had, and in one line why.
+TRIED, FOUND = "tried", "found"
 #: Of a test; a worker that was killed reports another, and knows but the node id.
 _PHASES = ("setup", "call", "teardown")
 
@@ -55,6 +58,9 @@ class Outcomes:
         known = self.tests.get(report.nodeid)
         if known is not None and known.outcome == FAILED:  # what its teardown did says less
             return
+        if known is not None and known.outcome == NOT_CLAIMED and report.passed:
+            self.tests[report.nodeid] = replace(known, reason=_unclaimed(report.user_properties))
+            return
         if report.when == "call" or not report.passed:
             self.tests[report.nodeid] = self._outcome(report)
 
@@ -82,7 +88,7 @@ def outcome(report: pytest.TestReport, properties: Properties, reruns: int) -> T
     word = ERROR if word == FAILED and report.when != "call" else word
     reason = "" if word == PASSED else _reason(report)
     if NOT_CLAIMED in single and report.skipped:
-        word, reason = NOT_CLAIMED, reason.removeprefix(f"{NOT_CLAIMED}: ")
+        word, reason = NOT_CLAIMED, _unclaimed(properties)
     if "hr" not in single or "control" in single:
         return TestOutcome(test=report.nodeid, outcome=word, reason=reason, reruns=reruns)
     parts = Path(report.nodeid.partition("::")[0]).parts
@@ -116,11 +122,27 @@ def _reason(report: pytest.TestReport) -> str:
     else:
         crash = getattr(longrepr, "reprcrash", None)
         text = crash.message if crash is not None else str(longrepr or "")
+    return in_one_line(text, str(dict(report.user_properties).get(ASSERTION, "")))
+
+
+def in_one_line(text: str, assertion: str = "") -> str:
+    """What an error says; of an assertion whose name is known the name first."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    name = dict(report.user_properties).get(ASSERTION)
-    if name and len(lines) > 1 and lines[0] == f"AssertionError: {name}":
-        return f"{name}: {lines[1]}"  # the name alone says what failed, and not how
+    if assertion and len(lines) > 1 and lines[0] == f"AssertionError: {assertion}":
+        return f"{assertion}: {lines[1]}"  # the name alone says what failed, and not how
     return lines[0] if lines else ""
+
+
+def trial(properties: Properties) -> str:
+    """What trying a test found, as in `tried: failed: lost: assert 1 == 0`; empty: nothing did."""
+    single = dict(properties)
+    words = ("tried", single[TRIED], single.get(FOUND, "")) if TRIED in single else ()
+    return ": ".join(filter(None, words))
+
+
+def _unclaimed(properties: Properties) -> str:
+    """The claim that a test's datapath declines, and what trying the test found."""
+    return "; ".join(filter(None, (dict(properties)[NOT_CLAIMED], trial(properties))))
 
 
 _OUTCOMES = pytest.StashKey[Outcomes]()

@@ -143,14 +143,16 @@ def _asserted(report: Report, on: str) -> list[Headline]:
     if not seen:
         return []
     total = Tally(test for _, test in seen)
-    ids = len({test.id for _, test in seen})
+    ids = len({test.id for _, test in seen if test.ran})
     tests = f"{units.count(total.ran, 'test')} of {units.count(ids, 'assertion')}{on}"
     tail = f" ({', '.join(total.asides)})" if total.asides else ""
     if total.failed:
         failing = dict.fromkeys(f.id for f in conformance.failures(seen))
         text = f"Conformance: {total.failed} of {tests} failed: {', '.join(failing)}{tail}."
         return [Headline(text, "bad")]
-    return [Headline(f"Conformance: all {tests} passed{tail}.", "good" if total.ran else "mixed")]
+    if not total.ran:
+        return [Headline(f"Conformance: no test ran{on}{tail}.", "mixed")]
+    return [Headline(f"Conformance: all {tests} passed{tail}.", "good")]
 
 
 def notices(report: Report) -> list[str]:

@@ -60,6 +60,11 @@ class TestOutcome(Part, frozen=True, kw_only=True):
         """Whether it failed, or could not even start."""
         return self.outcome in FAILURES
 
+    @property
+    def ran(self) -> bool:
+        """Whether it came to a judgement: passed, degraded or not, or failed."""
+        return self.passed or self.failed
+
 
 class Assertion(TestOutcome, frozen=True, kw_only=True):
     """What became of one test of an entry of the catalogue.

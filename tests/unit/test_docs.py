@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.cli.claims import markdown
 from harness.datapath.catalogue import CATALOGUE
 from harness.plumbing.errors import EXIT_CODES
 from testbeds.mutants.__main__ import page
@@ -81,6 +82,13 @@ def test_what_does_not_exist_is_found(text, absent):
 def test_controls_page_is_current():
     text = (ROOT / "docs" / "controls.md").read_text(encoding="utf-8")
     assert text.rstrip("\n") == page()
+
+
+def test_the_table_of_claims_is_current():
+    text = (ROOT / "docs" / "own-tests.md").read_text(encoding="utf-8")
+    start, end = "<!-- Made by: hostroute claims --markdown -->\n", "<!-- end -->\n"
+    table = text.split(start)[1].split(end)[0]
+    assert table == "".join(f"{line}\n" for line in markdown())
 
 
 def test_readme_lists_every_exit_code():

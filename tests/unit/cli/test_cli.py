@@ -6,18 +6,20 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from harness import cli
 from harness.cli import COMMANDS, main
 from harness.cli.command import Command
-from harness.datapath import DATAPATHS, features
+from harness.datapath import CLAIMS, DATAPATHS, Claims, features
 from harness.datapath.probes import Probe
 from harness.plumbing.errors import EXIT_CODES, HarnessError, RecordError
 from harness.plumbing.registry import Registry
-from harness.topology import TESTBEDS
+from harness.topology import TESTBEDS, Family
 from tests.support import records
 
 ROOT = str(Path(__file__).parents[3])
@@ -64,7 +66,8 @@ def test_every_command_has_a_summary():
 
 def test_datapaths_and_testbeds_a_line_each(capsys):
     assert main(["datapaths"]) == 0
-    assert [x.split()[0] for x in capsys.readouterr().out.splitlines()] == list(DATAPATHS)
+    lines = capsys.readouterr().out.splitlines()
+    assert [x.split()[0] for x in lines if not x.startswith(" ")] == list(DATAPATHS)
     assert main(["testbeds"]) == 0
     assert [x.split()[0] for x in capsys.readouterr().out.splitlines()] == list(TESTBEDS)
 
@@ -76,6 +79,44 @@ def test_a_table_that_is_empty(kind, monkeypatch, capsys):
     monkeypatch.setattr(f"harness.cli.{kind}s.{kind.upper()}S", table)
     said = f"hostroute: no {kind} is registered: install a package that registers a {kind}\n"
     assert fail(capsys, f"{kind}s") == (13, said)
+
+
+def test_datapaths_say_what_they_claim_and_decline(capsys, monkeypatch):
+    claims = replace(DATAPATHS["bpf"].claims, answers_arp=False, too_big=frozenset([Family.ipv6]))
+    least = SimpleNamespace(name="least", summary="s", needs=frozenset(), claims=Claims())
+    monkeypatch.setitem(DATAPATHS, "mine", replace(DATAPATHS["bpf"], claims=claims))
+    monkeypatch.setitem(DATAPATHS, "least", least)
+    assert main(["datapaths"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(len(line) for line in lines if line.startswith(" ")) <= 100
+    starts = [at for at, line in enumerate(lines) if not line.startswith(" ")]
+    said = {lines[at].split()[0]: " ".join(" ".join(lines[at + 1 : end]).split())
+            for at, end in zip(starts, [*starts[1:], None], strict=True)}  # fmt: skip
+    assert said["bpf"] == f"claims {DATAPATHS['bpf'].claims} declines nothing"
+    assert said["mine"].endswith(" declines too_big = ipv4; answers_arp")
+    assert said["least"].startswith("claims nothing declines decrements_ttl; time_exceeded = ipv4,")
+
+
+def test_a_datapath_without_claims_is_a_line(capsys, monkeypatch):
+    monkeypatch.setitem(DATAPATHS, "mine", SimpleNamespace(name="mine"))
+    assert main(["datapaths"]) == 13
+    err = capsys.readouterr().err
+    assert err == "hostroute: datapath 'mine' has no claims: give it a harness.datapath.Claims\n"
+
+
+def test_claims_has_every_claim_with_its_values_and_entries(capsys):
+    assert main(["claims"]) == 0
+    out = capsys.readouterr().out
+    for claim in CLAIMS.values():
+        assert f"\n{claim.name}: " in f"\n{out}"
+        assert claim.meaning in out
+        assert f"    {', '.join(claim.ids)}\n" in out
+    assert "\nanswers_arp: yes, no (ipv4 only); can be declined\n" in out
+    assert "\ntime_exceeded: a set of ipv4, ipv6; can be declined\n" in out
+    assert out.startswith("bypasses_stack: yes, no; decides what is expected\n")
+    core = out.splitlines()[-1]
+    assert core.startswith("The core: HR-01, HR-02, HR-03, HR-04, HR-07, ")
+    assert core.endswith(" decline it, except for tests of HR-18 that rest on header_check.")
 
 
 @pytest.mark.parametrize("name", TESTBEDS)

@@ -85,6 +85,20 @@ def test_show_has_environment_verdicts_growth_and_conformance(put, results):
     assert any(line.startswith(f"{failure}[bpf-redirect-ipv4]: AssertionError") for line in lines)
 
 
+def test_show_lists_what_is_not_claimed_by_datapath_and_claim(put, results):
+    bare = {"outcome": "not claimed", "reason": "source_check"}
+    tests = [test | bare if test["id"] == "HR-07" and test["datapath"] == "legacy" else test
+             for test in records.conformance()]  # fmt: skip
+    code, out, _ = results("show", put(conformance=tests))
+    assert code == 0
+    lines = out.splitlines()
+    assert "not claimed: legacy: source_check (HR-07): 2 tests" in lines
+    assert sum(line.startswith("not claimed") for line in lines) == 1
+    (row,) = [" ".join(line.split()) for line in lines if line.startswith("HR-07")]
+    assert row.endswith("2 not claimed 2 ok 2 ok 2 ok .")
+    assert "not claimed" not in results("show", put())[1]
+
+
 def test_show_says_what_is_partial_and_what_weakens_a_verdict(put, results, tmp_path):
     document = records.record(**ONE, partial="stopping after 1 failures")
     document["comparisons"][0]["partial"] = "the link went down"

@@ -68,7 +68,8 @@ def test_what_needs_a_word_has_one():
         outcome("HR-19", "passed", test="c", reruns=1),
     ]  # fmt: skip
     assert list(records.remarks(tests)) == [
-        "a: AssertionError", "b: boom", "2 skipped: since 6.6", "1 not claimed: delivers=stack",
+        "a: AssertionError", "b: boom", "2 skipped: since 6.6",
+        "1 not claimed: delivers=stack (HR-17)",
         "c: passed in the end, run again 1 time",
     ]  # fmt: skip
 

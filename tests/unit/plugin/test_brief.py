@@ -8,7 +8,7 @@ DATAPATHS = ("legacy", "bpf", "bpf-redirect")
 
 def kept(tests):
     """Assertion, datapath and family of those that are kept."""
-    return [tests[index] for index in choose([test[:2] for test in tests])]
+    return [tests[index] for index in choose([(*test[:2], True) for test in tests])]
 
 
 def grid(*assertions):
@@ -35,3 +35,10 @@ def test_what_has_no_datapath_and_no_variants_is_kept():
 def test_the_same_are_kept_whatever_else_runs():
     alone, among = kept(grid("ttl")), kept(grid("arp", "legs", "mac", "ttl"))
     assert [test for test in among if test[0] == "ttl"] == alone
+
+
+def test_what_is_not_claimed_stands_back():
+    """It would take the turn of a family that the datapath does claim."""
+    tests = [("ttl", "mine", family != 4) for family in (4, 6)]
+    assert [choose([*grid, *tests]) for grid in ([], [("legs", "mine", True)])] == [[1], [0, 2]]
+    assert len(choose([("ttl", "mine", False)] * 2)) == 1

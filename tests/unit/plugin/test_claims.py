@@ -7,6 +7,7 @@ from harness.datapath.catalogue import CATALOGUE
 from harness.datapath.claims import CLAIMS, ClaimError
 from harness.plugin.claims import check
 from tests.support.foreign import Project
+from tests.support.run_cli import ROOT, end, pytest_of, start
 
 CORE = "01 02 03 04 07 08 10 12 14 15 18 27 33 44"
 MARKED = """
@@ -67,6 +68,23 @@ def test_a_claim_by_family_is_declined_for_the_others(project):
 
 def test_a_letter_of_its_own(project):
     assert "test_child.py n" in project.run(MARKED).out
+
+
+def test_skips_and_what_is_not_claimed_are_listed_apart(project):
+    module = (
+        MARKED
+        + """
+
+def test_hr16_skips(hr_observed): pytest.skip("no such device")
+"""
+    )
+    ended = project.run(module, "-rs")
+    lines = ended.out.splitlines()
+    for family in ("ipv4", "ipv6"):
+        assert f"NOT CLAIMED [1] mine: time_exceeded = {family} (HR-17)" in lines
+    (skipped,) = [line for line in lines if line.startswith("SKIPPED")]
+    assert skipped.endswith(": no such device")
+    assert "NOT CLAIMED [" not in project.run(module).out
 
 
 def test_it_is_a_skip_for_junit_and_has_the_claim(project):
@@ -157,8 +175,7 @@ def pytest_generate_tests(metafunc):
         ("test_hr17_x", '"delivers"', "no test can rest on claim 'delivers': use one of "),
         ("test_of_nothing", '"delivers"', "no test can rest on claim 'delivers': use one of "),
         ("test_hr17_x", '"answers_arp"',
-         "HR-17 does not rest on claim 'answers_arp': use one of decrements_ttl, time_exceeded,"
-         " limits_errors"),
+         "HR-17 does not rest on claim 'answers_arp': use one of "),
         ("test_hr07_x", '"answers_arp"', "HR-07 does not rest on claim 'answers_arp'; it is of the"
          " core, and every datapath that bypasses the stack must hold it: leave the marker out"),
         ("test_hr18_x", '"answers_arp"', "HR-18 does not rest on claim 'answers_arp'; it is of the"
@@ -186,6 +203,23 @@ def test_hr07_x(x, hr_observed): pass
     assert "Traceback" not in ended.text
 
 
+def test_a_marker_of_somebodys_conftest_counts(project):
+    """So others can say what a suite that knows no claims rests on."""
+    conftest = project.directory / "conftest.py"
+    conftest.write_text(
+        conftest.read_text()
+        + """
+import pytest
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        item.add_marker(pytest.mark.claims("time_exceeded"))
+"""
+    )
+    ended = project.run(MARKED.replace('@pytest.mark.claims("time_exceeded")', ""))
+    assert "2 passed, 2 not claimed" in ended.out, ended.text
+
+
 def test_a_malformed_header_may_be_declined_although_the_sums_are_core(project):
     module = MARKED.replace("hr17", "hr18").replace("time_exceeded", "header_check")
     assert "2 not claimed" in project.run(module).out
@@ -197,6 +231,48 @@ def test_the_core_is_what_no_row_of_a_claim_lists():
     declinable = {(claim.name, i) for claim in CLAIMS.values() if claim.declinable
                   for i in claim.ids if i in core}  # fmt: skip
     assert declinable == {("header_check", "HR-18")}
+
+
+LOOKS = """
+import json
+from dataclasses import replace
+from harness.datapath import DATAPATHS, Claims
+
+def pytest_hostroute_register(suites):
+    for number, ways in enumerate(({ways})):
+        name, claims = f"least-{{number}}", Claims(bypasses_stack=True, **ways)
+        DATAPATHS.register(name, replace(DATAPATHS["bpf"], name=name, claims=claims))
+
+def pytest_collection_finish(session):
+    for item in session.items:
+        found = dict(item.user_properties)
+        if found.get("datapath", "").startswith("least") and "not claimed" not in found:
+            print("asked:", found["datapath"], found["hr"])
+"""
+WAYS = [
+    {"delivers": delivers, "forwards": forwards}
+    for delivers in ("lxc", "peer", "netkit")
+    for forwards in ("redirect", "neigh")
+]
+
+
+def test_whoever_bypasses_the_stack_and_declines_all_else_is_asked_for_the_core(tmp_path):
+    """No marker of the bundled suites deselects an entry of the core altogether."""
+    ways = "".join(f"{each}, " for each in WAYS)
+    (tmp_path / "looks.py").write_text(LOOKS.format(ways=ways), encoding="utf-8")
+    arguments = pytest_of("-q", "-s", "-p", "looks", "-m", "conformance", "--collect-only",
+                          str(ROOT / "testbeds"), rootdir=tmp_path)  # fmt: skip
+    path = {"PYTEST_ADDOPTS": "", "PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    ended = end(start(arguments, path))
+    assert ended.code == 0, ended.text[-2000:]
+    asked = {tuple(line.split()[1:]) for line in ended.out.splitlines()
+             if line.startswith("asked: ")}  # fmt: skip
+    core = {identity for identity, entry in CATALOGUE.items() if entry.core}
+    of_any = {"HR-44"}  # it judges the whole run's kernel log
+    missing = {(f"least-{number}", identity) for number in range(len(WAYS))
+               for identity in core - of_any} - asked  # fmt: skip
+    assert missing == set()
+    assert {"HR-21", "HR-45"} & {identity for _, identity in asked} == set()
 
 
 @pytest.mark.parametrize("identity", [i for i, entry in CATALOGUE.items() if entry.core])

@@ -115,6 +115,10 @@ def whole_run():
     long = "the time, 50 s, held 1 of the 6 builds that a verdict needs, at 6.2 s each: allow more"
     document["comparisons"][0]["partial"] = document["growth"][0]["partial"] = long
     document["comparisons"][1]["verdicts"][0]["warnings"] = [long, long]
+    for test in document["conformance"]:
+        if test["datapath"] == "bpf-redirect" or test["test"].endswith("[bpf-ipv6]"):
+            tried = "failed: legs: AssertionError: the legs seen are not the legs expected"
+            test |= {"outcome": "not claimed", "reason": f"answers_gateway_ping = ipv6; {tried}"}
     return [document]
 
 
@@ -254,6 +258,27 @@ def test_a_fault_is_noticed(fault, look, browser, page, tmp_path):
     path = tmp_path / "faulty.html"
     path.write_text(page.read_text().replace("</body>", f"{fault}</body>"))
     assert look(show(browser, path, "light", DESK))
+
+
+CELLS = """
+const found = {};
+for (const cell of document.querySelectorAll(".matrix td")) {
+  const style = getComputedStyle(cell), kind = cell.className;
+  found[kind] = [style.color, style.backgroundColor, style.outlineStyle, style.fontWeight];
+}
+return found;
+"""
+
+
+def test_every_state_of_a_cell_looks_its_own_way_in_greyscale_too(shown):
+    """What is not claimed has a dashed line around it: tints alone look alike without colours."""
+    cells = shown.execute_script(CELLS)
+    assert ("unclaimed" in cells) != ("fail" in cells)  # one page has these, the other those
+    if "unclaimed" in cells:
+        assert {"pass", "degraded", "skipped"} <= cells.keys()
+        assert [state for state, look in cells.items() if look[2] == "dashed"] == ["unclaimed"]
+    looks = [tuple(look) for state, look in cells.items() if state not in ("none", "other")]
+    assert len(set(looks)) == len(looks)
 
 
 def test_the_schemes_differ_and_every_arm_stands_out(shown, scheme):

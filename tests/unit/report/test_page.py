@@ -53,7 +53,7 @@ def test_the_headline_says_who_won_and_by_how_much(whole):
     assert f"geometric mean of 16 comparisons: {mean['gain']:.3f} [{mean['low']:.3f}, " in words
     assert "Linux 6.18.44 · AMD EPYC 9B14, 2 CPUs, virtual machine · 2026-11-22 17:41 UTC" in words
     assert (
-        "Conformance: all 18 tests of 5 assertions passed (1 on a degraded node, 1 skipped)"
+        "Conformance: all 18 tests of 4 assertions passed (1 on a degraded node, 1 skipped)"
         in words
     )
 
@@ -169,18 +169,33 @@ def test_degraded_is_not_hidden_by_a_pass():
     )
 
 
-def test_an_outcome_that_nobody_knows_is_shown_and_is_no_pass():
+@pytest.mark.parametrize("word", ["not claimed", "waived"])
+def test_what_is_not_claimed_and_what_nobody_knows_is_shown_and_is_no_pass(word):
     tests = records.conformance()
-    tests[0] |= {"outcome": "not claimed", "reason": "delivers=stack"}
+    tests[0] |= {"outcome": word, "reason": "source_check = ipv4"}
     document = small(conformance=tests)
     text = page(document)
-    assert '<td role="cell" class="pass" data-label="legacy">1 ok 1 not claimed</td>' in text
-    assert "<h3>Not claimed</h3>" in text
-    assert "all 17 tests of 5 assertions passed (1 on a degraded node, 1 skipped, 1 not" in text
-    assert "delivers=stack one_node legacy ipv4" in Page(text).words
+    assert f'<td role="cell" class="pass" data-label="legacy">1 ok 1 {word}</td>' in text
+    assert f"<h3>{word.capitalize()}</h3>" in text
+    assert f"all 17 tests of 4 assertions passed (1 on a degraded node, 1 skipped, 1 {word})" in (
+        Page(text).words
+    )
+    assert "source_check = ipv4 one_node legacy ipv4" in Page(text).words
     said = FORMATS["md"](report(document))
-    assert "<summary>Not claimed</summary>" in said
-    assert "| 1 ok 1 not claimed |" in said
+    assert f"<summary>{word.capitalize()}</summary>" in said
+    assert f"| 1 ok 1 {word} |" in said
+
+
+def test_what_is_not_claimed_at_all_has_a_cell_of_its_own():
+    bare = {"outcome": "not claimed", "reason": "source_check = ipv4"}
+    tests = [test | bare if test["datapath"] == "legacy" else test
+             for test in records.conformance()]  # fmt: skip
+    text = page(small(conformance=tests))
+    assert '<td role="cell" class="unclaimed" data-label="legacy">2 not claimed</td>' in text
+    assert "These datapaths do not claim it." in Page(text).words
+    words = Page(page(small(conformance=[test for test in tests if test["datapath"] == "legacy"])))
+    assert "Conformance: no test ran (4 not claimed)." in words.words
+    assert ".matrix td.unclaimed {" in text
 
 
 def test_what_was_run_again_is_said():
@@ -200,7 +215,7 @@ def test_an_error_in_a_fixture_is_a_failure():
     tests[0] |= {"outcome": "error", "reason": "the node did not build"}
     text = page(small(conformance=tests))
     assert (
-        '<p class="headline bad">Conformance: 1 of 18 tests of 5 assertions failed: HR-07' in text
+        '<p class="headline bad">Conformance: 1 of 18 tests of 4 assertions failed: HR-07' in text
     )
     assert "the node did not build" in text
 

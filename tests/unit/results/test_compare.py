@@ -65,6 +65,18 @@ def test_compare_shows_what_kernels_do_otherwise(put, results):
     assert "[bpf-ipv4]: outcome passed -> failed" in out
 
 
+def test_compare_shows_what_is_not_claimed_any_more_and_what_is_now(put, results):
+    tests = records.conformance()
+    bare = [tests[0] | {"outcome": "not claimed", "reason": "source_check = ipv4"}, *tests[1:]]
+    every, without = put("a"), put("b", conformance=bare)
+    for pair, said in (((every, without), "passed -> not claimed"),
+                       ((without, every), "not claimed -> passed")):  # fmt: skip
+        code, out, _ = results("compare", *pair)
+        assert (code, "1 differences of behaviour in 19 tests of both" in out) == (0, True), out
+        assert f"  HR-07 {tests[0]['test']}: outcome {said}" in out.splitlines()
+    assert "0 differences of behaviour" in results("compare", without, without)[1]
+
+
 def test_compare_of_conformance_alone(put, results):
     parts = {"measures": (), "growth": []}
     code, out, _ = results("compare", put("a", **parts), put("b", seed=2, **parts))

@@ -215,15 +215,46 @@ def test_gate_says_what_noise_hides(put, results):
 
 def test_gate_takes_an_outcome_that_nobody_knows_for_no_pass(put, results):
     tests = records.conformance()
-    other = tests[0] | {"outcome": "not claimed", "reason": "delivers=stack"}
+    other = tests[0] | {"outcome": "waived", "reason": "not in this quarter"}
     code, out, _ = results("gate", put("a"), put("b", conformance=[other, *tests[1:]]))
     assert code == REGRESSED
-    said = f"passed before, not claimed now: delivers=stack ({other['test']})"
+    said = f"passed before, waived now: not in this quarter ({other['test']})"
     assert f"conformance: HR-07 one_node legacy ipv4: {said}" in out.splitlines()
     # Nor was it one in the base: there is nothing to lose.
     base = put("c", conformance=[other, *tests[1:]])
     code, out, _ = results("gate", base, base)
     assert (code, "17 assertions compared" in out) == (0, True), out
+
+
+def test_gate_takes_a_claim_given_up_for_worse_and_one_gained_for_no_worse(put, results):
+    tests = records.conformance()
+    bare = {"outcome": "not claimed", "reason": "source_check = ipv4"}
+    every, without = put("a"), put("b", conformance=[tests[0] | bare, *tests[1:]])
+    code, out, _ = results("gate", every, without)
+    assert code == REGRESSED
+    said = f"passed before, not claimed now: source_check = ipv4 ({tests[0]['test']})"
+    assert f"conformance: HR-07 one_node legacy ipv4: {said}" in out.splitlines()
+    assert out.count("passed before") == 1
+    for base in (without, put("c", conformance=[tests[0] | bare | {"reason": "x"}, *tests[1:]])):
+        for new in (every, without):
+            code, out, _ = results("gate", base, new)
+            assert (code, "passed before" in out) == (0, False), out
+    # Of two tests of an assertion one is enough, and where none is claimed there is none to lose.
+    two = [tests[0], tests[0] | {"test": f"{tests[0]['test']}_too"}, *tests[1:]]
+    one = [two[0], two[1] | bare, *two[2:]]
+    assert results("gate", put("d", conformance=two), put("e", conformance=one))[0] == REGRESSED
+    assert results("gate", put("f", conformance=one), put("g", conformance=two))[0] == 0
+
+
+def test_gate_fails_on_a_claim_that_turns_out_false(put, results):
+    """It was not claimed and fails now that it is: another test of the assertion had passed."""
+    tests = records.conformance()
+    also = tests[0] | {"test": f"{tests[0]['test']}_too"}
+    base = put("a", conformance=[tests[0], also | {"outcome": "not claimed", "reason": "x"}])
+    new = put("b", conformance=[tests[0], also | {"outcome": "failed", "reason": "lost"}])
+    code, out, _ = results("gate", base, new)
+    assert code == REGRESSED
+    assert f"passed before, failed now: lost ({also['test']})" in out
 
 
 def test_gate_fails_on_fewer_tests_of_an_assertion(put, results):
