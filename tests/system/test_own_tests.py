@@ -38,11 +38,11 @@ def example(tmp_path):
 def test_the_first_example_passes_as_it_stands(example):
     ended = example()
     assert ended.code == 0, ended.text
-    assert "4 passed" in ended.out
+    assert "8 passed" in ended.out
     assert "HR-08" in ended.out
 
 
 def test_it_fails_on_legacy_where_translated_is_left_out(example):
     ended = example(without=", translated=(masquerading,)")
     assert ended.code == 1, ended.text
-    assert "2 failed, 2 passed" in ended.out
+    assert "2 failed, 6 passed" in ended.out
