@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.attach import Attachment
+from harness.attach import Attachment, all_attachments
 from harness.bpf.pool import unload_idle
 from harness.datapath import Datapath, Features, NodeSettings, find
 from harness.testbed import Testbed
 from harness.topology import TESTBEDS, Family
 from harness.watch.evidence import NodeEvidence
 
+#: Testbed → host-side devices of its pods, each of which a packet of a ping enters.
+_ENTERED = {"one_node": ("master:lxc1", "master:lxc2"), "two_node": ("master:lxc1", "node1:lxc2")}
 #: Testbed → verdicts of the programs, with how many packets of a ping each of its nodes gives it.
 _PACKETS: dict[str, dict[tuple[str, ...], int]] = {
     "one_node": {("local",): 2},
@@ -37,6 +39,8 @@ class Passage:
         runs: The whole name of what the node runs.
         attached: Programs on the node's hooks, as the kernel lists them.
         evidence: What the node's counters did.
+        idle: Pods' devices at which no program ran for the packets that entered, each in words.
+        counts: Whether the programs count what they did, by their own account.
     """
 
     testbed: str
@@ -46,6 +50,8 @@ class Passage:
     runs: str
     attached: tuple[Attachment, ...]
     evidence: NodeEvidence
+    idle: tuple[str, ...]
+    counts: bool
 
     def lines(self) -> list[str]:
         """For the terminal."""
@@ -71,6 +77,7 @@ class Passage:
             "answered": self.answered,
             "runs": self.runs,
             "attached": [vars(attachment) for attachment in self.attached],
+            "idle": self.idle,
             "hits": {f"{name} {verdict}": n for (name, verdict), n in programs.hits.items()},
             "drops": programs.drops,
             "fib": programs.fib,
@@ -105,13 +112,16 @@ def _pass(
     """One for each node of a testbed."""
     topology = TESTBEDS.find(name).topology
     with Testbed(topology, datapath, family, None, settings, features, name=name) as testbed:
-        with testbed.evidence() as evidence:
+        with testbed.run_counts() as runs, testbed.evidence() as evidence:
             exchange = testbed.pod1.ping(testbed.pod2)
+        idle = runs.unmatched(dict.fromkeys(_ENTERED[name], 1))
         for entry in testbed.datapaths:
+            node = entry.node.name
             yield Passage(
-                name, entry.node.name, family, not exchange.lost, entry.installed.describe(),
-                tuple(sorted(entry.installed.attachments(), key=str)),
-                evidence.nodes[entry.node.name],
+                name, node, family, not exchange.lost, entry.installed.describe(),
+                tuple(sorted(all_attachments(entry.node.ns), key=str)), evidence.nodes[node],
+                tuple(line for line in idle if line.startswith(f"{node}:")),
+                datapath.claims.counts,
             )  # fmt: skip
 
 
@@ -122,20 +132,26 @@ def _doubts_of_bypass(passage: Passage) -> list[str]:
     entered = [f"{hook} {count}" for hook, count in evidence.hooks.items() if count]
     if not passage.attached:
         doubts.append("no program is attached")
-    doubts += [
-        f"{a.interface} runs a program of another tag"
-        for a in passage.attached
-        if f"{a.program}={a.tag}" not in passage.runs
-    ]
-    for verdicts, packets in _PACKETS[passage.testbed].items():
-        hits = sum(n for (_, verdict), n in evidence.programs.hits.items() if verdict in verdicts)
-        if hits != packets:
-            doubts.append(f"the programs {_DONE[verdicts]} {hits} packets, not {packets}")
+    doubts += passage.idle
+    if passage.counts:
+        doubts += _doubts_of_counters(passage)
     if entered:
         doubts.append(f"netfilter saw packets ({', '.join(entered)})")
     if evidence.conntrack:
         doubts.append(f"conntrack has {len(evidence.conntrack)} new entries")
     return doubts
+
+
+def _doubts_of_counters(passage: Passage) -> Iterator[str]:
+    """What programs that count show: which they are, and how many packets they took."""
+    for a in passage.attached:
+        if f"{a.program}={a.tag}" not in passage.runs:
+            yield f"{a.interface} runs a program of another tag"
+    programs = passage.evidence.programs
+    for verdicts, packets in _PACKETS[passage.testbed].items():
+        hits = sum(n for (_, verdict), n in programs.hits.items() if verdict in verdicts)
+        if hits != packets:
+            yield f"the programs {_DONE[verdicts]} {hits} packets, not {packets}"
 
 
 def _doubts_of_stack(passage: Passage) -> list[str]:
