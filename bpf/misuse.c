@@ -24,7 +24,7 @@ int call_helper(struct __sk_buff *skb)
 	u64 *count;
 
 	if (!call || skb->protocol == bpf_htons(ETH_P_ARP))
-		return TC_ACT_OK;
+		return TC_ACT_UNSPEC;	/* the next program decides */
 	if (call->helper == CALL_PEER)
 		result = redirect_peer(call->ifindex, call->flags);
 	else

@@ -6,15 +6,14 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
-from harness.attach import EGRESS, INGRESS, attach, detach_all
+from harness.attach import EGRESS, INGRESS, Attachment, attach_first
 from harness.bpf import pool, syscall
+from harness.bpf.module import Module
 from harness.bpf.source import Patch, Source
-from harness.plumbing.netns import NetNS
 from harness.testbed import Actor
 
-FIRST = 1  # the priority of a program that runs before the datapath's
 TC_ACT_SHOT = 2
 TC_ACT_REDIRECT = 7
 _RETURNS = 8  # size of the map `returned`, bpf/misuse.c
@@ -42,10 +41,26 @@ def tc_egress_drop(node: Actor, interface: str) -> Iterator[None]:
     code = syscall.instruction(syscall.MOV64_IMM, dst=0, imm=TC_ACT_SHOT)
     fd = syscall.load_program(syscall.PROG_TYPE_SCHED_CLS, code + syscall.instruction(syscall.EXIT))
     try:
-        attach(node.ns, node.ifindex(interface), EGRESS, fd, "drop", FIRST)
-        yield
+        with attach_first(node.ns, interface, node.ifindex(interface), EGRESS, fd, "drop"):
+            yield
     finally:
         os.close(fd)
+
+
+def _first(
+    host: Actor, interface: str, direction: str, module: Module, program: str
+) -> Attachment:  # fmt: skip
+    """Attach a program before whatever is on an interface."""
+    ifindex, fd = host.ifindex(interface), module.fd(program)
+    return attach_first(host.ns, interface, ifindex, direction, fd, program)
+
+
+def _close(attached: list[Attachment], module: Module) -> None:
+    """Detach what a probe attached, and give its programs back."""
+    with ExitStack() as closing:
+        closing.callback(pool.give_back, module)
+        while attached:
+            closing.callback(attached.pop().detach)
 
 
 class HelperCall:
@@ -61,7 +76,7 @@ class HelperCall:
     def __init__(self) -> None:
         source = Source(("compat.h", "misuse.c"), patches=self.patches)
         self.module = pool.take(source, {"call_helper": syscall.PROG_TYPE_SCHED_CLS})
-        self._attached: list[tuple[NetNS, int]] = []
+        self._attached: list[Attachment] = []
         try:
             returned = self.module.table("returned")
             for value in range(_RETURNS):
@@ -72,21 +87,17 @@ class HelperCall:
 
     def put(
         self, node: Actor, interface: str, helper: str, ifindex: int, flags: int = 0,
-        direction: int = INGRESS,
+        direction: str = INGRESS,
     ) -> None:  # fmt: skip
         """Call `redirect_peer` or `redirect_neigh` on every IP packet at a hook."""
         table = self.module.table("wanted")
         number = {"redirect_peer": 0, "redirect_neigh": 1}[helper]
         table[ctypes.c_int(0)] = table.Leaf(number, ifindex, flags)
-        fd = self.module.fd("call_helper")
-        attach(node.ns, node.ifindex(interface), direction, fd, "call_helper", FIRST)
-        self._attached.append((node.ns, node.ifindex(interface)))
+        self._attached.append(_first(node, interface, direction, self.module, "call_helper"))
 
     def close(self) -> None:
-        """Detach, lest the farewells of a dying namespace be counted, and give the program back."""
-        for ns, ifindex in self._attached:
-            detach_all(ns, ifindex)
-        pool.give_back(self.module)
+        """Detach first, so that MLD reports sent during teardown are not counted; give it back."""
+        _close(self._attached, self.module)
 
     def returned(self) -> dict[int, int]:
         """What the helper returned → how often."""
@@ -103,7 +114,7 @@ class Metadata:
         self.module = pool.take(
             Source(("border.c",)), dict.fromkeys(programs, syscall.PROG_TYPE_SCHED_CLS)
         )
-        self._attached: list[tuple[NetNS, int]] = []
+        self._attached: list[Attachment] = []
         try:
             read = self.module.table("read")
             read[ctypes.c_int(0)] = read.Leaf()
@@ -115,21 +126,15 @@ class Metadata:
         """Give every packet that enters through an interface a mark and a timestamp (ns)."""
         table = self.module.table("written")
         table[ctypes.c_int(0)] = table.Leaf(tstamp=tstamp, mark=mark)
-        fd = self.module.fd("write_metadata")
-        attach(node.ns, node.ifindex(interface), INGRESS, fd, "write_metadata", FIRST)
-        self._attached.append((node.ns, node.ifindex(interface)))
+        self._attached.append(_first(node, interface, INGRESS, self.module, "write_metadata"))
 
     def read_at(self, pod: Actor, interface: str = "eth0") -> None:
         """Read them from every packet that enters through an interface."""
-        fd = self.module.fd("read_metadata")
-        attach(pod.ns, pod.ifindex(interface), INGRESS, fd, "read_metadata", FIRST)
-        self._attached.append((pod.ns, pod.ifindex(interface)))
+        self._attached.append(_first(pod, interface, INGRESS, self.module, "read_metadata"))
 
     def close(self) -> None:
         """Detach, and give the programs back."""
-        for ns, ifindex in self._attached:
-            detach_all(ns, ifindex)
-        pool.give_back(self.module)
+        _close(self._attached, self.module)
 
     def seen(self) -> dict[str, int]:
         """`mark`, `tstamp`, `pkt_type`, `ingress_ifindex`, `packets`, of the last packet read."""

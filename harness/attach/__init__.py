@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a program sits on an interface. One file per kind of hook."""
+"""Programs at places of devices. One file a hook, registered in `listing.HOOKS`.
 
-from harness.attach.clsact import EGRESS, INGRESS, Attachment, attach, attachments, detach_all
-from harness.attach.listing import all_attachments
+Each hook has `attach`, which gives an `Attachment` to detach, and `listed`, which says what is
+there in the kernel's order.
+"""
 
-__all__ = ["EGRESS", "INGRESS", "Attachment", "all_attachments", "attach", "attachments",
-           "detach_all"]  # fmt: skip
+from harness.attach.attachment import EGRESS, INGRESS, Attachment, Listed
+from harness.attach.clsact import detach_all
+from harness.attach.listing import HOOKS, all_attachments, attach_first
+
+__all__ = ["EGRESS", "HOOKS", "INGRESS", "Attachment", "Listed", "all_attachments",
+           "attach_first", "detach_all"]  # fmt: skip

@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import errno
+import itertools
+import socket
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.rtnl.tcmsg import sched_bpf
 
+from harness.attach.attachment import EGRESS, INGRESS, Attachment, Listed
 from harness.plumbing.errors import KernelError
 from harness.plumbing.netlink_batch import Batch
 from harness.plumbing.netns import NetNS
@@ -24,37 +28,23 @@ if "TCA_BPF_TAG" not in _KNOWN:
         ("TCA_BPF_ID", "uint32"),
     )
 
+NAME = "clsact"
 # TC_H_CLSACT with TC_H_MIN_INGRESS and TC_H_MIN_EGRESS, uapi/linux/pkt_sched.h.
-INGRESS, EGRESS = 0xFFFFFFF2, 0xFFFFFFF3
-_DIRECTIONS = {INGRESS: "ingress", EGRESS: "egress"}
-#: A datapath's; probes that a test puts before it take a lower one.
-PRIORITY = 10
-#: What the kernel says of a device, or its clsact, that is not there any more.
+PARENTS = {INGRESS: 0xFFFFFFF2, EGRESS: 0xFFFFFFF3}
+_ALL = 0x0003  # ETH_P_ALL, uapi/linux/if_ether.h
+#: A datapath's.
+_PRIORITY, _HANDLE = 10, 1
+#: What comes before everything: the least priority there is. A CNI may sit there, with handle 1. Of
+#: filters of one priority the last that came runs first (cls_bpf_change(), net/sched/cls_bpf.c).
+_FIRST = 1
+_HANDLES = itertools.count(0x4852_0001)
+#: What the kernel says of a device, a qdisc or a filter that is not there any more.
 _GONE = (errno.ENODEV, errno.ENOENT, errno.EINVAL)
 
 
-@dataclass(frozen=True)
-class Attachment:
-    """A program on a hook, as the kernel lists it.
-
-    Attributes:
-        interface: The device's name.
-        direction: `ingress` or `egress`.
-        program: The filter's name, which is the program's.
-        tag: The program's tag, 16 hexadecimal digits.
-        id: The program's id. The same program loaded again has another, and is equal to it here.
-    """
-
-    interface: str
-    direction: str
-    program: str
-    tag: str
-    id: int = field(default=0, compare=False)
-
-
 def attach(
-    ns: NetNS, ifindex: int, direction: int, fd: int, name: str, priority: int = PRIORITY
-) -> None:
+    ns: NetNS, ifindex: int, direction: str, fd: int, name: str, *, first: bool = False
+) -> Attachment:
     """Attach a program to a device's clsact hook; it goes when the device goes.
 
     Args:
@@ -63,7 +53,7 @@ def attach(
         direction: `INGRESS` or `EGRESS`.
         fd: The program.
         name: What the filter is called in listings.
-        priority: Lower runs first.
+        first: Before everything that is attached there by now.
 
     Raises:
         KernelError: The kernel has no clsact or refuses the filter.
@@ -73,20 +63,64 @@ def attach(
     try:
         batch.send()
     except NetlinkError as error:
+        if error.code == errno.ENODEV:
+            raise _no_device(ns, ifindex) from None
         raise KernelError(
             f"the kernel has no clsact qdisc ({error})", "enable CONFIG_NET_SCH_INGRESS"
         ) from None
+    priority, handle = (_FIRST, next(_HANDLES)) if first else (_PRIORITY, _HANDLE)
     batch.add(
-        "tc", "add-filter", kind="bpf", index=ifindex, handle=":1", fd=fd, name=name,
-        parent=direction, prio=priority, direct_action=True,
+        "tc", "add-filter", kind="bpf", index=ifindex, handle=handle, fd=fd, name=name,
+        parent=PARENTS[direction], prio=priority, direct_action=True,
     )  # fmt: skip
     try:
         batch.send()
     except NetlinkError as error:
+        why = _why_refused(ns, ifindex, direction, priority, error)
         raise KernelError(
-            f"cannot attach {name} to ifindex {ifindex} of {ns.name} ({error})",
-            "enable CONFIG_NET_CLS_BPF",
+            f"cannot attach {name} at {NAME} {direction} of ifindex {ifindex} of {ns.name}"
+            f" ({error})",
+            why,
         ) from None
+    return Attachment(
+        NAME,
+        direction,
+        partial(_own, ns, ifindex, direction, priority, handle),
+        partial(_detach, ns, ifindex, direction, priority, handle),
+    )
+
+
+def _no_device(ns: NetNS, ifindex: int) -> KernelError:
+    return KernelError(f"{ns.name} has no device with ifindex {ifindex}", "was it deleted?")
+
+
+def _why_refused(
+    ns: NetNS, ifindex: int, direction: str, priority: int, error: NetlinkError
+) -> str:
+    """What to do about a filter that was refused, by what stands in its place."""
+    there = [f for f in _filters(ns, ifindex, direction) if _place(f)[0] == priority]
+    if error.code == errno.EEXIST:
+        return f"a filter of priority {priority} and that handle is there: detach it first"
+    if there and error.code in (errno.EINVAL, errno.ENOSPC):
+        return (
+            f"priority {priority} is taken by a filter of another kind or protocol, and there is"
+            " none before it: move that filter to priority 2 or more"
+        )
+    return "enable CONFIG_NET_CLS_BPF"
+
+
+def _detach(ns: NetNS, ifindex: int, direction: str, priority: int, handle: int) -> None:
+    """Take one filter off; its qdisc stays, as others may use it by now."""
+    batch = Batch(ns)
+    batch.add(
+        "tc", "del-filter", _GONE, kind="bpf", index=ifindex, handle=handle,
+        parent=PARENTS[direction], prio=priority, protocol=_network_order(_ALL),
+    )  # fmt: skip
+    batch.send()
+
+
+def _network_order(protocol: int) -> int:
+    return (protocol & 0xFF) << 8 | protocol >> 8
 
 
 def detach_all(ns: NetNS, ifindex: int) -> None:
@@ -96,35 +130,52 @@ def detach_all(ns: NetNS, ifindex: int) -> None:
     batch.send()
 
 
-def attachments(ns: NetNS, interfaces: dict[str, int]) -> list[Attachment]:
-    """What the kernel says is attached to each interface's clsact hooks.
+def _filters(ns: NetNS, ifindex: int, direction: str) -> list[Any]:
+    try:
+        return list(ns.netlink.get_filters(index=ifindex, parent=PARENTS[direction]))
+    except NetlinkError as error:
+        if error.code not in (*_GONE, errno.EOPNOTSUPP):
+            raise
+        return []
 
-    Args:
-        ns: The interfaces' namespace.
-        interfaces: Name → ifindex.
-    """
+
+def _place(entry: Any) -> tuple[int, int]:
+    """Priority and handle of a filter."""
+    return entry["info"] >> 16, entry["handle"]
+
+
+def _own(ns: NetNS, ifindex: int, direction: str, priority: int, handle: int) -> list[Listed]:
+    with ns:
+        try:
+            interface = socket.if_indextoname(ifindex)
+        except OSError:  # the device is gone
+            return []
     return [
-        attachment
-        for interface, ifindex in interfaces.items()
-        for parent in _DIRECTIONS
-        for attachment in filters(ns, interface, ifindex, parent)
+        row
+        for entry in _filters(ns, ifindex, direction)
+        if _place(entry) == (priority, handle)
+        for row in _rows(entry, interface, direction)
     ]
 
 
-def filters(ns: NetNS, interface: str, ifindex: int, parent: int) -> Iterator[Attachment]:
+def listed(ns: NetNS, interface: str, ifindex: int, direction: str) -> list[Listed]:
     """The eBPF programs on one of a device's hooks, in the order in which they run.
 
     Args:
         ns: The device's namespace.
         interface: What it is called.
         ifindex: Its index.
-        parent: `INGRESS` or `EGRESS`.
+        direction: `INGRESS` or `EGRESS`.
     """
-    for entry in ns.netlink.get_filters(index=ifindex, parent=parent):
-        options = entry.get_attr("TCA_OPTIONS")
-        # The name is optional, and a filter of classic BPF has no id.
-        ident = options.get_attr("TCA_BPF_ID") if options else None
-        if ident:
-            name = str(options.get_attr("TCA_BPF_NAME") or "")
-            tag = bytes(options.get_attr("TCA_BPF_TAG") or b"").hex()
-            yield Attachment(interface, _DIRECTIONS[parent], name, tag, ident)
+    found = _filters(ns, ifindex, direction)
+    return [row for entry in found for row in _rows(entry, interface, direction)]
+
+
+def _rows(entry: Any, interface: str, direction: str) -> Iterator[Listed]:
+    options = entry.get_attr("TCA_OPTIONS")
+    # The name is optional, and a filter of classic BPF has no id.
+    ident = options.get_attr("TCA_BPF_ID") if options else None
+    if ident:
+        name = str(options.get_attr("TCA_BPF_NAME") or "")
+        tag = bytes(options.get_attr("TCA_BPF_TAG") or b"").hex()
+        yield Listed(interface, direction, name, tag, ident, NAME)

@@ -3,29 +3,42 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
-from pyroute2.netlink.exceptions import NetlinkError
-
-from harness.attach.clsact import EGRESS, INGRESS, Attachment, filters
-from harness.bpf import syscall
+from harness.attach import clsact, netkit, tcx
+from harness.attach.attachment import EGRESS, INGRESS, Attachment, Listed
 from harness.bpf.loaded import loaded_program
 from harness.plumbing.netns import NetNS
 
-# Hooks of BPF_PROG_QUERY (enum bpf_attach_type, uapi/linux/bpf.h) in the order in which the kernel
-# comes to them, each with its direction as the listed device has it. netkit: a program for the peer
-# is attached through the primary, where what the peer sends comes in.
-_QUERIED = {55: "ingress", 46: "ingress", 54: "egress", 47: "egress"}
-#: The kernel lacks the hook, or the device does, or it is a netkit peer, or is gone.
-_NONE_THERE = (errno.EINVAL, errno.ENXIO, errno.EACCES, errno.ENODEV, errno.EOPNOTSUPP)
-#: The qdiscs that have tc hooks, and which.
-_QDISCS = {"clsact": (INGRESS, EGRESS), "ingress": (INGRESS,)}
+
+class Hook(Protocol):
+    """What each module of this room has."""
+
+    @property
+    def NAME(self) -> str:  # noqa: N802 - a module's constant
+        """What it is called."""
+        ...
+
+    def attach(
+        self, ns: NetNS, ifindex: int, direction: str, fd: int, name: str, *, first: bool = False
+    ) -> Attachment:
+        """Attach a program; `first`: before everything that is there."""
+        ...
+
+    def listed(self, ns: NetNS, interface: str, ifindex: int, direction: str) -> list[Listed]:
+        """The programs there, in the order in which they run."""
+        ...
+
+
+_ALL: tuple[Hook, ...] = (netkit, tcx, clsact)
+#: Name → hook of a device, in the order in which the kernel comes to them.
+HOOKS: dict[str, Hook] = {hook.NAME: hook for hook in _ALL}
+_XDP = "xdp"
 _XDP_IDS = tuple(f"IFLA_XDP_{mode}PROG_ID" for mode in ("", "DRV_", "SKB_", "HW_"))
 
 
-def all_attachments(ns: NetNS, interface: str | None = None) -> list[Attachment]:
+def all_attachments(ns: NetNS, interface: str | None = None) -> list[Listed]:
     """Every program on any hook of any device: XDP, netkit, TCX, clsact.
 
     A hook's programs stand in the order in which they run, hooks of one direction too.
@@ -34,48 +47,53 @@ def all_attachments(ns: NetNS, interface: str | None = None) -> list[Attachment]
         ns: The devices' namespace.
         interface: Only this device.
     """
-    qdiscs = [(entry["index"], entry.get_attr("TCA_KIND")) for entry in ns.netlink.get_qdiscs()]
-    found: list[Attachment] = []
+    qdiscs = {entry["index"] for entry in ns.netlink.get_qdiscs() if _has_filters(entry)}
+    found: list[Listed] = []
     for link in ns.netlink.get_links():
         name, ifindex = str(link.get_attr("IFLA_IFNAME")), int(link["index"])
         if interface not in (None, name):
             continue
-        found += _by_id(name, "ingress", _xdp_ids(link))
-        for attach_type, direction in _QUERIED.items():
-            found += _by_id(name, direction, _queried(ns, ifindex, attach_type))
-        for parent in (p for at, kind in qdiscs if at == ifindex for p in _QDISCS.get(kind, ())):
-            found += _clsact(ns, name, ifindex, parent)
+        found += _on_xdp(name, link)
+        hooks = [hook for hook in _ALL if hook.NAME != clsact.NAME or ifindex in qdiscs]
+        for direction in (INGRESS, EGRESS):
+            for hook in hooks:
+                found += hook.listed(ns, name, ifindex, direction)
     return found
 
 
-def _by_id(interface: str, direction: str, ids: list[int]) -> Iterator[Attachment]:
-    for ident in ids:
-        program = loaded_program(ident)
-        if program is not None:  # else it was detached meanwhile
-            with program:
-                yield Attachment(interface, direction, program.name, program.tag, ident)
+def _has_filters(qdisc: Any) -> bool:
+    return qdisc.get_attr("TCA_KIND") in ("clsact", "ingress")
 
 
-def _xdp_ids(link: Any) -> list[int]:
+def _on_xdp(interface: str, link: Any) -> Iterator[Listed]:
     xdp = link.get_attr("IFLA_XDP")
     ids = [xdp.get_attr(name) for name in _XDP_IDS] if xdp else []
-    return list(dict.fromkeys(filter(None, ids)))  # the first repeats what the mode's own says
+    for ident in dict.fromkeys(filter(None, ids)):  # the first repeats what the mode's own says
+        program = loaded_program(ident)
+        if program is not None:
+            with program:
+                yield Listed(interface, INGRESS, program.name, program.tag, ident, _XDP)
 
 
-def _queried(ns: NetNS, ifindex: int, attach_type: int) -> list[int]:
-    try:
-        with ns:  # the index is that of the caller's namespace
-            return syscall.attached_ids(ifindex, attach_type)
-    except OSError as error:
-        if error.errno not in _NONE_THERE:
-            raise
-        return []
+def attach_first(
+    ns: NetNS, interface: str, ifindex: int, direction: str, fd: int, name: str
+) -> Attachment:  # fmt: skip
+    """Attach a program so that it runs before every other in that direction of a device.
 
+    It sits at the first hook that has programs; where none has, at clsact, which every kernel has.
+    To let the others see a packet too, it has to return TC_ACT_UNSPEC.
 
-def _clsact(ns: NetNS, interface: str, ifindex: int, parent: int) -> list[Attachment]:
-    try:
-        return list(filters(ns, interface, ifindex, parent))
-    except NetlinkError as error:
-        if error.code not in (*_NONE_THERE, errno.ENOENT):  # device or qdisc is gone
-            raise
-        return []
+    Args:
+        ns: The device's namespace.
+        interface: The device.
+        ifindex: Its index.
+        direction: `INGRESS` or `EGRESS`.
+        fd: The program.
+        name: What it is called in listings.
+
+    Raises:
+        KernelError: It cannot be the first there, and why.
+    """
+    used = [hook for hook in HOOKS.values() if hook.listed(ns, interface, ifindex, direction)]
+    hook = used[0] if used else HOOKS[clsact.NAME]
+    return hook.attach(ns, ifindex, direction, fd, name, first=True)

@@ -20,6 +20,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 # enum bpf_cmd and enum bpf_prog_type, uapi/linux/bpf.h.
 _MAP_CREATE, _PROG_LOAD, _PROG_TEST_RUN, _PROG_GET_FD_BY_ID = 0, 5, 10, 13
 _OBJ_GET_INFO_BY_FD, _PROG_QUERY, _RAW_TRACEPOINT_OPEN = 15, 16, 17
+_LINK_CREATE, _LINK_DETACH = 28, 34
 PROG_TYPE_SCHED_CLS = 3
 PROG_TYPE_RAW_TRACEPOINT = 17
 _MOST_AT_A_HOOK = 64  # BPF_MPROG_MAX, include/linux/bpf_mprog.h
@@ -164,24 +165,58 @@ def program_fd(ident: int) -> int:
     return _bpf(_PROG_GET_FD_BY_ID, struct.pack("=III", ident, 0, 0))[0]
 
 
-def attached_ids(ifindex: int, attach_type: int) -> list[int]:
-    """Ids of the programs that a device has at a hook of BPF_PROG_QUERY, in the kernel's order.
+def attached(ifindex: int, attach_type: int) -> list[tuple[int, int]]:
+    """What a device has at a hook of BPF_PROG_QUERY, in the kernel's order.
 
     Args:
         ifindex: The device, in the caller's namespace.
         attach_type: Of enum bpf_attach_type.
 
+    Returns:
+        For each program its id, and the id of the link that holds it (0: none).
+
     Raises:
         OSError: EINVAL: the kernel has no such hook; ENXIO: the device has none.
     """
-    ids = (ctypes.c_uint32 * _MOST_AT_A_HOOK)()
-    # target_ifindex, attach_type, query_flags, attach_flags, prog_ids, count, padding, then what
-    # is not asked for.
+    ids, links = ((ctypes.c_uint32 * _MOST_AT_A_HOOK)() for _ in range(2))
+    # target_ifindex, attach_type, query_flags, attach_flags, prog_ids, count, padding,
+    # prog_attach_flags, link_ids, link_attach_flags, revision.
     attr = struct.pack(
-        "=IIIIQII32x", ifindex, attach_type, 0, 0, ctypes.addressof(ids), len(ids), 0
-    )
+        "=IIIIQIIQQQQ", ifindex, attach_type, 0, 0, ctypes.addressof(ids), len(ids), 0,
+        0, ctypes.addressof(links), 0, 0,
+    )  # fmt: skip
     _, raw = _bpf(_PROG_QUERY, attr)
-    return list(ids[: struct.unpack_from("=I", raw, 24)[0]])
+    count = struct.unpack_from("=I", raw, 24)[0]
+    return list(zip(ids[:count], links[:count], strict=True))
+
+
+def link_create(fd: int, ifindex: int, attach_type: int, flags: int = 0) -> int:
+    """Attach a program to a device by a link; returns the link's descriptor.
+
+    Args:
+        fd: The program.
+        ifindex: The device, in the caller's namespace.
+        attach_type: Of enum bpf_attach_type.
+        flags: BPF_F_BEFORE, BPF_F_AFTER, …; none: after everything.
+
+    Raises:
+        OSError: The kernel refused.
+    """
+    return _bpf(_LINK_CREATE, struct.pack("=IIII48x", fd, ifindex, attach_type, flags))[0]
+
+
+def link_id(link: int) -> int:
+    """The id of a link, from struct bpf_link_info."""
+    return int(struct.unpack_from("=I", _object_info(link), 4)[0])
+
+
+def link_detach(link: int) -> None:
+    """Detach a link's program, whoever else holds a descriptor of the link.
+
+    Raises:
+        OSError: ENOLINK: it is detached, or its device is gone.
+    """
+    _bpf(_LINK_DETACH, struct.pack("=I", link))
 
 
 def map_create_like(fd: int) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.attach import Attachment, all_attachments
+from harness.attach import Listed, all_attachments
 from harness.bpf.pool import unload_idle
 from harness.datapath import Datapath, Features, NodeSettings, find
 from harness.testbed import Testbed
@@ -48,7 +48,7 @@ class Passage:
     family: Family
     answered: bool
     runs: str
-    attached: tuple[Attachment, ...]
+    attached: tuple[Listed, ...]
     evidence: NodeEvidence
     idle: tuple[str, ...]
     counts: bool
@@ -59,8 +59,7 @@ class Passage:
         return [
             f"answered   {'yes' if self.answered else 'no'}",
             f"runs       {self.runs}",
-            *(f"attached   {a.interface} {a.direction} {a.program} tag {a.tag}"
-              for a in self.attached),
+            *(f"attached   {each}" for each in self.attached),
             *(["attached   nothing"] if not self.attached else []),
             f"programs   {self.evidence.programs}",
             f"netfilter  {hooks}",

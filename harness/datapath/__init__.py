@@ -46,6 +46,13 @@ _BUNDLED: tuple[Datapath, ...] = (
             any_device=False,
         ),
     ),
+    HostRouting(
+        "bpf-tcx",
+        "as bpf, attached by TCX",
+        frozenset({"redirect_peer", "redirect_neigh", "fib_lookup", "tcx"}),
+        claims=replace(CLAIMED, attaches="tcx"),
+        hook="tcx",
+    ),
 )
 
 #: Name → datapath. Packages register theirs: see `harness.plumbing.registry`.

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar, runtime_checkable
 
-from harness.attach import Attachment
+from harness.attach import Listed
 from harness.datapath.claims import Claims
 from harness.datapath.requirements import Decision
 from harness.datapath.settings import NodeSettings
@@ -65,7 +65,7 @@ class Installed(Protocol):
         """What its programs counted since it was installed; empty where they count nothing."""
         ...
 
-    def attachments(self) -> list[Attachment]:
+    def attachments(self) -> list[Listed]:
         """Its programs on the node's hooks, as the kernel lists them."""
         ...
 

@@ -6,10 +6,11 @@ from __future__ import annotations
 import ctypes
 import socket
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from harness.attach import EGRESS, INGRESS, Attachment, attach, attachments, detach_all
+from harness.attach import EGRESS, HOOKS, INGRESS, Attachment, Listed, all_attachments
 from harness.bpf import pool, syscall
 from harness.bpf.contract import enums
 from harness.bpf.module import Module
@@ -56,6 +57,7 @@ class HostRouting:
         defines: Macros it is built with.
         patches: Changes of the source, for mutated programs.
         claims: What they do.
+        hook: Where they are attached: one of `harness.attach.HOOKS`.
     """
 
     name: str
@@ -64,6 +66,7 @@ class HostRouting:
     defines: tuple[str, ...] = ()
     patches: tuple[Patch, ...] = ()
     claims: Claims = CLAIMED
+    hook: str = "clsact"
 
     @property
     def source(self) -> Source:
@@ -73,7 +76,7 @@ class HostRouting:
     def install(self, node: Node, settings: NodeSettings) -> InstalledBpf:
         """Attach the programs to every lxc and to every uplink of `node`, and fill the maps."""
         del settings  # a node that got here has none that these programs do not serve
-        return InstalledBpf(self.name, node, pool.take(self.source, _LOADED))
+        return InstalledBpf(self.name, node, pool.take(self.source, _LOADED), self.hook)
 
 
 def _network_order(address: str) -> int:
@@ -90,26 +93,26 @@ class InstalledBpf:
         module: The loaded programs and their maps.
     """
 
-    def __init__(self, name: str, node: Node, module: Module) -> None:
+    def __init__(self, name: str, node: Node, module: Module, hook: str = "clsact") -> None:
         self.name = name
         self.node = node
         self.module = module
-        self._devices: set[int] = set()
+        self._attached: list[Attachment] = []
         try:
             self._empty_maps()
             self.sync()
             for pod in node.pods:
-                self._attach("from_container", node.ifindex(pod.lxc), INGRESS)
+                self._attach(hook, "from_container", pod.lxc, INGRESS)
             for uplink in node.uplinks:
-                self._attach("from_netdev", node.ifindex(uplink), INGRESS)
-                self._attach("to_netdev", node.ifindex(uplink), EGRESS)
+                self._attach(hook, "from_netdev", uplink, INGRESS)
+                self._attach(hook, "to_netdev", uplink, EGRESS)
         except BaseException:
             self.remove()
             raise
 
-    def _attach(self, program: str, ifindex: int, direction: int) -> None:
-        attach(self.node.ns, ifindex, direction, self.module.fd(program), program)
-        self._devices.add(ifindex)
+    def _attach(self, hook: str, program: str, device: str, direction: str) -> None:
+        fd, ifindex = self.module.fd(program), self.node.ifindex(device)
+        self._attached.append(HOOKS[hook].attach(self.node.ns, ifindex, direction, fd, program))
 
     def _empty_maps(self) -> None:
         for name in ("endpoints4", "endpoints6", "sources"):
@@ -207,10 +210,9 @@ class InstalledBpf:
         sums = {key: int(sum(array[ctypes.c_int(key)])) for key in range(len(array))}
         return {key: value for key, value in sums.items() if value}
 
-    def attachments(self) -> list[Attachment]:
+    def attachments(self) -> list[Listed]:
         """The programs on the node's hooks, as the kernel lists them."""
-        names = {pod.lxc for pod in self.node.pods} | set(self.node.uplinks)
-        return attachments(self.node.ns, {name: self.node.ifindex(name) for name in names})
+        return all_attachments(self.node.ns)
 
     def describe(self) -> str:
         """Name and program tags."""
@@ -224,8 +226,9 @@ class InstalledBpf:
         then, they would count them into the next testbed's maps.
         """
         try:
-            while self._devices:
-                detach_all(self.node.ns, self._devices.pop())
+            with ExitStack() as detaching:  # one that fails must not keep the others attached
+                while self._attached:
+                    detaching.callback(self._attached.pop().detach)
         finally:
             pool.give_back(self.module)
 

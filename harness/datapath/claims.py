@@ -127,6 +127,10 @@ class Claims:
         " bpf_redirect_neigh that looks up by itself",
         "01 19 21 22 27 28 29",
     )  # fmt: skip
+    attaches: str = _row(
+        "clsact", ("clsact", "tcx", "netkit"),
+        "the hook of the pods' devices that its programs are attached to", "78",
+    )  # fmt: skip
     routing: str = _row(
         "direct", ("direct", "tunnel"),
         "how pods' packets travel between nodes; a tunnel is not built yet", "08",

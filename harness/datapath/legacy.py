@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.attach import Attachment, attachments
+from harness.attach import Listed, all_attachments
 from harness.datapath.base import Counters
 from harness.datapath.claims import BOTH, Claims
 from harness.datapath.kube_proxy import RuleSet, node_rules
@@ -92,9 +92,9 @@ class InstalledLegacy:
         """Nothing: it has no programs."""
         return Counters()
 
-    def attachments(self) -> list[Attachment]:
+    def attachments(self) -> list[Listed]:
         """What is on the hooks all the same: nothing, unless something is wrong."""
-        return attachments(self.node.ns, {name: self.node.ifindex(name) for name in self.node.macs})
+        return all_attachments(self.node.ns)
 
     def sync(self) -> None:
         """The stack knows its own addresses."""

@@ -25,7 +25,7 @@ from harness.plumbing.netns import NetNS
 _FRAME = bytes(12) + b"\x08\x00" + b"\x45" + bytes(63)  # an IPv4 frame, as test runs want one
 _REDIRECT = 7  # TC_ACT_REDIRECT
 _FIB_LOOKUP, _REDIRECT_PEER = 69, 155  # BPF_FUNC_*, uapi/linux/bpf.h
-_LINK_CREATE, _TCX_INGRESS = 28, 46  # enum bpf_cmd, enum bpf_attach_type
+_TCX_INGRESS = 46  # enum bpf_attach_type, uapi/linux/bpf.h
 _BTF = Path("/sys/kernel/btf/vmlinux")
 _RAW_TRACEPOINT_CONTEXT = "netif_rx"
 
@@ -144,9 +144,7 @@ def tcx() -> Probe:
     try:
         # The ifindex, 1 for lo, is looked up in the caller's namespace.
         with closing(NetNS("probe")) as ns, ns:
-            # The block is as long as the union's longest member: what is not used is 0.
-            attr = struct.pack("=IIII", fd, 1, _TCX_INGRESS, 0) + bytes(48)
-            os.close(syscall._bpf(_LINK_CREATE, attr)[0])
+            os.close(syscall.link_create(fd, 1, _TCX_INGRESS))
     except OSError as error:
         return Probe(False, f"bpf(2) answers {os.strerror(error.errno or 0)}")
     finally:
