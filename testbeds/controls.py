@@ -45,14 +45,14 @@ def failed_assertion(
         arguments: Values for its own parameters, and for fixtures that are to be others.
     """
     with pytest.raises(AssertionError) as failure:
-        _call(request, test, datapath, family, arguments)
+        call_test(request, test, datapath, family, arguments)
     assertion = failed(failure.value)
     if assertion is None or assertion.function != test.__name__:
         raise failure.value
     return assertion.name
 
 
-def _call(
+def call_test(
     request: pytest.FixtureRequest,
     test: Test,
     datapath: Datapath | None,

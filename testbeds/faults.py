@@ -14,6 +14,7 @@ from harness.bpf.module import Module
 from harness.bpf.source import Patch, Source
 from harness.testbed import Actor
 
+TC_ACT_UNSPEC = -1  # the next program decides
 TC_ACT_SHOT = 2
 TC_ACT_REDIRECT = 7
 _RETURNS = 8  # size of the map `returned`, bpf/misuse.c
@@ -36,15 +37,25 @@ def netdev_drop(node: Actor, hook: str, device: str = "enp0s8") -> None:
 
 
 @contextmanager
-def tc_egress_drop(node: Actor, interface: str) -> Iterator[None]:
-    """A tc program drops whatever is transmitted through an interface."""
-    code = syscall.instruction(syscall.MOV64_IMM, dst=0, imm=TC_ACT_SHOT)
+def program_returning(verdict: int) -> Iterator[int]:
+    """A tc program that returns a verdict and does nothing else; gives its descriptor."""
+    code = syscall.instruction(syscall.MOV64_IMM, dst=0, imm=verdict)
     fd = syscall.load_program(syscall.PROG_TYPE_SCHED_CLS, code + syscall.instruction(syscall.EXIT))
     try:
-        with attach_first(node.ns, interface, node.ifindex(interface), EGRESS, fd, "drop"):
-            yield
+        yield fd
     finally:
         os.close(fd)
+
+
+@contextmanager
+def tc_egress_drop(node: Actor, interface: str) -> Iterator[None]:
+    """A tc program drops whatever is transmitted through an interface."""
+    ifindex = node.ifindex(interface)
+    with (
+        program_returning(TC_ACT_SHOT) as fd,
+        attach_first(node.ns, interface, ifindex, EGRESS, fd, "drop"),
+    ):
+        yield
 
 
 def _first(

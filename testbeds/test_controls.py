@@ -3,12 +3,14 @@
 
 import dataclasses
 import itertools
+import os
 import signal
 from typing import Any
 
 import pytest
 
 from harness import datapath as datapaths
+from harness.attach import bpf_link
 from harness.datapath.bpf import InstalledBpf
 from harness.plugin.building import BuildTestbed
 from harness.plumbing.errors import CaptureError
@@ -91,6 +93,26 @@ def test_decision_that_ignores_a_requirement_is_noticed(request, monkeypatch):
 
     monkeypatch.setattr(datapaths, "decide", always_bpf)
     assert _noticed(request, instrument.REQUIREMENT_IGNORED, datapaths.find("bpf"))
+
+
+@pytest.mark.parametrize("catch", instrument.NOT_FIRST, ids=lambda catch: catch.test.split("::")[1])
+def test_probe_behind_the_datapaths_programs_is_noticed(
+    request, monkeypatch, require_feature, catch
+):
+    require_feature("tcx")
+    monkeypatch.setattr(bpf_link, "_BEFORE", 0)
+    assert _noticed(request, catch, datapaths.find("bpf-tcx"))
+
+
+def test_probe_that_is_not_detached_is_noticed(request, monkeypatch, require_feature):
+    require_feature("tcx")
+    held: list[int] = []
+    monkeypatch.setattr(bpf_link, "_detach", held.append)
+    try:
+        assert _noticed(request, instrument.NOT_DETACHED, datapaths.find("bpf-tcx"))
+    finally:
+        for link in held:
+            os.close(link)
 
 
 def test_kernel_splat_is_noticed(request, tmp_path):

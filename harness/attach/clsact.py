@@ -31,7 +31,6 @@ if "TCA_BPF_TAG" not in _KNOWN:
 NAME = "clsact"
 # TC_H_CLSACT with TC_H_MIN_INGRESS and TC_H_MIN_EGRESS, uapi/linux/pkt_sched.h.
 PARENTS = {INGRESS: 0xFFFFFFF2, EGRESS: 0xFFFFFFF3}
-_ALL = 0x0003  # ETH_P_ALL, uapi/linux/if_ether.h
 #: A datapath's.
 _PRIORITY, _HANDLE = 10, 1
 #: What comes before everything: the least priority there is. A CNI may sit there, with handle 1. Of
@@ -114,13 +113,9 @@ def _detach(ns: NetNS, ifindex: int, direction: str, priority: int, handle: int)
     batch = Batch(ns)
     batch.add(
         "tc", "del-filter", _GONE, kind="bpf", index=ifindex, handle=handle,
-        parent=PARENTS[direction], prio=priority, protocol=_network_order(_ALL),
+        parent=PARENTS[direction], prio=priority,
     )  # fmt: skip
     batch.send()
-
-
-def _network_order(protocol: int) -> int:
-    return (protocol & 0xFF) << 8 | protocol >> 8
 
 
 def detach_all(ns: NetNS, ifindex: int) -> None:

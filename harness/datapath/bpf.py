@@ -30,7 +30,8 @@ PARTS = (
     "from_container.c", "from_netdev.c", "to_netdev.c",
 )  # fmt: skip
 PROGRAMS = ("from_container", "from_netdev", "to_netdev")
-_LOADED = dict.fromkeys(PROGRAMS, syscall.PROG_TYPE_SCHED_CLS)
+#: What is loaded, and as which type.
+LOADED = dict.fromkeys(PROGRAMS, syscall.PROG_TYPE_SCHED_CLS)
 _BYTE_ORDER: Literal["little", "big"] = sys.byteorder
 
 
@@ -76,7 +77,7 @@ class HostRouting:
     def install(self, node: Node, settings: NodeSettings) -> InstalledBpf:
         """Attach the programs to every lxc and to every uplink of `node`, and fill the maps."""
         del settings  # a node that got here has none that these programs do not serve
-        return InstalledBpf(self.name, node, pool.take(self.source, _LOADED), self.hook)
+        return InstalledBpf(self.name, node, pool.take(self.source, LOADED), self.hook)
 
 
 def _network_order(address: str) -> int:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The catalogue of what host routing must do, HR-01 to HR-48.
+"""The catalogue of what host routing must do, HR-01 to HR-87.
 
 A test asserts an entry by carrying its id in its name: `test_hr07_…`.
 """
@@ -80,4 +80,5 @@ CATALOGUE: dict[str, Entry] = {
     "HR-46": Entry("backlog enqueues a round trip: 2 (stack: 4)"),
     "HR-47": Entry("OTHERHOST frame redirected to a pod: delivered"),
     "HR-48": Entry("redirect helpers misused: dropped, counted"),
+    "HR-78": Entry("TCX: listed by link, in order; no qdisc; detached at once"),
 }

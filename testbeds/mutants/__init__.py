@@ -19,6 +19,7 @@ from testbeds.mutants import (
     counters,
     delivery,
     gateway,
+    hooks,
     impostors,
     instrument,
     lookup,
@@ -43,6 +44,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *counters.MUTANTS,
     *impostors.MUTANTS,
     *claims.MUTANTS,
+    *hooks.MUTANTS,
 )
 
 
@@ -60,7 +62,8 @@ def catches() -> Iterator[Catch]:
     """Every assertion that a control has seen to fail."""
     for mutant in (*MUTANTS, *instrument.MISUSE):
         yield from mutant.catches
-    yield from instrument.BROKEN.values()
+    for caught in instrument.BROKEN.values():
+        yield from caught
 
 
 def never_failed() -> dict[str, list[str]]:

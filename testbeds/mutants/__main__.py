@@ -56,8 +56,9 @@ def _rows() -> Iterator[str]:
     for fault in MISUSE:
         for index, catch in enumerate(fault.catches):
             yield f"| {fault.name if index == 0 else ''} | {_cells(catch)} |"
-    for name, catch in BROKEN.items():
-        yield f"| {name} | {_cells(catch)} |"
+    for name, catches in BROKEN.items():
+        for index, catch in enumerate(catches):
+            yield f"| {name if index == 0 else ''} | {_cells(catch)} |"
     yield _NEVER
     unseen = never_failed()
     for test, names in unseen.items():

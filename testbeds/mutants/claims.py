@@ -46,6 +46,11 @@ MUTANTS: tuple[Mutant, ...] = (
         Catch(t.B2 + "test_hr01_programs_attached_and_hit", "some by bpf_redirect"),
     ),
     _liar(
+        "claims to be attached by TCX", "bpf", {"attaches": "tcx"},
+        Catch(t.HOOKS + "test_hr78_listed_by_link_in_order", "hook and link"),
+        Catch(t.HOOKS + "test_hr78_no_qdisc_on_the_device", "qdiscs"),
+    ),
+    _liar(
         "claims to find pods by the node's routes", "bpf", {"local_pods": "routes"},
         Catch(t.B1 + "test_hr43_host_route_deleted_and_rp_filter_on", "lost"),
     ),
@@ -105,6 +110,7 @@ FALSE: Mapping[str, str] = {
     "bypasses_stack": "the stack claims to be bypassed",
     "delivers": "claims to deliver through the lxc",
     "delivers_off_wire": "claims to deliver through the lxc what comes off the wire",
+    "attaches": "claims to be attached by TCX",
     "forwards": "claims bpf_fib_lookup where bpf_redirect_neigh looks up",
     "local_pods": "claims to find pods by the node's routes",
     "node_addresses": "claims to look up the node's addresses",

@@ -97,12 +97,25 @@ REQUIREMENT_IGNORED = Catch(
     {"requirement": "routing"},
     (4,),
 )
+_HOOKS = "one_node/test_hooks::"
+NOT_FIRST = (
+    Catch(_HOOKS + "test_hr78_listed_by_link_in_order", "order", families=(4,)),
+    Catch(
+        _HOOKS + "test_hr78_one_that_says_next_is_harmless",
+        "runs before the datapath",
+        families=(4,),
+    ),
+    Catch("one_node/test_border::test_hr37_mark_and_tstamp_across_the_border", "mark", {}, (4,)),
+)
+NOT_DETACHED = Catch(_HOOKS + "test_hr78_detached_at_once", "detached", families=(4,))
 SPLAT = Catch("test_kernel_log::test_hr44_no_kernel_splat_during_the_run", "splats", families=())
 
 #: What is broken → what must notice.
-BROKEN: dict[str, Catch] = {
-    "`sync` forgets no address": SYNC_THAT_FORGETS_NOTHING,
-    "a datapath needs a helper that it does not call": REQUIREMENT_NOT_CALLED,
-    "the decision ignores a requirement": REQUIREMENT_IGNORED,
-    "the kernel's log has a warning": SPLAT,
+BROKEN: dict[str, tuple[Catch, ...]] = {
+    "`sync` forgets no address": (SYNC_THAT_FORGETS_NOTHING,),
+    "a datapath needs a helper that it does not call": (REQUIREMENT_NOT_CALLED,),
+    "the decision ignores a requirement": (REQUIREMENT_IGNORED,),
+    "a probe comes behind the datapath's programs": NOT_FIRST,
+    "a probe is not detached": (NOT_DETACHED,),
+    "the kernel's log has a warning": (SPLAT,),
 }

@@ -32,4 +32,5 @@ MTU = "two_node/test_mtu::"
 BORDER = "one_node/test_border::"
 KEPT = "one_node/test_frames::test_hr13_nothing_but_the_ttl_changes_same_node"
 KEPT_FAR = "two_node/test_frames::test_hr13_nothing_but_the_ttl_changes_two_nodes"
+HOOKS = "one_node/test_hooks::"
 OFFLOADS = {"offloads": True}

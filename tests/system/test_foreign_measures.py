@@ -102,7 +102,7 @@ def test_a_datapath_without_programs_is_no_fault_and_stands_in_record_and_report
     arms = {datapath: arm(datapath, "one_node") for datapath in ("legacy", BARE, "bpf")}
     tasks = [*(task(key, family) for key in PROGRAMS), task(TRIP, family)]
     session, draft = Session(1), results.begin(tmp_path, ["pytest"])
-    session.comparisons = Campaign("one_node", arms, tasks, 1, with_limit=False).run(6.0)
+    session.comparisons = Campaign("one_node", arms, tasks, 1, with_limit=False).run()
     found = {each.measure: each for each in session.comparisons}
     why = "no program attached at master:lxc1 ingress"
     for key in PROGRAMS:
