@@ -103,6 +103,7 @@ class Curve:
         points: Label → how many → a value for each build, in the unit of what is drawn.
         partial: Why it did not come to its end; None: it did, or has not yet.
         arms: Label → what was asked for and what was built at the first point.
+        inapplicable: Label of an arm that the measure does not apply to → why.
     """
 
     task: Task
@@ -111,6 +112,7 @@ class Curve:
     points: dict[str, dict[int, list[float]]] = field(default_factory=dict)
     partial: str | None = None
     arms: dict[str, Built] = field(default_factory=dict)
+    inapplicable: dict[str, str] = field(default_factory=dict)
 
     @property
     def _rate(self) -> bool:
@@ -141,4 +143,5 @@ class Curve:
             fits={label: fitted for label, fitted in fits.items() if fitted is not None},
             arms={label: arm for label, arm in self.arms.items() if label in self.points},
             partial=self.partial,
+            inapplicable={at: self.inapplicable[at] for at in self.arms if at in self.inapplicable},
         )

@@ -18,7 +18,7 @@ from harness.bench.budget import Timed, in_seconds
 from harness.bench.growth import FEWEST_BUILDS, Axis, Curve
 from harness.bench.provenance import network_facts
 from harness.bench.rounds import take_turns
-from harness.bench.series import Task, asked
+from harness.bench.series import UNCLAIMED, Task, asked, opened
 from harness.bpf.run_time import measuring
 from harness.plumbing.errors import reason
 from harness.plumbing.signals import interrupt_if_due
@@ -81,6 +81,12 @@ class Curves(Timed):
         self._curves = [Curve(task, axis.over, testbed) for task in tasks]
         self.passes = 0
         self._arms = dict(arms)
+        for curve in self._curves:
+            curve.inapplicable = {
+                label: UNCLAIMED
+                for label, arm in arms.items()
+                if not curve.task.measure.applies(arm)
+            }
         self._seed = f"{seed} {testbed} over {axis.over}"
         self._watcher = watcher
 
@@ -183,13 +189,11 @@ class Curves(Timed):
         return []
 
     def _measure(self, curve: Curve, x: int, built: Mapping[str, Testbed]) -> None:
-        measure, family = curve.task.measure, curve.task.family
+        measure = curve.task.measure
         with ExitStack() as stack:
-            samplers = {
-                label: stack.enter_context(measure.opened(testbed, family))
-                for label, testbed in built.items()
-                if measure.applies(self._arms[label])
-            }
+            samplers = opened(
+                stack, curve.task, built, self._arms, curve.inapplicable, curve.points
+            )
             seed = f"{self._seed} {self.passes} {x} {curve.task}"
             turns = take_turns(samplers, measure.plan.rounds, seed)
         for label in self._arms:

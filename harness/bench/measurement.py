@@ -10,7 +10,7 @@ from dataclasses import asdict
 from harness.bench.arms import Arm
 from harness.bench.measures import Measure
 from harness.bench.rounds import take_turns
-from harness.bench.series import ArmSeries, Task
+from harness.bench.series import UNCLAIMED, ArmSeries, Task, opened
 from harness.bench.verdict import Criteria, Judgement, judge
 from harness.plumbing.errors import TrafficError
 from harness.results.comparison import AGAIN, LIMIT, Comparison
@@ -44,11 +44,18 @@ class Measurement:
         self.result: Comparison | None = None
         self._testbed, self._again, self._seed = testbed, again, seed
         self._criteria = criteria
-        standing = (at for at in arms if at not in (LIMIT, again + AGAIN))
-        # Named before anything is built: what came to nothing, too, is known by it in a record.
-        self._baseline = next((at for at in standing if task.measure.applies(arms[at])), "")
+        self._standing = [at for at in arms if at not in (LIMIT, again + AGAIN)]
+        #: Label of an arm that the measure does not apply to → why.
+        self._inapplicable = {
+            at: UNCLAIMED for at in self._standing if not task.measure.applies(arms[at])
+        }
         self._arms: dict[str, ArmSeries] = {}
         self._settled: dict[str, Judgement] | None = None
+
+    @property
+    def _baseline(self) -> str:
+        """Known before anything is built: what came to nothing, too, goes by it in a record."""
+        return next((at for at in self._standing if at not in self._inapplicable), "")
 
     @property
     def floor(self) -> int:
@@ -73,11 +80,8 @@ class Measurement:
         """
         measure = self.task.measure
         with ExitStack() as stack:
-            samplers = {
-                label: stack.enter_context(measure.opened(testbed, self.task.family))
-                for label, testbed in built.items()
-                if measure.applies(fresh[label].arm)
-            }
+            arms = {label: series.arm for label, series in fresh.items()}
+            samplers = opened(stack, self.task, built, arms, self._inapplicable, self._arms)
             turns = take_turns(samplers, measure.plan.rounds, seed)
         values = {label: [measure.value(turn) for turn in found] for label, found in turns.items()}
         for label in fresh:  # in the order in which the arms were named
@@ -94,7 +98,7 @@ class Measurement:
         Raises:
             TrafficError: A value is not a positive number.
         """
-        if self.builds >= self.cap:
+        if self.builds >= self.cap or not self._arms:
             return True
         if self.builds not in dict(self._criteria.looks):
             return False
@@ -135,6 +139,9 @@ class Measurement:
                 **asdict(self._criteria), "looks": [list(at) for at in self._criteria.looks],
             },
             partial=partial,
+            inapplicable={
+                at: self._inapplicable[at] for at in self._standing if at in self._inapplicable
+            },
             arms={label: each.finished(label == twice) for label, each in self._arms.items()},
             verdicts=[found.verdict(label, self._baseline) for label, found in judgements.items()],
         )  # fmt: skip

@@ -3,17 +3,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from typing import TypedDict
 
 from harness import results
 from harness.bench.arms import Arm
 from harness.bench.measures import Measure
+from harness.bench.measures.samples import Sampler
 from harness.bench.rounds import Series, Turns
+from harness.plumbing.errors import InapplicableError
 from harness.results.comparison import HostFacts
 from harness.results.formulas import percentiles
 from harness.results.part import Facts
+from harness.testbed import Testbed
 from harness.topology import Family
+
+#: Why a measure's `applies` says no: it goes by what an arm claims.
+UNCLAIMED = "it does not claim what is measured"
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,39 @@ class ArmSeries:
             samples=self.samples, values=self.values, percentiles=percentiles(flat),
             extra=dict(self.extra),
         )  # fmt: skip
+
+
+def opened(
+    stack: ExitStack, task: Task, built: Mapping[str, Testbed], arms: Mapping[str, Arm],
+    inapplicable: dict[str, str], measured: Container[str],
+) -> dict[str, Sampler]:  # fmt: skip
+    """Open a measure on every arm that it applies to.
+
+    Args:
+        stack: Closes what was opened.
+        task: The measure, and the family of its traffic.
+        built: Label → the arm's testbed.
+        arms: Label → the arm.
+        inapplicable: Label → why it does not apply; what is found out now is added.
+        measured: Labels of arms that were measured before: to these it does apply.
+
+    Returns:
+        Label → what takes a turn.
+
+    Raises:
+        HarnessError: The traffic failed.
+    """
+    samplers: dict[str, Sampler] = {}
+    for label, testbed in built.items():
+        if label in inapplicable or not task.measure.applies(arms[label]):
+            continue
+        try:
+            samplers[label] = stack.enter_context(task.measure.opened(testbed, task.family))
+        except InapplicableError as error:
+            if label in measured:  # something is amiss with this build
+                raise
+            inapplicable[label] = str(error)
+    return samplers
 
 
 class Asked(TypedDict):

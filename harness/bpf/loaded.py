@@ -19,6 +19,7 @@ class LoadedProgram(Closable):
         fd: The descriptor.
         name: Its name, of at most 15 characters.
         tag: Its tag, 16 hexadecimal digits over its instructions.
+        type: Its type, such as `syscall.PROG_TYPE_SCHED_CLS`.
     """
 
     def __init__(self, ident: int) -> None:
@@ -31,6 +32,7 @@ class LoadedProgram(Closable):
         self.fd = syscall.program_fd(ident)
         try:
             self.name, self.tag = syscall.program_name(self.fd), syscall.program_tag(self.fd)
+            self.type = syscall.program_type(self.fd)
         except BaseException:
             self.close()
             raise

@@ -35,7 +35,7 @@ _DATAPATHS = ("legacy", "bpf-redirect", "bpf")
 _MOST = 1e15  # instructions
 _TITLES = {
     ROUND_TRIP: f"instructions per round trip, UDP {SIZE} B, the four system calls included",
-    PROGRAM: f"instructions of from_container on a packet of UDP {SIZE} B",
+    PROGRAM: f"instructions of the program at the pod's device on a packet of UDP {SIZE} B",
 }
 
 
@@ -90,7 +90,7 @@ def _measure(names: list[str], testbed: str, settings: NodeSettings, directory: 
     try:
         for name in names:
             topology = TESTBEDS.find(testbed).topology
-            for figure in measure(datapaths.find(name), testbed, topology, settings):
+            for figure in measure(datapaths.find(name), testbed, topology, settings, show):
                 draft.exact.append(figure)
                 show(f"{figure.figure} {figure.testbed} {figure.family} {figure.datapath}:"
                      f" {units.shown(figure.value, figure.unit)}")  # fmt: skip

@@ -54,6 +54,7 @@ def show_lines(run: Run) -> Iterator[str]:
         for curve in run.growth:
             if curve.partial:
                 yield f"partial: {_name(curve)} over {curve.over}: {curve.partial}"
+            yield from (f"{_name(curve)} over {curve.over} {line}" for line in curve.without)
     if run.exact:
         yield from ("", "counted", *aligned(list(_exact(run))))
     yield from _conformance(run)
@@ -121,6 +122,7 @@ def _doubts(entry: Comparison) -> Iterator[str]:
     """What weakens the verdicts."""
     if entry.partial:
         yield f"partial: {_name(entry)}: {entry.partial}"
+    yield from (f"{_name(entry)} {line}" for line in entry.without)
     for verdict in entry.verdicts:
         for warning in verdict.warnings:
             yield f"warning: {_name(entry)}: {verdict.arm}: {warning}"

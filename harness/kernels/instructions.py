@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from statistics import median
 
-from harness.bpf.syscall import test_run as run_program
+from harness.bpf.run_time import measuring
 from harness.datapath import Datapath, NodeSettings
-from harness.datapath.bpf import InstalledBpf
-from harness.plumbing.errors import KernelError, TrafficError
+from harness.plumbing.errors import InapplicableError, KernelError, TrafficError
 from harness.results import ExactFigure
 from harness.results.part import family_name
 from harness.testbed import Testbed
+from harness.testbed.programs import TC_ACT_REDIRECT, hook_of
 from harness.topology import Family, Topology
 from harness.traffic.headers import udp_frame
 from harness.traffic.inline import InlineFlow
@@ -31,8 +31,8 @@ _WARM, _BURSTS, _TRIPS = 500, 12, 100
 _RUNS = 15
 #: Each repetition takes one from the TTL, so that no more than 254 measure the same path.
 _REPEAT = 200
-_REDIRECT = 7  # TC_ACT_REDIRECT
-#: What is counted: a round trip of UDP between two pods, and from_container by BPF_PROG_TEST_RUN.
+#: What is counted: a round trip of UDP between two pods; and, by BPF_PROG_TEST_RUN, the program
+#: that redirects what the first of them sends.
 ROUND_TRIP, PROGRAM = "round trip", "program cost"
 UNIT = "instructions"
 
@@ -51,8 +51,9 @@ def check_counting() -> None:
 
 
 def measure(
-    datapath: Datapath, testbed: str, topology: Topology, settings: NodeSettings
-) -> Iterator[ExactFigure]:
+    datapath: Datapath, testbed: str, topology: Topology, settings: NodeSettings,
+    say: Callable[[str], None] = lambda _line: None,
+) -> Iterator[ExactFigure]:  # fmt: skip
     """Build the testbed, and take every figure of a datapath on it.
 
     Args:
@@ -60,17 +61,24 @@ def measure(
         testbed: The testbed's name, for the figures.
         topology: What it is made of.
         settings: Every node's.
+        say: Told, in a line, of a figure that means nothing for the datapath, and why.
 
     Raises:
         KernelError: A node cannot run the datapath.
         TrafficError: A packet was lost, or a program did another thing than redirect it.
     """
-    with Testbed(topology, datapath, settings=settings, name=testbed, insist=True) as built:
+    with (
+        measuring("instructions"),
+        Testbed(topology, datapath, settings=settings, name=testbed, insist=True) as built,
+    ):
         for family in Family:
-            found = {ROUND_TRIP: _round_trip(built, family)}
-            if isinstance(built.datapaths[0].installed, InstalledBpf):
-                found[PROGRAM] = _program(built, family)
-            for figure, value in found.items():
+            for figure, take in ((ROUND_TRIP, _round_trip), (PROGRAM, _program)):
+                try:
+                    value = take(built, family)
+                except InapplicableError as error:
+                    where = f"{testbed} {family_name(family)} {datapath.name}"
+                    say(f"{figure} {where}: does not apply: {error}")
+                    continue
                 yield ExactFigure(
                     datapath=datapath.name, family=family_name(family), testbed=testbed,
                     figure=figure, value=value, unit=UNIT,
@@ -87,19 +95,20 @@ def _round_trip(testbed: Testbed, family: Family) -> float:
 
 
 def _program(testbed: Testbed, family: Family) -> float:
-    """Instructions of from_container on a packet to another pod, without hook and redirect."""
+    """Instructions of the program that redirects what a pod sends, without hook and redirect.
+
+    Raises:
+        InapplicableError: There is none.
+    """
     client, server = testbed.network.pods[0], testbed.network.pods[-1]
-    installed = testbed.datapaths[0].installed
-    assert isinstance(installed, InstalledBpf)
     addresses = client.addresses[family], server.addresses[family]
     frame = udp_frame(family, (client.mac, client.lxc_mac), addresses, SIZE, ttl=255)
-    with client.node.ns:
-        ifindex = client.node.ifindex(client.lxc)
-        fd = installed.module.fd("from_container")
-        runs = [run_program(fd, frame, _REPEAT, ifindex) for _ in range(_RUNS)]
-    if {run.action for run in runs} != {_REDIRECT}:
+    hook = hook_of(client, frame)
+    with hook.redirecting() as program:
+        runs = [hook.run(program, _REPEAT) for _ in range(_RUNS)]
+    if {run.action for run in runs} != {TC_ACT_REDIRECT}:
         raise TrafficError(
-            f"from_container of {installed.name} did not redirect the test packet"
-            f" ({', '.join(str(run.action) for run in runs[:3])}, …)"
+            f"{program.name} of {testbed.datapaths[0].asked} did not redirect the test packet every"
+            f" time ({', '.join(str(run.action) for run in runs[:3])}, …)"
         )
     return median(run.nanoseconds for run in runs)

@@ -103,6 +103,10 @@ class TrafficError(HarnessError):
     exit_code = 18
 
 
+class InapplicableError(TrafficError):
+    """A measure does not apply to a datapath, and why: nothing failed."""
+
+
 class KernelSourceError(HarnessError):
     """A kernel to boot cannot be had: no such version, no mirror, a wrong signature, no image."""
 

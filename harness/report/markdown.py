@@ -177,6 +177,18 @@ def _rows(entry: Comparison) -> Iterator[tuple[str, ...]]:
         weak = f" ({'; '.join(found.warnings)})" if found.warnings else ""
         yield (*place, *value, units.ratio(found.ratio), units.interval(found.low, found.high),
                entry.conclusion(found) + weak)  # fmt: skip
+    for label, why in entry.inapplicable.items():
+        yield (
+            entry.name,
+            entry.testbed,
+            entry.family,
+            label,
+            "",
+            "",
+            "",
+            "",
+            f"does not apply: {why}",
+        )
 
 
 def _runs(report: Report) -> Iterator[str]:

@@ -118,6 +118,7 @@ def _notes(entry: Comparison) -> Iterator[str]:
     """What weakens it, and the measure's side figures."""
     if entry.partial:
         yield f"partial: {entry.partial}"
+    yield from entry.without
     warned: dict[str, list[str]] = {}
     for found in entry.judged:
         for warning in found.warnings:

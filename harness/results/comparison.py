@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from statistics import median
 from typing import Annotated, Literal
@@ -132,6 +132,14 @@ def _numbers(value: object) -> Iterator[float]:
         yield value
 
 
+def inapplicable_lines(reasons: Mapping[str, str]) -> list[str]:
+    """Label of an arm → why a measure does not apply to it, as a line for each reason."""
+    found: dict[str, list[str]] = {}
+    for label, why in reasons.items():
+        found.setdefault(why, []).append(label)
+    return [f"does not apply to {', '.join(labels)}: {why}" for why, labels in found.items()]
+
+
 class Verdict(Part, frozen=True, kw_only=True):
     """What is concluded of one arm against another of the same comparison.
 
@@ -194,6 +202,8 @@ class Comparison(Part, frozen=True, kw_only=True):
         partial: Why it did not come to its end.
         arms: By label. The limit, and the arm that is there twice, have no verdict.
         verdicts: On the others. Of a partial comparison nothing is concluded: see `conclusion`.
+        inapplicable: Label of an arm that the measure does not apply to → why, in words. It is not
+            in `arms`, and nothing failed.
     """
 
     measure: Text
@@ -210,6 +220,7 @@ class Comparison(Part, frozen=True, kw_only=True):
     partial: Partial
     arms: dict[str, Arm]
     verdicts: list[Verdict]
+    inapplicable: dict[str, Text] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -266,16 +277,22 @@ class Comparison(Part, frozen=True, kw_only=True):
         """The largest noise floor of its verdicts on datapaths."""
         return max((v.noise for v in self.judged if v.noise is not None), default=None)
 
+    @property
+    def without(self) -> list[str]:
+        """A line for each reason why the measure does not apply to some arms."""
+        return inapplicable_lines(self.inapplicable)
+
     def __str__(self) -> str:
         shown = ", ".join(
             f"{label} {units.shown(arm.typical, self.unit)}"
             for label, arm in self.shown_arms.items()
         )
-        parts = [f"{self.full_name}: {shown}"]
+        parts = [f"{self.full_name}: {shown or 'nothing measured'}"]
         several = len(self.verdicts) > 1
         for verdict in self.verdicts:
             head = f"{verdict.arm} against {verdict.against}: " if several else ""
             parts.append(f"{head}{verdict if self.partial is None else verdict.figures}")
+        parts += self.without
         if self.partial is not None:
             parts.append(f"partial: {self.partial}")
         return "; ".join(parts)
@@ -291,7 +308,7 @@ class Comparison(Part, frozen=True, kw_only=True):
     def flaws(self) -> Iterator[str]:
         """What its parts say of each other that is not so, each with its place within."""
         named = [*chain.from_iterable((verdict.arm, verdict.against) for verdict in self.verdicts)]
-        if not self.partial:
+        if not self.partial and (self.arms or not self.inapplicable):
             named.append(self.baseline)
         absent = [label for label in named if label not in self.arms]
         yield from (f": names an arm {label!r} that it does not have" for label in absent)

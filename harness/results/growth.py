@@ -8,7 +8,7 @@ from typing import Literal
 
 from msgspec import field
 
-from harness.results.comparison import Built
+from harness.results.comparison import Built, inapplicable_lines
 from harness.results.part import Better, Count, Family, Part, Partial, Text
 
 CONSTANT: Literal["constant"] = "constant"
@@ -76,6 +76,7 @@ class Growth(Part, frozen=True, kw_only=True):
         fits: Label of the arm → how it grows; without those of which too little is known.
         partial: Why it did not come to its end.
         arms: Label of the arm → what was asked for, and what was built at the first point.
+        inapplicable: Label of an arm that the measure does not apply to → why, in words.
     """
 
     measure: Text
@@ -90,6 +91,7 @@ class Growth(Part, frozen=True, kw_only=True):
     fits: dict[str, Fit]
     partial: Partial
     arms: dict[str, Built] = field(default_factory=dict)
+    inapplicable: dict[str, Text] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -100,6 +102,11 @@ class Growth(Part, frozen=True, kw_only=True):
     def place(self) -> str:
         """Where it was measured, and over what."""
         return f"{self.testbed} {self.family}"
+
+    @property
+    def without(self) -> list[str]:
+        """A line for each reason why the measure does not apply to some arms."""
+        return inapplicable_lines(self.inapplicable)
 
     @property
     def one(self) -> str:

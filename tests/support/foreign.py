@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Programs that the harness did not load: raw instructions, attached without it."""
+"""Programs and datapaths of others: raw instructions, and the bundled programs in disguise."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ import os
 import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 from harness.bpf import syscall
 from harness.bpf.syscall import EXIT, MOV64_IMM, instruction
-from harness.topology import Host
+from harness.datapath import DATAPATHS, Counters, Installed, NodeSettings
+from harness.topology import Host, Node
 
 OK, SHOT, REDIRECT, NEXT = 0, 2, 7, -1  # verdicts of tc, uapi/linux/pkt_cls.h and bpf.h
 XDP, XDP_PASS = 6, 2  # BPF_PROG_TYPE_XDP, enum xdp_action
@@ -85,3 +87,40 @@ def tail_calling(verdict: int) -> Iterator[int]:
         fd = syscall.load_program(syscall.PROG_TYPE_SCHED_CLS, code)
         closing.callback(os.close, fd)
         yield fd
+
+
+class Disguised:
+    """A bundled datapath's programs as somebody else's: another name, other classes, no counters.
+
+    Attributes:
+        installs: What is put on a node.
+        claims_of: The datapath whose claims it makes.
+    """
+
+    def __init__(self, name: str, installs: str = "bpf", claims_of: str = "bpf") -> None:
+        self.name, self.summary = name, "what somebody else wrote"
+        self.installs, self.claims_of = DATAPATHS[installs], DATAPATHS[claims_of]
+
+    def __getattr__(self, name: str) -> Any:  # needs, host_routing, and whatever else it claims
+        return getattr(self.claims_of, name)
+
+    def install(self, node: Node, settings: NodeSettings) -> Installed:
+        """Put the programs on a node, and hide them behind another class."""
+        return InstalledDisguised(self.name, self.installs.install(node, settings))
+
+
+class InstalledDisguised:
+    """They on a node: what the protocol asks for and nothing else."""
+
+    def __init__(self, name: str, installed: Installed) -> None:
+        self.name = name
+        self.await_ready, self.attachments = installed.await_ready, installed.attachments
+        self.sync, self.remove, self.reload = installed.sync, installed.remove, installed.reload
+
+    def counters(self) -> Counters:
+        """Nothing: it counts nothing."""
+        return Counters()
+
+    def describe(self) -> str:
+        """A name, and no more."""
+        return self.name

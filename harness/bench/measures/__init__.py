@@ -63,13 +63,18 @@ class Measure(Protocol):
         ...
 
     def applies(self, arm: Arm) -> bool:
-        """Whether it means anything for that arm: an arm without programs has no program cost."""
+        """Whether it means anything for that arm, by what the arm claims, before it is built.
+
+        What a built arm turns out to lack is told by `opened`.
+        """
         ...
 
     def opened(self, testbed: Testbed, family: Family) -> AbstractContextManager[Sampler]:
         """Prepare the traffic; each call of the sampler is one turn.
 
         Raises:
+            InapplicableError: It means nothing for this arm, and why: the arm is left out of the
+                comparison, and nothing failed.
             HarnessError: The traffic failed, now or in a turn. Nothing it started is left then.
         """
         ...

@@ -3,18 +3,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
 from harness.bench.arms import Arm
-from harness.bench.measures.programs import installed_programs
+from harness.bench.measures.programs import attached_programs, entered_programs
 from harness.bench.measures.samples import Sampler, Turn, Usual
 from harness.bench.rounds import Plan
-from harness.bpf.run_time import RunTime, program_run_time, run_time_statistics
-from harness.datapath.bpf import PROGRAMS
-from harness.plumbing.errors import TrafficError
+from harness.bpf.loaded import LoadedProgram
+from harness.bpf.run_time import RunTime, run_time_statistics
+from harness.plumbing.errors import InapplicableError, TrafficError
 from harness.results.part import Better
 from harness.testbed import Testbed
 from harness.topology import Family
@@ -22,12 +22,11 @@ from harness.traffic.cpus import held, one_cpu
 from harness.traffic.inline import InlineFlow
 
 _WARM_FLOW = 300
-_HOOKS_APART = 3  # from_container, to_netdev and from_netdev, where client and server are apart
 
 
 @dataclass(frozen=True)
 class ProgramRunTime(Usual):
-    """run_time_ns over all programs, per packet of inline round trips. Only for arms with programs.
+    """run_time_ns over all programs, per packet of inline round trips. Only where programs run.
 
     The kernel reads its clock before and after every run, and what that takes is in the number: it
     compares program with program, and is no share of a round trip measured without it.
@@ -52,7 +51,7 @@ class ProgramRunTime(Usual):
         )
 
     def applies(self, arm: Arm) -> bool:
-        """To arms with programs."""
+        """To arms that claim to have programs; whether they have, `opened` finds out."""
         return arm.has_programs
 
     @contextmanager
@@ -61,36 +60,55 @@ class ProgramRunTime(Usual):
 
         The kernel's statistics are on while it is open: to switch them rewrites kernel code on
         every CPU, which is no thing to do in each turn.
+
+        Raises:
+            InapplicableError: No program runs for what the client sends.
         """
-        cpu = one_cpu()
+        cpu, entered = one_cpu(), entered_programs(testbed)
         with (
+            attached_programs(testbed) as programs,
             InlineFlow(*testbed.ends(family), "udp", self.size) as flow,
             run_time_statistics(measures_programs=True),
         ):
 
             def turn() -> Turn:
                 with held(cpu):
-                    before = _total(testbed)
+                    before = _total(programs.values())
                     flow.burst(self.trips)
-                    spent = _total(testbed) - before
+                    spent = _total(programs.values()) - before
                 packets = 2 * self.trips
-                if spent.runs < packets * (1 if testbed.topology.nodes == 1 else _HOOKS_APART):
+                if spent.runs < self.trips * a_trip:
                     raise TrafficError(
-                        f"{spent.runs} program runs for {packets} packets on {testbed.name}",
+                        f"{spent.runs} program runs for {packets} packets on {testbed.name}, not"
+                        f" {self.trips * a_trip} as at first",
                         "are the programs attached to every hook?",
                     )
                 extra = {"runs_per_packet": spent.runs / packets}
                 return Turn([spent.nanoseconds / packets], extra)
 
+            at_first = {ident: program.run_time() for ident, program in programs.items()}
             with held(cpu):
                 flow.burst(_WARM_FLOW)
+            runs = {at: (programs[at].run_time() - former).runs for at, former in at_first.items()}
+            _check_entered(testbed, sum(runs.get(ident, 0) for ident in entered))
+            # Whatever else comes by, as an ARP exchange, can only add.
+            a_trip = sum(runs.values()) // _WARM_FLOW
             yield turn
 
 
-def _total(testbed: Testbed) -> RunTime:
+def _check_entered(testbed: Testbed, runs: int) -> None:
+    """The programs that the client's packets come to must run for each of them."""
+    if runs < _WARM_FLOW:
+        client = testbed.network.pods[0]
+        raise InapplicableError(
+            f"the programs at {client.node.name}:{client.lxc} ingress ran {runs} times for"
+            f" {_WARM_FLOW} packets"
+        )
+
+
+def _total(programs: Iterable[LoadedProgram]) -> RunTime:
     """Over all programs of all nodes."""
     total = RunTime(0, 0)
-    for installed in installed_programs(testbed).values():
-        for name in PROGRAMS:
-            total += program_run_time(installed.module.fd(name))
+    for program in programs:
+        total += program.run_time()
     return total

@@ -3,22 +3,41 @@
 
 from __future__ import annotations
 
-from harness.datapath.bpf import InstalledBpf
-from harness.plumbing.errors import TrafficError
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from harness.attach import all_attachments
+from harness.bpf.loaded import LoadedProgram, loaded_program
+from harness.plumbing.errors import InapplicableError
 from harness.testbed import Testbed
 
 
-def installed_programs(testbed: Testbed) -> dict[str, InstalledBpf]:
-    """Node → its programs.
+@contextmanager
+def attached_programs(testbed: Testbed) -> Iterator[dict[int, LoadedProgram]]:
+    """Every program on any device of any node, by its id, held while the context is open."""
+    with ExitStack() as closing:
+        found: dict[int, LoadedProgram] = {}
+        for node in testbed.network.nodes:
+            for ident in {entry.id for entry in all_attachments(node.ns)} - found.keys():
+                program = loaded_program(ident)
+                if program is not None:
+                    closing.callback(program.close)
+                    found[ident] = program
+        yield found
+
+
+def entered_programs(testbed: Testbed) -> set[int]:
+    """Ids of the programs that what the first pod sends comes to on its node.
 
     Raises:
-        TrafficError: A node has none that the harness loaded.
+        InapplicableError: There is none.
     """
-    found = {}
-    for entry in testbed.datapaths:
-        if not isinstance(entry.installed, InstalledBpf):
-            raise TrafficError(
-                f"{entry.node.name} runs {entry.installed.name}, without programs of the harness"
-            )
-        found[entry.node.name] = entry.installed
+    client = testbed.network.pods[0]
+    found = {
+        entry.id
+        for entry in all_attachments(client.node.ns, client.lxc)
+        if entry.direction == "ingress"
+    }
+    if not found:
+        raise InapplicableError(f"no program attached at {client.node.name}:{client.lxc} ingress")
     return found

@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from harness.bench.measurement import Measurement
+from harness.bench.series import UNCLAIMED
 from harness.plumbing.errors import HarnessError
 from harness.plumbing.signals import take_due
 from harness.results.comparison import FASTER, LIMIT, NO_DIFFERENCE
@@ -230,3 +231,50 @@ def test_a_measure_is_taken_of_the_arms_it_applies_to(lab):
     assert found.verdicts == []
     assert found.partial is None
     assert found.baseline == "bpf"
+    assert found.inapplicable == {"legacy": UNCLAIMED}
+    assert list(found.flaws()) == []
+
+
+WHY = "no program attached at master:lxc1 ingress"
+
+
+def test_an_arm_that_turns_out_to_have_nothing_to_measure_fails_nothing(monkeypatch):
+    """The baseline, too: the next arm takes its place."""
+    lab = Lab(monkeypatch, {**FAST, "other": 900})
+    meter = Meter(lab, without={"legacy"})
+    campaign = lab.campaign(meter, Meter(lab, what="sound"), arms=("legacy", "other", "bpf"))
+    results = {found.measure: found for found in campaign.run()}
+    found, sound = results["a thing"], results["sound"]
+    assert (found.partial, found.inapplicable) == (None, {"legacy": WHY})
+    assert list(found.arms) == ["other", "bpf", AGAIN_BPF, LIMIT]
+    assert (found.baseline, found.verdict_of("bpf").conclusion) == ("other", FASTER)
+    assert f"does not apply to legacy: {WHY}" in str(found)
+    assert list(found.flaws()) == []
+    assert lab.opened.count(("a thing", "legacy")) == 1
+    assert (sound.baseline, sound.inapplicable) == ("legacy", {})
+
+
+def test_a_measure_without_any_arm_ends_at_once_and_fails_nothing(lab):
+    (found,) = lab.campaign(Meter(lab, without={"legacy", "bpf"}, apply={"legacy", "bpf"})).run()
+    assert (found.arms, found.partial, found.baseline, found.verdicts) == ({}, None, "", [])
+    assert found.inapplicable == {"legacy": WHY, "bpf": WHY}
+    assert str(found).endswith(f": nothing measured; does not apply to legacy, bpf: {WHY}")
+    assert list(found.flaws()) == []
+    assert len(blocks(lab)) == 1
+
+
+def test_an_arm_that_loses_what_was_measured_of_it_is_a_failure(lab):
+    meter = Meter(lab)
+
+    class Losing:
+        """Who takes the programs away after two blocks."""
+
+        def step(self, campaign, _task):
+            meter.without = {"bpf"} if campaign.blocks == 2 else set()
+
+        def finished(self, *_):
+            """Nothing to show."""
+
+    (found,) = lab.campaign(meter, watcher=Losing()).run()
+    assert (found.partial, found.inapplicable) == (WHY, {})
+    assert [len(series.values) for series in found.arms.values()] == [2, 2, 2, 2]

@@ -155,6 +155,16 @@ def test_progress_that_cannot_be_shown_ends_no_curve(lab):
     assert growth.partial is None
 
 
+def test_an_arm_that_turns_out_to_have_nothing_to_measure_fails_nothing(lab):
+    bare, sound = curves(lab, Meter(lab, what="bare", without={"legacy"}), Meter(lab)).run()
+    why = {"legacy": "no program attached at master:lxc1 ingress"}
+    assert (bare.partial, bare.inapplicable, list(bare.points)) == (None, why, ["bpf"])
+    assert bare.fits.keys() == bare.points.keys()
+    assert bare.without == ["does not apply to legacy: no program attached at master:lxc1 ingress"]
+    assert lab.opened.count(("bare", "legacy")) == 1
+    assert (sound.inapplicable, list(sound.points)) == ({}, ["legacy", "bpf"])
+
+
 def test_what_a_record_gets(lab):
     (growth,) = curves(lab, Meter(lab, apply={"bpf"})).run()
     entry = to_builtins(growth)
@@ -165,4 +175,5 @@ def test_what_a_record_gets(lab):
     assert entry["arms"]["bpf"]["nodes"] == {"master": "bpf (tags)"}
     assert [point["x"] for point in entry["points"]["bpf"]] == [0, 100, 1000]
     assert entry["fits"]["bpf"]["model"] == "constant"
+    assert entry["inapplicable"] == {"legacy": "it does not claim what is measured"}
     assert entry["fits"]["bpf"]["low"] < entry["fits"]["bpf"]["high"]
