@@ -103,7 +103,7 @@ class TrafficError(HarnessError):
     exit_code = 18
 
 
-class InapplicableError(HarnessError):
+class InapplicableError(TrafficError):
     """A measure does not apply to a datapath, and why: nothing failed."""
 
 
