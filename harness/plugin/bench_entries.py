@@ -70,6 +70,9 @@ def quieten(config: pytest.Config) -> None:
 
 def enter(benchmark: Any, comparison: Comparison, label: str) -> None:
     """Enter one arm's raw samples as a benchmark; measures nothing itself."""
+    REPLAY.load([0.0])
+    if label in comparison.inapplicable:
+        benchmark.pedantic(pytest.skip, args=(f"{label}: {comparison.inapplicable[label]}",))
     if label not in comparison.arms or not comparison.arms[label].measured:
         # In its hands, else it warns that it was not used.
         benchmark.pedantic(pytest.fail, args=(f"no sample of {label}: {comparison}", False))

@@ -144,6 +144,8 @@ def _remarks(run: Session) -> list[str]:
     found: dict[str, list[str]] = {}
     for each in run.comparisons:
         name = f"{each.measure} {each.place}"
+        for line in each.without:
+            found.setdefault(line, []).append(name)
         if each.partial is not None:
             found.setdefault(f"partial: {each.partial}", []).append(name)
             continue
@@ -151,8 +153,10 @@ def _remarks(run: Session) -> list[str]:
             for warning in verdict.warnings:
                 found.setdefault(f"warning: {warning}", []).append(name)
     for growth in run.growths:
+        name = f"{growth.measure} {growth.place} over {growth.over}"
+        for line in growth.without:
+            found.setdefault(line, []).append(name)
         if growth.partial is not None:
-            name = f"{growth.measure} {growth.place} over {growth.over}"
             found.setdefault(f"partial: {growth.partial}", []).append(name)
     lines = [f"{reason}: {', '.join(dict.fromkeys(names))}" for reason, names in found.items()]
     return ["", *_folded(lines, 4)]
