@@ -34,7 +34,7 @@ def test_hr16_gateway_is_answered_for(one_node: Testbed, datapath, family, hr_ob
         exchange = pod.ping(one_node.pod2)
     assert exchange.lost == 0, "lost"
     assert seen.legs() == _with_resolution(SAME_NODE[datapath.claims.delivers], family)
-    assert pod.neighbours(family)[master.gateway[family]] == pod.lxc_mac, "neighbour entry"
+    assert pod.neighbours(family).get(master.gateway[family]) == pod.lxc_mac, "neighbour entry"
     held = {entry.get_attr("IFA_ADDRESS") for entry in master.ns.netlink.get_addr()}
     answers = evidence.nodes["master"].programs.hits.get(("from-container", "answer"), 0)
     hr_observed("answers in BPF", answers)
