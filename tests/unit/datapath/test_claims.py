@@ -125,9 +125,16 @@ def _used():
     found = {}
     for path in Path(testbeds.__file__).parent.glob("**/test_*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
+        marks = {
+            node.targets[0].id: set(_claims_in(node.value))
+            for node in tree.body
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+        }
         for function in (node for node in tree.body if isinstance(node, ast.FunctionDef)):
             number = re.search(r"_hr(\d\d)_", function.name)
-            for claim in set(_claims_in(function)) if number else ():
+            names = (mark.id for mark in function.decorator_list if isinstance(mark, ast.Name))
+            claims = set(_claims_in(function)).union(*(marks.get(name, ()) for name in names))
+            for claim in claims if number else ():
                 found.setdefault(claim, set()).add(f"HR-{number[1]}")
     return found
 
