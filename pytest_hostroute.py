@@ -10,7 +10,6 @@ alone, whatever their names and markers.
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator
@@ -112,7 +111,7 @@ def add_aliases(parser: pytest.Parser) -> None:
     """Give every option its bare name too: for the conftest.py of a project that is all ours."""
     group = parser.getgroup("host routing, short names")
     for name, told in OPTIONS.items():
-        alias = told | {"default": argparse.SUPPRESS, "help": f"as --hr-{name}"}
+        alias = told | {"help": f"as --hr-{name}"}
         group.addoption(f"--{name}", dest=_dest(name), **alias)
 
 
