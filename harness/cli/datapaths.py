@@ -9,9 +9,8 @@ from collections.abc import Iterator
 
 from harness.cli.command import Command
 from harness.cli.output import show
-from harness.datapath import CLAIMS, DATAPATHS, Claims, find
-from harness.datapath.claims import text
-from harness.topology import Family
+from harness.datapath import DATAPATHS, find
+from harness.datapath.claims import declined
 
 _WIDTH, _INDENT = 100, " " * 14
 _UNBROKEN = "\N{NO-BREAK SPACE}"
@@ -30,17 +29,6 @@ def _run(arguments: argparse.Namespace) -> int:
         claimed = str(datapath.claims).split("; ") if str(datapath.claims) else []
         show(*_listed("claims", claimed), *_listed("declines", list(declined(datapath.claims))))
     return 0
-
-
-def declined(claims: Claims) -> Iterator[str]:
-    """What a datapath declines, in the order of the table; of a claim by family, for which."""
-    for claim in CLAIMS.values():
-        value = getattr(claims, claim.name)
-        if claim.declinable and claim.by_family:
-            families = frozenset(f for f in Family if claim.declined(value, f))
-            yield from [f"{claim.name} = {text(families)}"] if families else []
-        elif claim.declinable and claim.declined(value):
-            yield claim.name
 
 
 def _listed(head: str, words: list[str]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from harness import results
+from harness.cli import results_conformance
 from harness.cli.changes import change_line
 from harness.cli.command import Command
 from harness.cli.output import complain, show, show_json
@@ -259,6 +260,11 @@ _ACTIONS: dict[str, tuple[str, _Arguments, Callable[[argparse.Namespace], int]]]
     "show": ("environment, verdicts and conformance of a record", _add_show, _show),
     "compare": ("what changed from one record to another", _add_pair, _compare),
     "gate": (f"exit {REGRESSED} if a record is worse than its base", _add_gate, _gate),
+    "conformance": (
+        "a conformance report to hand in: YAML, JSON or KTAP",
+        results_conformance.add,
+        lambda arguments: results_conformance.run(arguments, open_record),
+    ),
     "merge": ("join the records of several runs into one file", _add_merge, _merge),
 }
 
@@ -273,4 +279,6 @@ def _run(arguments: argparse.Namespace) -> int:
     return _ACTIONS[arguments.action][2](arguments)
 
 
-COMMAND = Command("results", "list, show, compare, gate and merge records", _arguments, _run)
+COMMAND = Command(
+    "results", "list, show, compare, gate, merge and hand in records", _arguments, _run
+)

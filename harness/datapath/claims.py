@@ -8,7 +8,7 @@ catalogue that rest on it. A new claim is one new field.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,6 +95,8 @@ def _decides(meaning: str, ids: str) -> Any:
     return _row(False, _YES_OR_NO, meaning, ids)
 
 
+#: What an empty value reads as.
+NONE = "none"
 DELIVERIES = ("stack", "lxc", "peer", "netkit")
 
 
@@ -271,12 +273,12 @@ class Claims:
 def text(value: object) -> str:
     """A value of a claim as people read it."""
     if isinstance(value, (frozenset, set)):
-        return ", ".join(sorted(map(text, value))) or "none"
+        return ", ".join(sorted(map(text, value))) or NONE
     if isinstance(value, Family):
         return value.name
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return str(value) or "none"
+    return str(value) or NONE
 
 
 #: Name → row, in the order of `Claims`.
@@ -318,3 +320,14 @@ def declinable(name: str) -> Claim:
         known = ", ".join(claim.name for claim in CLAIMS.values() if claim.declinable)
         raise ClaimError(f"no test can rest on claim {name!r}", f"use one of {known}")
     return found
+
+
+def declined(claims: Claims) -> Iterator[str]:
+    """What a datapath declines, in the order of the table; of a claim by family, for which."""
+    for claim in CLAIMS.values():
+        value = getattr(claims, claim.name)
+        if claim.declinable and claim.by_family:
+            families = frozenset(f for f in Family if claim.declined(value, f))
+            yield from [f"{claim.name} = {text(families)}"] if families else []
+        elif claim.declinable and claim.declined(value):
+            yield claim.name

@@ -13,6 +13,7 @@ import pytest
 
 from harness.datapath import Datapath, Features, NodeSettings, features, find
 from harness.datapath.features import FEATURES
+from harness.plugin.implementations import note_programs
 from harness.plugin.options import settings as chosen_settings
 from harness.plumbing import scratch
 from harness.plumbing.names import directory_of_test
@@ -94,6 +95,7 @@ def building(
             settings or chosen_settings(request.config), features, name=name,
         )  # fmt: skip
         built.append(testbed)
+        note_programs(request.config, testbed)
         if settings is None and features is None:  # else what they come to is the test's business
             require_bpf(testbed)
         return testbed

@@ -128,6 +128,7 @@ class _NotClaimed:
                 check(rests_on(item), catalogue_id(item.name))
             except ClaimError as error:
                 raise pytest.UsageError(f"{item.nodeid}: {error}") from None
+            item.user_properties += [("rests on", name) for name in dict.fromkeys(rests_on(item))]
             found = declined(item)
             if found is not None:
                 self.tests[item.nodeid] = found

@@ -99,6 +99,7 @@ def outcome(report: pytest.TestReport, properties: Properties, reruns: int) -> T
         degraded=[str(value) for value in every("degraded")],
         legs=[str(value) for value in every("legs")],
         observed=dict(every("observed")),
+        claims=[str(value) for value in every("rests on")],
     )  # fmt: skip
 
 

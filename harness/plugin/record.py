@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
 
 from harness import results
+from harness.plugin.implementations import implementations
 from harness.plugin.options import check_results, option, results_directory
 from harness.plugin.outcomes import outcomes
 from harness.plumbing.errors import HarnessError
@@ -119,6 +120,7 @@ class _Recorder:
         draft = self.draft()
         draft.partial = "; ".join(filter(None, (draft.partial, cut))) or None
         draft.conformance, draft.others = found.assertions, found.others
+        draft.datapaths = implementations(self.config, _datapaths(draft))
         try:
             path = results.write(results_directory(self.config), draft.ended())
         except HarnessError as error:
@@ -154,6 +156,13 @@ class _Recorder:
             print(one_line(self.line), file=sys.stderr)  # noqa: T201
             self.line = ""
         return (yield)
+
+
+def _datapaths(draft: Draft) -> Iterator[str]:
+    """Names of the datapaths of a run, in the order in which it came to them; some twice."""
+    yield from (test.datapath for test in draft.conformance if test.datapath)
+    for compared in draft.comparisons:
+        yield from (arm.datapath for arm in compared.arms.values() if arm.datapath)
 
 
 _AT_THE_END = pytest.StashKey[list[Fill]]()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from harness.results.part import Count, Family, Part, Text
 
@@ -77,6 +77,7 @@ class Assertion(TestOutcome, frozen=True, kw_only=True):
         degraded: Nodes that ran legacy although they were asked for more, and why.
         legs: Tables of the legs seen, one for each capture.
         observed: Behaviour that may differ between kernels on which the test passes, by name.
+        claims: The claims that it rests on, which its datapath may decline.
     """
 
     id: Annotated[str, Meta(pattern=r"^HR-[0-9]{2}$")]
@@ -86,6 +87,7 @@ class Assertion(TestOutcome, frozen=True, kw_only=True):
     degraded: list[str]
     legs: list[str]
     observed: dict[str, Observed]
+    claims: list[str] = field(default_factory=list)
 
     @property
     def kind(self) -> str:

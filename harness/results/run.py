@@ -10,6 +10,7 @@ from msgspec import Meta, field
 from harness.results.assertion import Assertion, TestOutcome
 from harness.results.comparison import Comparison, Gain
 from harness.results.growth import Growth
+from harness.results.implementation import Implementation
 from harness.results.part import Family, Moment, Part, Partial, Text
 
 FORMAT = "hostroute-record"
@@ -107,6 +108,7 @@ class Run(Part, frozen=True, kw_only=True, tag_field="format", tag=FORMAT):
         conformance: What became of every test of the catalogue.
         exact: What was counted in instructions.
         others: What became of the tests that assert no entry of the catalogue.
+        datapaths: What was judged or compared: every datapath of a test or an arm.
         batch: What the runs of one `hostroute kernels` command that took one kernel after the other
             have in common.
     """
@@ -127,6 +129,7 @@ class Run(Part, frozen=True, kw_only=True, tag_field="format", tag=FORMAT):
     conformance: list[Assertion]
     exact: list[ExactFigure]
     others: list[TestOutcome] = field(default_factory=list)
+    datapaths: list[Implementation] = field(default_factory=list)
     batch: Text | None = None
 
     @property

@@ -20,6 +20,7 @@ from harness.results.checkout import git_state
 from harness.results.comparison import Comparison, Gain
 from harness.results.decode import NoRecordError, as_far_as_json, decode, encode
 from harness.results.growth import Growth
+from harness.results.implementation import Implementation
 from harness.results.provenance import machine_facts
 from harness.results.run import VERSION, Collection, ExactFigure, Git, MachineFacts, Run
 
@@ -51,6 +52,7 @@ class Draft:
     conformance: list[Assertion] = field(default_factory=list)
     exact: list[ExactFigure] = field(default_factory=list)
     others: list[TestOutcome] = field(default_factory=list)
+    datapaths: list[Implementation] = field(default_factory=list)
 
     @property
     def measured(self) -> bool:
@@ -64,7 +66,7 @@ class Draft:
             partial=self.partial, command=list(self.command), git=self.git, batch=self.batch,
             seed=self.seed, machine=self.machine, comparisons=self.comparisons,
             summary=self.summary, growth=self.growth, conformance=self.conformance,
-            exact=self.exact, others=self.others,
+            exact=self.exact, others=self.others, datapaths=self.datapaths,
         )  # fmt: skip
 
 
