@@ -139,6 +139,7 @@ class NodeDatapath:
     def status(self) -> str:
         """One line for reports; says what is attached, not what was asked for."""
         attached = self.installed.attachments()
-        tail = f"{len(attached)} programs attached" if attached else "no program attached"
+        hooks = ", ".join(dict.fromkeys(row.hook for row in attached))
+        tail = f"{len(attached)} programs attached by {hooks}" if attached else "no program attached"
         head = self.decision if self.decision is not None else "Host Routing: Legacy (asked for)"
         return f"{self.node.name}: {head}; {self.installed.describe()}; {tail}"
