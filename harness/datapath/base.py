@@ -140,6 +140,8 @@ class NodeDatapath:
         """One line for reports; says what is attached, not what was asked for."""
         attached = self.installed.attachments()
         hooks = ", ".join(dict.fromkeys(row.hook for row in attached))
-        tail = f"{len(attached)} programs attached by {hooks}" if attached else "no program attached"
+        tail = (
+            f"{len(attached)} programs attached by {hooks}" if attached else "no program attached"
+        )
         head = self.decision if self.decision is not None else "Host Routing: Legacy (asked for)"
         return f"{self.node.name}: {head}; {self.installed.describe()}; {tail}"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attachments on real devices: where they are, in which order, and what is refused in one line."""
 
+import errno
 import os
 import signal
 
@@ -145,6 +146,27 @@ def test_a_kernel_without_the_hook(node, fd, monkeypatch):
     refused(
         lambda: bpf_link.attach(node.ns, node.ifindex("lxc1"), place, fd, "mine", False, "do this"),
         "cannot attach mine at tcx ingress", "(Invalid argument): do this",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (errno.ESTALE, "attach again"),
+        (errno.EEXIST, "the same program is attached there: detach it"),
+        (errno.ENODEV, "check that the device is in that namespace"),
+        (errno.EPERM, "run as root with CAP_BPF"),
+        (errno.ERANGE, "64 programs are attached there"),
+    ],
+)
+def test_what_a_link_is_refused_for(node, fd, monkeypatch, code, words):
+    def refuse(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(bpf_link.syscall, "link_create", refuse)
+    refused(
+        lambda: HOOKS["tcx"].attach(node.ns, node.ifindex("lxc1"), INGRESS, fd, "mine"),
+        "cannot attach mine at tcx ingress", os.strerror(code), words,
     )  # fmt: skip
 
 
