@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.plumbing.errors import UnknownNameError
-from harness.topology import Family
+from harness.topology import POD_DEVICES, Family
 
 BOTH = frozenset(Family)
 NEITHER: frozenset[Family] = frozenset()
@@ -223,7 +223,7 @@ class Claims:
     def _contradictions(self) -> list[tuple[bool, str]]:
         """Whether it is so, and what contradicts what."""
         ways = {self.delivers, self.off_wire, self.forwards}
-        past_lxc = {self.delivers, self.off_wire} <= {"peer", "netkit"}
+        within = {self.delivers, self.off_wire}
         return [
             (
                 self.bypasses_stack and "stack" in ways,
@@ -234,8 +234,17 @@ class Claims:
                 "delivers or forwards past the stack, but not bypasses_stack",
             ),
             (
-                self.keeps_mark and not past_lxc,
-                "keeps_mark, but veth scrubs the mark of what is delivered through the lxc",
+                self.keeps_mark and within != {"peer"},
+                "keeps_mark, but the lxc scrubs the mark of what is delivered through it",
+            ),
+            (
+                "netkit" in within and self.attaches != "netkit",
+                "delivers = netkit, but its programs are not attached to netkit",
+            ),
+            (
+                self.attaches == "netkit" and bool(within & {"lxc", "peer"}),
+                "attaches = netkit, but netkit shows neither lxc's nor peer's legs: redirect_peer"
+                " is lost there",
             ),
             (
                 self.local_pods == "table" and not self.bypasses_stack,
@@ -256,7 +265,14 @@ class Claims:
     @property
     def past_lxc(self) -> bool:
         """Whether local traffic never leaves through the lxc, so that nothing there sees it."""
-        return self.delivers not in ("stack", "lxc")
+        return self.delivers == "peer"
+
+    @property
+    def pod_devices(self) -> tuple[str, ...]:
+        """The `Topology.pod_device`s that its programs can be attached to; the default first."""
+        if self.attaches == "netkit":
+            return tuple(device for device in POD_DEVICES if device.startswith("netkit"))
+        return POD_DEVICES
 
     def __str__(self) -> str:
         """Each that is not the default: `delivers = peer, time_exceeded = ipv4, ipv6`."""

@@ -43,8 +43,21 @@ UNANSWERED = """
     master:lxc1    < request
 """
 
-#: A request that the node, or the datapath for it, answers with an ICMP error.
-REFUSED = """
-    pod1:eth0      > request    < error
-    master:lxc1    < request    > error
-"""
+
+def _answered(answer: str) -> dict[str, str]:
+    tapped = f"pod1:eth0 > request < {answer} \n master:lxc1 < request > {answer}"
+    netkit = f"pod1:eth0 > request < {answer} \n master:lxc1 > {answer}"
+    return dict.fromkeys(("stack", "lxc", "peer"), tapped) | {"netkit": netkit}
+
+
+#: A request that the datapath drops. A netkit program drops it before the lxc would show it.
+DROPPED = {
+    "stack": UNANSWERED,
+    "lxc": UNANSWERED,
+    "peer": UNANSWERED,
+    "netkit": "pod1:eth0 > request",
+}
+#: A request that the datapath answers with an ICMP error.
+EXPIRED = _answered("error")
+#: A request to the gateway, which the datapath answers for.
+GATEWAY = _answered("reply")
