@@ -14,6 +14,7 @@ from harness.bpf.module import Module
 from harness.bpf.source import Patch, Source
 from harness.testbed import Actor
 
+BPF_F_INGRESS, BPF_F_EGRESS = 1, 2  # uapi/linux/bpf.h; the second since 7.3
 TC_ACT_SHOT = 2
 TC_ACT_REDIRECT = 7
 _RETURNS = 8  # size of the map `returned`, bpf/misuse.c
@@ -137,6 +138,9 @@ class Metadata:
         _close(self._attached, self.module)
 
     def seen(self) -> dict[str, int]:
-        """`mark`, `tstamp`, `pkt_type`, `ingress_ifindex`, `packets`, of the last packet read."""
+        """What was read of the last packet, and how many `packets` were.
+
+        `mark`, `tstamp`, `priority`, `pkt_type`, `ingress_ifindex`.
+        """
         leaf = self.module.table("read")[ctypes.c_int(0)]
         return {name: int(getattr(leaf, name)) for name, _ in leaf._fields_}

@@ -129,7 +129,7 @@ class Claims:
     )  # fmt: skip
     attaches: str = _row(
         "clsact", ("clsact", "tcx", "netkit"),
-        "the hook of the pods' devices that its programs are attached to", "78",
+        "the hook of the pods' devices that its programs are attached to", "78 79",
     )  # fmt: skip
     routing: str = _row(
         "direct", ("direct", "tunnel"),
@@ -169,13 +169,13 @@ class Claims:
     fragments: bool = _does(
         "fragments IPv4 packets beyond the MTU that allow it", "31", family=Family.ipv4
     )
-    answers_arp: bool = _does("answers ARP for the pods' gateway", "16", family=Family.ipv4)
+    answers_arp: bool = _does("answers ARP for the pods' gateway", "16 79", family=Family.ipv4)
     answers_nd: bool = _does(
-        "answers neighbour solicitations for the pods' gateway", "16", family=Family.ipv6
+        "answers neighbour solicitations for the pods' gateway", "16 79", family=Family.ipv6
     )
     answers_gateway_ping: frozenset[Family] = _families("answers pings of the pods' gateway", "16")
     source_check: frozenset[Family] = _families(
-        "drops what a pod sends from another's address", "45"
+        "drops what a pod sends from another's address", "45 82"
     )
     wire_source_check: frozenset[Family] = _families(
         "delivers nothing off the wire that claims to come from this node or from no host", "45"

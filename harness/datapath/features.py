@@ -19,7 +19,6 @@ from harness.datapath import probes
 from harness.datapath.probes import Probe
 from harness.plumbing.errors import UnknownNameError
 
-
 #: Variable that names the optional features a guest's kernel must have; harness/kernels sets it.
 OWED = "HOSTROUTE_DEVICES"
 
@@ -54,12 +53,18 @@ class Feature:
         """Where it comes from, in words: since when, and the option that builds it."""
         return f"since {self.since}" + (f", {self.option}" if self.option else "")
 
-    def excused(self, running: tuple[int, int] | None = None) -> bool:
-        """Whether a kernel, by default the running one, may lack it: too old, or built without.
+    def excused(
+        self, running: tuple[int, int] | None = None, owed: Iterable[str] | None = None
+    ) -> bool:
+        """Whether a kernel may lack it: it is too old, or may be built without.
 
-        What harness/kernels/kernels.toml lists for a guest, the guest's kernel may not lack.
+        Args:
+            running: Its release; the running kernel's by default.
+            owed: Options that it must have been built with; by default those that
+                harness/kernels/kernels.toml lists, where it is a guest's.
         """
-        optional = bool(self.option) and self.name not in os.environ.get(OWED, "").split()
+        must = os.environ.get(OWED, "").split() if owed is None else owed
+        optional = bool(self.option) and self.name not in must
         return (running or release()) < self.first or optional
 
 
@@ -104,6 +109,8 @@ FEATURES: dict[str, Feature] = {
         Feature("tcx", "hook", "6.6", "a BPF link is put onto a device", probes.tcx),
         Feature("netkit", "device", "6.7", "a pair of devices is made", probes.device("netkit"),
                 "CONFIG_NETKIT"),
+        Feature("netkit-scrub", "flag", "6.12", "a pair is made and asked for its policy",
+                probes.netkit_scrub, "CONFIG_NETKIT"),
         Feature("raw-tracepoint", "hook", "4.17", "a program is attached", probes.raw_tracepoint),
         Feature("test-run", "hook", "4.12", "a program is run on a packet",
                 probes.run_of_a_program),

@@ -7,5 +7,5 @@ from harness.topology.build import Network
 from harness.topology.description import POD_DEVICES, Topology
 from harness.topology.hosts import Host, Node, Pod
 
-__all__ = ["POD_DEVICES", "TESTBEDS", "Addresses", "Blueprint", "Family", "Host", "Network", "Node", "Pod",
-           "Topology"]  # fmt: skip
+__all__ = ["POD_DEVICES", "TESTBEDS", "Addresses", "Blueprint", "Family", "Host", "Network",
+           "Node", "Pod", "Topology"]  # fmt: skip

@@ -18,8 +18,8 @@ from harness.topology.addressing import Addresses, Family
 from harness.topology.description import Topology
 from harness.topology.hosts import POD_IF, Host, Node, Pod
 
-#: The ifindex of one end of every pair starts here; the kernel numbers the other end from 2. A veth
-#: or netkit end whose ifindex equals its peer's, in another namespace, is taken for a plain device by
+#: The ifindex of one end of every pair starts here; the kernel numbers the other end from 2. An end
+#: whose ifindex equals its peer's, in another namespace, is taken for a plain device by
 #: linkwatch_urgent_event() (net/core/link_watch.c): its carrier event then waits up to a second,
 #: and with the event come MLD reports in the middle of a test.
 _IFINDEX = 1000

@@ -20,7 +20,7 @@ _HEADER, _LINK, _ATTRIBUTE = struct.Struct("=IHHII"), struct.Struct("=BxHiII"), 
 _ADDRESS, _IFNAME, _MTU, _LINKINFO, _NET_NS_FD = 1, 3, 4, 18, 28  # IFLA_*
 _KIND, _DATA = 1, 2  # IFLA_INFO_*
 _PEER_INFO, _POLICY, _PEER_POLICY, _MODE = 1, 3, 4, 5  # IFLA_NETKIT_*
-_SCRUB, _PEER_SCRUB = 6, 7  # since 6.14, and in stable kernels of 6.12
+SCRUB, _PEER_SCRUB = 6, 7  # since 83134ef46093 (6.12)
 _PASS = 0  # NETKIT_PASS: what happens to a packet where no program is attached
 #: What becomes of mark and priority before the pair's programs run: kept, or zeroed.
 SCRUB_NONE, SCRUB_DEFAULT = 0, 1
@@ -59,10 +59,21 @@ def request(
     data = _attribute(_PEER_INFO, placed) + _number(_MODE, mode)
     data += _number(_POLICY, _PASS) + _number(_PEER_POLICY, _PASS)
     if scrub is not None:
-        data += _number(_SCRUB, scrub) + _number(_PEER_SCRUB, scrub)
+        data += _number(SCRUB, scrub) + _number(_PEER_SCRUB, scrub)
     info = _attribute(_KIND, b"netkit\0") + _attribute(_DATA, data)
     body = _LINK.pack(0, 0, ifindex, 0, 0) + _end(primary, mtu, mode) + _attribute(_LINKINFO, info)
     return _HEADER.pack(_HEADER.size + len(body), _NEW_LINK, _FLAGS, 0, 0) + body
+
+
+def says(attributes: bytes, kind: int) -> bool:
+    """Whether an attribute is among those the kernel tells of a pair."""
+    at = 0
+    while at + _ATTRIBUTE.size <= len(attributes):
+        length, found = _ATTRIBUTE.unpack_from(attributes, at)
+        if found == kind:
+            return True
+        at += max(length + 3 & ~3, _ATTRIBUTE.size)
+    return False
 
 
 def _end(end: End, mtu: int, mode: int) -> bytes:

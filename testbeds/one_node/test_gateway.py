@@ -9,25 +9,9 @@ from harness.plugin.building import BuildTestbed
 from harness.testbed import Testbed
 from harness.topology import Family
 from harness.watch.capture import WHOLE
-from testbeds.one_node.legs import GATEWAY, SAME_NODE
+from testbeds.one_node.legs import GATEWAY, RESOLUTION, resolution, with_resolution
 
 pytestmark = pytest.mark.needs_macs
-_KINDS = {4: ("who-has", "is-at"), 6: ("solicitation", "advertisement")}
-
-
-def _asked(family, delivers):
-    """The legs of the gateway's resolution at pod1's pair of devices."""
-    asked, answered = _KINDS[family]
-    return GATEWAY[delivers].replace("request", asked).replace("reply", answered)
-
-
-def _with_resolution(legs, asked):
-    """A table of legs with the gateway's resolution."""
-    rows = dict(line.split(None, 1) for line in legs.split("\n") if line.strip())
-    for line in asked.split("\n"):
-        name, rest = line.split(None, 1)
-        rows[name] += " " + rest
-    return "\n".join(f"{name} {rest}" for name, rest in rows.items())
 
 
 @pytest.mark.claims("answers_arp", "answers_nd")
@@ -37,8 +21,7 @@ def test_hr16_gateway_is_answered_for(one_node: Testbed, datapath, family, hr_ob
     with one_node.evidence() as evidence, one_node.capture() as seen:
         exchange = pod.ping(one_node.pod2)
     assert exchange.lost == 0, "lost"
-    delivers = datapath.claims.delivers
-    assert seen.legs() == _with_resolution(SAME_NODE[delivers], _asked(family, delivers))
+    assert seen.legs() == with_resolution(family, datapath.claims.delivers)
     assert pod.neighbours(family)[master.gateway[family]] == pod.lxc_mac, "neighbour entry"
     held = {entry.get_attr("IFA_ADDRESS") for entry in master.ns.netlink.get_addr()}
     answers = evidence.nodes["master"].programs.hits.get(("from-container", "answer"), 0)
@@ -70,14 +53,14 @@ def test_hr16_gateway_is_probed_from_a_link_local_address(build_testbed: BuildTe
     frame = Ether(src=pod.mac, dst=pod.lxc_mac) / probe / ICMPv6NDOptSrcLLAddr(lladdr=pod.mac)
     with testbed.capture() as seen:
         pod.inject("eth0", [bytes(frame)])
-    assert seen.legs() == _asked(6, datapath.claims.delivers)
+    assert seen.legs() == resolution(6, datapath.claims.delivers)
 
 
 def test_hr16_own_address_is_not_answered_for(one_node: Testbed, datapath, family):
     pod = one_node.pod1
     with one_node.capture() as seen:
         pod.inject("eth0", [bytes(_question(pod, pod.address, family))])
-    kind, _ = _KINDS[family]
+    kind, _ = RESOLUTION[family]
     assert seen.legs() == f"pod1:eth0 > {kind} \n master:lxc1 < {kind}"
 
 
@@ -86,7 +69,7 @@ def test_hr16_a_pod_may_not_take_the_gateways_address(one_node: Testbed, datapat
     pod = one_node.pod1
     with one_node.capture() as seen:
         pod.inject("eth0", [bytes(_question(pod, pod.node.gateway[family], family))])
-    assert seen.legs() == _asked(family, datapath.claims.delivers)
+    assert seen.legs() == resolution(family, datapath.claims.delivers)
 
 
 @pytest.mark.claims("answers_gateway_ping")
