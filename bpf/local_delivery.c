@@ -22,8 +22,10 @@ static __always_inline int deliver_local(struct __sk_buff *skb, const struct pac
 		bpf_skb_change_type(skb, PACKET_HOST);
 	/* Ingress policy (policy.c) joins here: the redirect bypasses the pod's lxc. */
 #ifdef NETKIT
+	u32 primary = pod->ifindex;
+
 	if (program == PROGRAM_FROM_CONTAINER)
-		return redirected(program, VERDICT_LOCAL, bpf_redirect(pod->ifindex, 0));
+		return redirected(program, VERDICT_LOCAL, bpf_redirect(primary, 0));
 #endif
 #ifdef LOCAL_REDIRECT
 	return redirected(program, VERDICT_LOCAL, bpf_redirect(pod->ifindex, 0));

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from harness.attach import EGRESS, INGRESS, Attachment, attach_first
+from harness.attach import EGRESS, HOOKS, INGRESS, Attachment, attach_first
 from harness.bpf import pool, syscall
 from harness.bpf.module import Module
 from harness.bpf.source import Patch, Source
@@ -16,6 +16,7 @@ from harness.testbed import Actor
 
 BPF_F_INGRESS, BPF_F_EGRESS = 1, 2  # uapi/linux/bpf.h; the second since 7.3
 TC_ACT_SHOT = 2
+TC_ACT_OK, UNKNOWN_VERDICT = 0, 99
 TC_ACT_REDIRECT = 7
 _RETURNS = 8  # size of the map `returned`, bpf/misuse.c
 
@@ -37,15 +38,36 @@ def netdev_drop(node: Actor, hook: str, device: str = "enp0s8") -> None:
 
 
 @contextmanager
-def tc_egress_drop(node: Actor, interface: str) -> Iterator[None]:
-    """A tc program drops whatever is transmitted through an interface."""
-    code = syscall.instruction(syscall.MOV64_IMM, dst=0, imm=TC_ACT_SHOT)
+def _returning(verdict: int) -> Iterator[int]:
+    """A program, by its descriptor, that returns a verdict and does nothing else."""
+    code = syscall.instruction(syscall.MOV64_IMM, dst=0, imm=verdict)
     fd = syscall.load_program(syscall.PROG_TYPE_SCHED_CLS, code + syscall.instruction(syscall.EXIT))
     try:
-        with attach_first(node.ns, interface, node.ifindex(interface), EGRESS, fd, "drop"):
-            yield
+        yield fd
     finally:
         os.close(fd)
+
+
+@contextmanager
+def tc_egress_drop(node: Actor, interface: str) -> Iterator[None]:
+    """A tc program drops whatever is transmitted through an interface."""
+    ifindex = node.ifindex(interface)
+    with (
+        _returning(TC_ACT_SHOT) as fd,
+        attach_first(node.ns, interface, ifindex, EGRESS, fd, "drop"),
+    ):
+        yield
+
+
+@contextmanager
+def unknown_verdict(node: Actor, interface: str, hook: str) -> Iterator[None]:
+    """A program says of whatever enters through an interface what no kernel understands."""
+    ifindex = node.ifindex(interface)
+    with (
+        _returning(UNKNOWN_VERDICT) as fd,
+        HOOKS[hook].attach(node.ns, ifindex, INGRESS, fd, "unknown"),
+    ):
+        yield
 
 
 def _first(

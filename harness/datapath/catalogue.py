@@ -80,7 +80,7 @@ CATALOGUE: dict[str, Entry] = {
     "HR-46": Entry("backlog enqueues a round trip: 2 (stack: 4)"),
     "HR-47": Entry("OTHERHOST frame redirected to a pod: delivered"),
     "HR-48": Entry("redirect helpers misused: dropped, counted"),
-    "HR-79": Entry("netkit, L2 and L3: legs, TTL, gateway's ARP and NS only in L2"),
+    "HR-79": Entry("netkit: legs, TTL; ARP and NS only in L2"),
     "HR-80": Entry("netkit's scrub: mark and priority zeroed, or kept"),
     "HR-81": Entry("the stack is bypassed on netkit pairs too"),
     "HR-82": Entry("redirect_peer with BPF_F_EGRESS: out of the pod's device"),

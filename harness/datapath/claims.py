@@ -108,18 +108,18 @@ class Claims:
 
     bypasses_stack: bool = _decides(
         "pods' traffic never enters the node's IP stack: no netfilter hook, no conntrack",
-        "01 02 03 04 05 06 09 12 20 27 30 33",
+        "01 02 03 04 05 06 09 12 20 27 30 33 82",
     )
     delivers: str = _row(
         "stack", DELIVERIES,
         "how a packet of this node reaches a local pod: by the stack, bpf_redirect to its lxc,"
         " bpf_redirect_peer into it, or a netkit pair",
-        "06 07 09 11 12 16 38 46",
+        "06 07 09 11 12 16 17 18 19 29 38 45 46 79",
     )  # fmt: skip
     delivers_off_wire: str = _row(
         "", ("", *DELIVERIES),
         "the same of a packet that comes off the wire; empty: as `delivers`",
-        "08 12 17 27 30",
+        "08 12 17 18 27 30 79",
     )  # fmt: skip
     forwards: str = _row(
         "stack", ("stack", "redirect", "neigh"),
@@ -129,7 +129,7 @@ class Claims:
     )  # fmt: skip
     attaches: str = _row(
         "clsact", ("clsact", "tcx", "netkit"),
-        "the hook of the pods' devices that its programs are attached to", "78 79",
+        "the hook of the pods' devices that its programs are attached to", "78 79 82",
     )  # fmt: skip
     routing: str = _row(
         "direct", ("direct", "tunnel"),
@@ -154,7 +154,7 @@ class Claims:
     )
     counts: bool = _decides(
         "its programs count verdicts, drops and lookups, which `Installed.counters` reads",
-        "01 16 17 18 19 20 21 22 27 28 29 45",
+        "01 16 17 18 19 20 21 22 27 28 29 45 82",
     )
     decrements_ttl: bool = _does("takes one from TTL or hop limit, as every router does", "13 17")
     time_exceeded: frozenset[Family] = _families("answers expired packets with an ICMP error", "17")

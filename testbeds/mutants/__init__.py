@@ -24,6 +24,7 @@ from testbeds.mutants import (
     lookup,
     mtu,
     neighbours,
+    netkit,
     rewrite,
     router,
     stack,
@@ -43,6 +44,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *counters.MUTANTS,
     *impostors.MUTANTS,
     *claims.MUTANTS,
+    *netkit.MUTANTS,
 )
 
 

@@ -54,6 +54,12 @@ MUTANTS: tuple[Mutant, ...] = (
         Catch(t.FIB + "test_hr20_address_of_the_node_that_is_no_pod", "lost"),
     ),
     _liar(
+        "claims to be attached to netkit", "bpf",
+        {"attaches": "netkit", "delivers": "netkit", "keeps_mark": False, "keeps_tstamp": False},
+        Catch(t.LEGS, "legs"),
+        Catch(t.NETKIT, "legs", {"device": "netkit"}),
+    ),
+    _liar(
         "claims to masquerade", "bpf", {"masquerade": True},
         Catch("two_node/test_legs::test_hr08_pod_and_world", "source in the world"),
     ),
@@ -106,6 +112,7 @@ FALSE: Mapping[str, str] = {
     "delivers": "claims to deliver through the lxc",
     "delivers_off_wire": "claims to deliver through the lxc what comes off the wire",
     "forwards": "claims bpf_fib_lookup where bpf_redirect_neigh looks up",
+    "attaches": "claims to be attached to netkit",
     "local_pods": "claims to find pods by the node's routes",
     "node_addresses": "claims to look up the node's addresses",
     "masquerade": "claims to masquerade",

@@ -18,6 +18,8 @@ NEEDS = {
     "bpf": {"redirect_peer", "redirect_neigh", "fib_lookup"},
     "bpf-redirect": {"redirect_neigh", "fib_lookup"},
     "bpf-skip-fib": {"redirect_peer", "redirect_neigh"},
+    "bpf-tcx": {"redirect_peer", "redirect_neigh", "fib_lookup", "tcx"},
+    "bpf-netkit": {"redirect_peer", "redirect_neigh", "fib_lookup", "tcx", "netkit"},
 }
 
 
@@ -60,7 +62,7 @@ def test_every_combination(name):
         assert str(decision).startswith(head)
         assert all(reason in str(decision) for reason in decision.reasons)
         count += 1
-    assert count == 2 * 3 * 3 * 3 * 8
+    assert count == 2 * 3 * 3 * 3 * 2 ** len(NEEDED)
 
 
 def test_every_datapath_that_bypasses_is_judged():

@@ -21,7 +21,7 @@ def test_a_tests_name_says_what_it_asserts():
 
 
 def test_the_catalogue_is_whole():
-    assert list(CATALOGUE) == [f"HR-{number:02}" for number in range(1, 49)]
+    assert list(CATALOGUE) == [f"HR-{n:02}" for n in (*range(1, 49), *range(79, 83))]
     assert all(len(entry.title) <= 57 for entry in CATALOGUE.values())
 
 
