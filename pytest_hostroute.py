@@ -35,6 +35,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "action": "append", "default": [], "metavar": "NAME[,NAME]",
         "help": "run only on these datapaths (`hostroute datapaths` lists them)",
     },
+    "pod-device": {
+        "choices": ("veth", "netkit", "netkit-l3"), "default": "",
+        "help": "what joins pods to their nodes, whatever the datapath asks for; one that cannot be"
+        " attached to it is left out",
+    },
     "legacy-services": {
         "type": int, "default": 100, "metavar": "N",
         "help": "services' worth of kube-proxy rules on the legacy path (default 100)",
@@ -94,6 +99,7 @@ _MARKERS = (
     "claims(*names, family=None, **values): the claims that the test rests on. A datapath that"
     " declines one by name is not tried: the test is `not claimed`. One that has another value is"
     " deselected. `family`: the test's, where that is no parameter of it",
+    "needs_macs: applies only where the pods' devices have MACs: not to L3 netkit pairs",
     "compares(testbed, *measures): asks for the comparison of each measure; of all without any",
     "grows(testbed, over, *measures, every=False): asks for each measure's growth over pods or"
     " services; `every`: also at the points that take long to build",

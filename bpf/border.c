@@ -9,9 +9,11 @@
 struct metadata {
 	u64 tstamp;
 	u32 mark;
+	u32 priority;
 	u32 pkt_type;
 	u32 ingress_ifindex;
 	u32 packets;
+	u32 padding;
 };
 
 BPF_ARRAY(written, struct metadata, 1);
@@ -37,6 +39,7 @@ int read_metadata(struct __sk_buff *skb)
 	if (seen) {
 		seen->mark = skb->mark;
 		seen->tstamp = skb->tstamp;
+		seen->priority = skb->priority;
 		seen->pkt_type = skb->pkt_type;
 		seen->ingress_ifindex = skb->ingress_ifindex;
 		seen->packets += 1;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * Delivery to a pod of this node, from either side. LOCAL_REDIRECT builds the
- * variant for kernels without bpf_redirect_peer.
+ * variant for kernels without bpf_redirect_peer. NETKIT builds the one whose
+ * from_container runs inside a netkit pair's transmission: bpf_redirect_peer
+ * from there is lost, as it works at tc ingress only (skb_do_redirect()).
  */
 
 static __always_inline int deliver_local(struct __sk_buff *skb, const struct packet *pkt,
@@ -19,6 +21,12 @@ static __always_inline int deliver_local(struct __sk_buff *skb, const struct pac
 	if (skb->pkt_type != PACKET_HOST)
 		bpf_skb_change_type(skb, PACKET_HOST);
 	/* Ingress policy (policy.c) joins here: the redirect bypasses the pod's lxc. */
+#ifdef NETKIT
+	u32 primary = pod->ifindex;
+
+	if (program == PROGRAM_FROM_CONTAINER)
+		return redirected(program, VERDICT_LOCAL, bpf_redirect(primary, 0));
+#endif
 #ifdef LOCAL_REDIRECT
 	return redirected(program, VERDICT_LOCAL, bpf_redirect(pod->ifindex, 0));
 #else

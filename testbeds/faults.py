@@ -8,14 +8,16 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from harness.attach import EGRESS, INGRESS, Attachment, attach_first
+from harness.attach import EGRESS, HOOKS, INGRESS, Attachment, attach_first
 from harness.bpf import pool, syscall
 from harness.bpf.module import Module
 from harness.bpf.source import Patch, Source
 from harness.testbed import Actor
 
 TC_ACT_UNSPEC = -1  # the next program decides
+BPF_F_INGRESS, BPF_F_EGRESS = 1, 2  # uapi/linux/bpf.h; the second since 7.3
 TC_ACT_SHOT = 2
+TC_ACT_OK, UNKNOWN_VERDICT = 0, 99
 TC_ACT_REDIRECT = 7
 _RETURNS = 8  # size of the map `returned`, bpf/misuse.c
 
@@ -54,6 +56,17 @@ def tc_egress_drop(node: Actor, interface: str) -> Iterator[None]:
     with (
         program_returning(TC_ACT_SHOT) as fd,
         attach_first(node.ns, interface, ifindex, EGRESS, fd, "drop"),
+    ):
+        yield
+
+
+@contextmanager
+def unknown_verdict(node: Actor, interface: str, hook: str) -> Iterator[None]:
+    """A program says of whatever enters through an interface what no kernel understands."""
+    ifindex = node.ifindex(interface)
+    with (
+        program_returning(UNKNOWN_VERDICT) as fd,
+        HOOKS[hook].attach(node.ns, ifindex, INGRESS, fd, "unknown"),
     ):
         yield
 
@@ -148,6 +161,9 @@ class Metadata:
         _close(self._attached, self.module)
 
     def seen(self) -> dict[str, int]:
-        """`mark`, `tstamp`, `pkt_type`, `ingress_ifindex`, `packets`, of the last packet read."""
+        """What was read of the last packet, and how many `packets` were.
+
+        `mark`, `tstamp`, `priority`, `pkt_type`, `ingress_ifindex`.
+        """
         leaf = self.module.table("read")[ctypes.c_int(0)]
         return {name: int(getattr(leaf, name)) for name, _ in leaf._fields_}

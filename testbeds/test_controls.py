@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from harness import datapath as datapaths
-from harness.attach import bpf_link
+from harness.attach import EGRESS, INGRESS, bpf_link, netkit
 from harness.datapath.bpf import InstalledBpf
 from harness.plugin.building import BuildTestbed
 from harness.plumbing.errors import CaptureError
-from harness.topology import Family
+from harness.topology import Family, Host
 from harness.watch.capture import WHOLE
 from harness.watch.evidence import KernelLog
 from testbeds import faults
@@ -56,8 +56,8 @@ def test_there_are_enough_mutants():
 @pytest.mark.parametrize(("fault", "catch", "_family"), _cases(instrument.MISUSE))
 def test_helper_that_is_not_dropped_is_noticed(request, monkeypatch, fault, catch, _family):
     monkeypatch.setattr(faults.HelperCall, "patches", fault.patches)
-    legacy = datapaths.find("legacy")
-    found = failed_assertion(request, find_test(catch), legacy, _family, catch.arguments)
+    beside = datapaths.find(fault.datapath)
+    found = failed_assertion(request, find_test(catch), beside, _family, catch.arguments)
     assert found == catch.assertion
 
 
@@ -65,6 +65,27 @@ def _noticed(request, catch, datapath):
     test = find_test(catch)
     found = failed_assertion(request, test, datapath, Family.ipv4, catch.arguments)
     return found == catch.assertion
+
+
+def test_program_on_a_netkit_pairs_wrong_end_is_noticed(request, monkeypatch):
+    exchanged = {INGRESS: netkit._TYPES[EGRESS], EGRESS: netkit._TYPES[INGRESS]}
+    monkeypatch.setattr(netkit, "_TYPES", exchanged)
+    assert _noticed(request, instrument.WRONG_END, datapaths.find("bpf-netkit"))
+
+
+def test_verdict_that_is_known_is_noticed(request, monkeypatch):
+    monkeypatch.setattr(faults, "UNKNOWN_VERDICT", faults.TC_ACT_OK)
+    assert _noticed(request, instrument.KNOWN_VERDICT, datapaths.find("legacy"))
+
+
+def test_netkit_pair_that_was_told_no_scrub_is_noticed(request, monkeypatch):
+    exact = Host.add_netkit
+
+    def without(self, *arguments):
+        exact(self, *arguments[:-1])
+
+    monkeypatch.setattr(Host, "add_netkit", without)
+    assert _noticed(request, instrument.NO_SCRUB, datapaths.find("legacy"))
 
 
 def test_sync_that_forgets_nothing_is_noticed(request, monkeypatch):

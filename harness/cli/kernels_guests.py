@@ -203,16 +203,17 @@ def _print_features(columns: dict[str, dict[str, Probe]], how: bool = False) -> 
         cells = []
         for name, answers in columns.items():
             answer = answers.get(feature.name)
-            cells.append("?" if answer is None else _cell(feature, answer, name))
+            cells.append("?" if answer is None else _cell(feature, answer, name, guest=not how))
         last = [feature.how] if how else []
         rows.append([feature.name, feature.kind, feature.since, *cells, *last])
     show(*aligned(rows))
 
 
-def _cell(feature: Feature, answer: Probe, kernel: str) -> str:
+def _cell(feature: Feature, answer: Probe, kernel: str, guest: bool) -> str:
     if answer.supported:
         return "yes"
-    return "-" if feature.excused(features.release(kernel)) else "MISSING"
+    owed = catalogue().owed(kernel) if guest else ()
+    return "-" if feature.excused(features.release(kernel), owed) else "MISSING"
 
 
 def shell(arguments: argparse.Namespace) -> int:

@@ -14,8 +14,9 @@ from harness.datapath.features import Features, running_kernel
 from harness.datapath.legacy import Legacy
 from harness.datapath.requirements import Check, Decision, decide
 from harness.datapath.settings import NodeSettings
+from harness.plumbing.errors import UnknownNameError
 from harness.plumbing.registry import Registry
-from harness.topology import Node
+from harness.topology import POD_DEVICES, Node, Topology
 
 _BUNDLED: tuple[Datapath, ...] = (
     Legacy(),
@@ -52,6 +53,16 @@ _BUNDLED: tuple[Datapath, ...] = (
         frozenset({"redirect_peer", "redirect_neigh", "fib_lookup", "tcx"}),
         claims=replace(CLAIMED, attaches="tcx"),
         hook="tcx",
+    ),
+    HostRouting(
+        "bpf-netkit",
+        "as bpf, attached to netkit: bpf_redirect to local pods, bpf_redirect_peer off the wire",
+        frozenset({"redirect_peer", "redirect_neigh", "fib_lookup", "tcx", "netkit"}),
+        ("NETKIT",),
+        claims=replace(
+            CLAIMED, attaches="netkit", delivers="netkit", keeps_mark=False, keeps_tstamp=False
+        ),
+        hook="netkit",
     ),
 )
 
@@ -97,6 +108,40 @@ def decision_on(
     return decide(datapath.needs, settings, answers)
 
 
+def placed(
+    topology: Topology,
+    datapath: Datapath | None,
+    settings: NodeSettings | None = None,
+    features: Features | None = None,
+) -> Topology:
+    """A topology whose pods hang on devices that a datapath can be attached to.
+
+    Args:
+        topology: What is asked for. Where it names no device, it gets what the datapath asks for;
+            veth if the nodes will run legacy.
+        datapath: What the nodes are asked to run; None: nothing.
+        settings: Each node's.
+        features: Probe results; the running kernel's by default.
+
+    Raises:
+        UnknownNameError: The datapath cannot be attached to the device that the topology names.
+    """
+    legacy = datapath is None
+    devices = POD_DEVICES if datapath is None else datapath.claims.pod_devices
+    if topology.pod_device:
+        if datapath is not None and topology.pod_device not in devices:
+            raise UnknownNameError(
+                f"datapath {datapath.name!r} cannot be attached to pod_device"
+                f" {topology.pod_device!r}",
+                f"use {' or '.join(devices)}",
+            )
+        return topology
+    if datapath is not None:
+        decision = decision_on(datapath, settings or NodeSettings(), features)
+        legacy = decision is not None and not decision.bpf
+    return replace(topology, pod_device=POD_DEVICES[0] if legacy else devices[0])
+
+
 def install(
     datapath: Datapath,
     nodes: Sequence[Node],
@@ -131,5 +176,5 @@ def install(
 
 __all__ = ["BOTH", "CLAIMS", "DATAPATHS", "Check", "Claim", "ClaimError", "Claims", "Counters",
            "Datapath", "Decision", "Features", "HostRouting", "Installed", "Legacy", "NodeDatapath",
-           "NodeSettings", "decide", "decision_on", "find", "install", "running_kernel",
+           "NodeSettings", "decide", "decision_on", "find", "install", "placed", "running_kernel",
            "unclaimed"]  # fmt: skip

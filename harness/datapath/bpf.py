@@ -10,7 +10,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from harness.attach import EGRESS, HOOKS, INGRESS, Attachment, Listed, all_attachments
+from harness.attach import (
+    EGRESS,
+    HOOKS,
+    INGRESS,
+    Attachment,
+    Listed,
+    all_attachments,
+    netkit,
+    tcx,
+)
 from harness.bpf import pool, syscall
 from harness.bpf.contract import enums
 from harness.bpf.module import Module
@@ -58,7 +67,8 @@ class HostRouting:
         defines: Macros it is built with.
         patches: Changes of the source, for mutated programs.
         claims: What they do.
-        hook: Where they are attached: one of `harness.attach.HOOKS`.
+        hook: Where they are attached: one of `harness.attach.HOOKS`. With netkit's, which only
+            pods' devices have, those of the uplinks are attached by TCX.
     """
 
     name: str
@@ -104,9 +114,10 @@ class InstalledBpf:
             self.sync()
             for pod in node.pods:
                 self._attach(hook, "from_container", pod.lxc, INGRESS)
+            on_uplinks = tcx.NAME if hook == netkit.NAME else hook
             for uplink in node.uplinks:
-                self._attach(hook, "from_netdev", uplink, INGRESS)
-                self._attach(hook, "to_netdev", uplink, EGRESS)
+                self._attach(on_uplinks, "from_netdev", uplink, INGRESS)
+                self._attach(on_uplinks, "to_netdev", uplink, EGRESS)
         except BaseException:
             self.remove()
             raise

@@ -81,4 +81,8 @@ CATALOGUE: dict[str, Entry] = {
     "HR-47": Entry("OTHERHOST frame redirected to a pod: delivered"),
     "HR-48": Entry("redirect helpers misused: dropped, counted"),
     "HR-78": Entry("TCX: listed by link, in order; no qdisc; detached at once"),
+    "HR-79": Entry("netkit: legs, TTL; ARP and NS only in L2"),
+    "HR-80": Entry("netkit's scrub: mark and priority zeroed, or kept"),
+    "HR-81": Entry("the stack is bypassed on netkit pairs too"),
+    "HR-82": Entry("redirect_peer with BPF_F_EGRESS: out of the pod's device"),
 }

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.plumbing.errors import UnknownNameError
-from harness.topology import Family
+from harness.topology import POD_DEVICES, Family
 
 BOTH = frozenset(Family)
 NEITHER: frozenset[Family] = frozenset()
@@ -110,18 +110,18 @@ class Claims:
 
     bypasses_stack: bool = _decides(
         "pods' traffic never enters the node's IP stack: no netfilter hook, no conntrack",
-        "01 02 03 04 05 06 09 12 20 27 30 33",
+        "01 02 03 04 05 06 09 12 20 27 30 33 82",
     )
     delivers: str = _row(
         "stack", DELIVERIES,
         "how a packet of this node reaches a local pod: by the stack, bpf_redirect to its lxc,"
         " bpf_redirect_peer into it, or a netkit pair",
-        "06 07 09 11 12 16 38 46 78",
+        "06 07 09 11 12 16 17 18 19 29 38 45 46 78 79",
     )  # fmt: skip
     delivers_off_wire: str = _row(
         "", ("", *DELIVERIES),
         "the same of a packet that comes off the wire; empty: as `delivers`",
-        "08 12 17 27 30",
+        "08 12 17 18 27 30 79",
     )  # fmt: skip
     forwards: str = _row(
         "stack", ("stack", "redirect", "neigh"),
@@ -131,7 +131,7 @@ class Claims:
     )  # fmt: skip
     attaches: str = _row(
         "clsact", ("clsact", "tcx", "netkit"),
-        "the hook of the pods' devices that its programs are attached to", "78",
+        "the hook of the pods' devices that its programs are attached to", "78 79 82",
     )  # fmt: skip
     routing: str = _row(
         "direct", ("direct", "tunnel"),
@@ -156,7 +156,7 @@ class Claims:
     )
     counts: bool = _decides(
         "its programs count verdicts, drops and lookups, which `Installed.counters` reads",
-        "01 16 17 18 19 20 21 22 27 28 29 45",
+        "01 16 17 18 19 20 21 22 27 28 29 45 82",
     )
     decrements_ttl: bool = _does("takes one from TTL or hop limit, as every router does", "13 17")
     time_exceeded: frozenset[Family] = _families("answers expired packets with an ICMP error", "17")
@@ -171,13 +171,13 @@ class Claims:
     fragments: bool = _does(
         "fragments IPv4 packets beyond the MTU that allow it", "31", family=Family.ipv4
     )
-    answers_arp: bool = _does("answers ARP for the pods' gateway", "16", family=Family.ipv4)
+    answers_arp: bool = _does("answers ARP for the pods' gateway", "16 79", family=Family.ipv4)
     answers_nd: bool = _does(
-        "answers neighbour solicitations for the pods' gateway", "16", family=Family.ipv6
+        "answers neighbour solicitations for the pods' gateway", "16 79", family=Family.ipv6
     )
     answers_gateway_ping: frozenset[Family] = _families("answers pings of the pods' gateway", "16")
     source_check: frozenset[Family] = _families(
-        "drops what a pod sends from another's address", "45"
+        "drops what a pod sends from another's address", "45 82"
     )
     wire_source_check: frozenset[Family] = _families(
         "delivers nothing off the wire that claims to come from this node or from no host", "45"
@@ -225,7 +225,7 @@ class Claims:
     def _contradictions(self) -> list[tuple[bool, str]]:
         """Whether it is so, and what contradicts what."""
         ways = {self.delivers, self.off_wire, self.forwards}
-        past_lxc = {self.delivers, self.off_wire} <= {"peer", "netkit"}
+        within = {self.delivers, self.off_wire}
         return [
             (
                 self.bypasses_stack and "stack" in ways,
@@ -236,8 +236,17 @@ class Claims:
                 "delivers or forwards past the stack, but not bypasses_stack",
             ),
             (
-                self.keeps_mark and not past_lxc,
-                "keeps_mark, but veth scrubs the mark of what is delivered through the lxc",
+                self.keeps_mark and within != {"peer"},
+                "keeps_mark, but the lxc scrubs the mark of what is delivered through it",
+            ),
+            (
+                "netkit" in within and self.attaches != "netkit",
+                "delivers = netkit, but its programs are not attached to netkit",
+            ),
+            (
+                self.attaches == "netkit" and bool(within & {"lxc", "peer"}),
+                "attaches = netkit, but netkit shows neither lxc's nor peer's legs: redirect_peer"
+                " is lost there",
             ),
             (
                 self.local_pods == "table" and not self.bypasses_stack,
@@ -258,7 +267,14 @@ class Claims:
     @property
     def past_lxc(self) -> bool:
         """Whether local traffic never leaves through the lxc, so that nothing there sees it."""
-        return self.delivers not in ("stack", "lxc")
+        return self.delivers == "peer"
+
+    @property
+    def pod_devices(self) -> tuple[str, ...]:
+        """The `Topology.pod_device`s that its programs can be attached to; the default first."""
+        if self.attaches == "netkit":
+            return tuple(device for device in POD_DEVICES if device.startswith("netkit"))
+        return POD_DEVICES
 
     def __str__(self) -> str:
         """Each that is not the default: `delivers = peer, time_exceeded = ipv4, ipv6`."""

@@ -19,6 +19,9 @@ from harness.datapath import probes
 from harness.datapath.probes import Probe
 from harness.plumbing.errors import UnknownNameError
 
+#: Variable that names the optional features a guest's kernel must have; harness/kernels sets it.
+OWED = "HOSTROUTE_DEVICES"
+
 
 @dataclass(frozen=True)
 class Feature:
@@ -26,10 +29,11 @@ class Feature:
 
     Attributes:
         name: As tests and tables call it.
-        kind: `helper`, `flag` or `hook`.
+        kind: `helper`, `flag`, `hook` or `device`.
         since: The first release that has it, upstream.
         how: How it is probed.
         probe: Asks the running kernel.
+        option: The option that builds it, where a kernel of any age may be built without.
     """
 
     name: str
@@ -37,15 +41,31 @@ class Feature:
     since: str
     how: str
     probe: Callable[[], Probe]
+    option: str = ""
 
     @property
     def first(self) -> tuple[int, int]:
         """The first release, as in (6, 6)."""
         return release(self.since)
 
-    def excused(self, running: tuple[int, int] | None = None) -> bool:
-        """Whether the running kernel is too old to have it."""
-        return (running or release()) < self.first
+    @property
+    def origin(self) -> str:
+        """Where it comes from, in words: since when, and the option that builds it."""
+        return f"since {self.since}" + (f", {self.option}" if self.option else "")
+
+    def excused(
+        self, running: tuple[int, int] | None = None, owed: Iterable[str] | None = None
+    ) -> bool:
+        """Whether a kernel may lack it: it is too old, or may be built without.
+
+        Args:
+            running: Its release; the running kernel's by default.
+            owed: Options that it must have been built with; by default those that
+                harness/kernels/kernels.toml lists, where it is a guest's.
+        """
+        must = os.environ.get(OWED, "").split() if owed is None else owed
+        optional = bool(self.option) and self.name not in must
+        return (running or release()) < self.first or optional
 
 
 def release(text: str | None = None) -> tuple[int, int]:
@@ -87,7 +107,10 @@ FEATURES: dict[str, Feature] = {
         Feature("netdev-ingress", "hook", "4.2", _NFT, probes.netdev_hook("ingress")),
         Feature("netdev-egress", "hook", "5.16", _NFT, probes.netdev_hook("egress")),
         Feature("tcx", "hook", "6.6", "a BPF link is put onto a device", probes.tcx),
-        Feature("netkit", "hook", "6.7", "a pair of devices is made", probes.device("netkit")),
+        Feature("netkit", "device", "6.7", "a pair of devices is made", probes.device("netkit"),
+                "CONFIG_NETKIT"),
+        Feature("netkit-scrub", "flag", "6.12", "a pair is made and asked for its policy",
+                probes.netkit_scrub, "CONFIG_NETKIT"),
         Feature("raw-tracepoint", "hook", "4.17", "a program is attached", probes.raw_tracepoint),
         Feature("test-run", "hook", "4.12", "a program is run on a packet",
                 probes.run_of_a_program),

@@ -20,12 +20,15 @@ from pyroute2.netlink.exceptions import NetlinkError
 from harness.bpf import syscall
 from harness.bpf.syscall import ADD64_IMM, CALL, EXIT, MOV64_IMM, MOV64_REG, ST_DW, instruction
 from harness.plumbing.errors import CommandError, PrivilegeError
+from harness.plumbing.netlink_batch import Batch
 from harness.plumbing.netns import NetNS
+from harness.topology import netkit
 
 _FRAME = bytes(12) + b"\x08\x00" + b"\x45" + bytes(63)  # an IPv4 frame, as test runs want one
 _REDIRECT = 7  # TC_ACT_REDIRECT
 _FIB_LOOKUP, _REDIRECT_PEER = 69, 155  # BPF_FUNC_*, uapi/linux/bpf.h
 _TCX_INGRESS = 46  # enum bpf_attach_type, uapi/linux/bpf.h
+_L3 = netkit.MODES["netkit-l3"]
 _BTF = Path("/sys/kernel/btf/vmlinux")
 _RAW_TRACEPOINT_CONTEXT = "netif_rx"
 
@@ -164,6 +167,28 @@ def device(kind: str) -> Callable[[], Probe]:
         return Probe(True, "a device is made")
 
     return probe
+
+
+def netkit_scrub() -> Probe:
+    """Whether a netkit pair takes a scrub policy: a kernel that knows none ignores the attribute.
+
+    It is looked for in what the kernel says of the pair afterwards.
+    """
+    with closing(NetNS("probe")) as ns:
+        ends = netkit.End("probe0", ""), netkit.End("probe1", "")
+        batch = Batch(ns)
+        batch.take(
+            netkit.request(ends[0], 0, ends[1], ns.fileno(), 1500, _L3, netkit.SCRUB_NONE)
+        )  # fmt: skip
+        try:
+            batch.send()
+        except NetlinkError as error:
+            return Probe(False, f"netlink answers {os.strerror(error.code)}")
+        (link,) = ns.netlink.get_links(ifname="probe0")
+    # pyroute2 knows no netkit: it gives the attributes' bytes, as "08:00:01:…".
+    said = bytes.fromhex(link.get_nested("IFLA_LINKINFO", "IFLA_INFO_DATA").replace(":", ""))
+    known = netkit.says(said, netkit.SCRUB)
+    return Probe(known, f"the pair's scrub policy is {'told' if known else 'not told'}")
 
 
 def netdev_hook(hook: str) -> Callable[[], Probe]:

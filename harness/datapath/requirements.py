@@ -63,7 +63,7 @@ def _kernel_check(need: str, features: Features) -> Check:
     title = f"bpf_{need}" if feature.kind == "helper" else f"{feature.kind} {need}"
     if probe.supported:
         return Check(need, True, f"the kernel has {title}")
-    detail = f"the kernel lacks {title} (since {feature.since}): {probe.detail}"
+    detail = f"the kernel lacks {title} ({feature.origin}): {probe.detail}"
     return Check(need, False, detail)
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from harness.datapath.features import release
+
 CATALOGUE = Path(__file__).with_name("kernels.toml")
 
 
@@ -18,12 +20,19 @@ class Catalogue:
     Attributes:
         default: Version prefixes, oldest first, that are run when none is named.
         suites: Archive (`main`, `security`) → the suites of it that hold kernels.
+        devices: Device, by its module → the first version whose guests must have it.
         modules: Group (`boot`, `testbed`, `wanted`) → module → its option, and what it is for.
     """
 
     default: tuple[str, ...]
     suites: dict[str, tuple[str, ...]]
+    devices: dict[str, str]
     modules: dict[str, dict[str, str]]
+
+    def owed(self, version: str) -> list[str]:
+        """The devices that a guest of a kernel must have; `version` as in 6.12.118."""
+        running = release(version)
+        return [name for name, since in self.devices.items() if running >= release(since)]
 
 
 @lru_cache(maxsize=1)
@@ -33,5 +42,6 @@ def catalogue() -> Catalogue:
     return Catalogue(
         tuple(table["default"]),
         {archive: tuple(suites) for archive, suites in table["suites"].items()},
+        table["devices"],
         table["modules"],
     )

@@ -16,6 +16,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.datapath.features import OWED
 from harness.kernels.accelerator import Accelerator
 from harness.kernels.catalogue import catalogue
 from harness.kernels.kernel import Kernel
@@ -236,7 +237,7 @@ def _environment(kernel: Kernel, job: Job, share: Path) -> str:
         "RESULTS": str(job.results or ""),
         "GUEST_PATH": os.pathsep.join(dict.fromkeys(
             [*os.environ.get("PATH", "").split(os.pathsep), *_PATH.split(os.pathsep)])),
-        "COMMAND": _command(job, share),
+        "COMMAND": _command(kernel, job, share),
     }  # fmt: skip
     return "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items())
 
@@ -262,10 +263,11 @@ def harness_root() -> Path:
 _PASSED_ON = ("LANG", "LC_ALL", "TERM", "PYTHONPATH", "PYTEST_ADDOPTS", "VIRTUAL_ENV", "COLUMNS")
 
 
-def _command(job: Job, share: Path) -> str:
+def _command(kernel: Kernel, job: Job, share: Path) -> str:
     passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     passed |= {name: value for name, value in os.environ.items() if name.startswith("HOSTROUTE_")}
-    variables = {"HOME": "/root", **passed, **job.environment}
+    owed = {OWED: " ".join(catalogue().owed(kernel.version))}
+    variables = {"HOME": "/root", **passed, **owed, **job.environment}
     words = ["env", *(f"{name}={value}" for name, value in variables.items()), *job.argv]
     command = f"cd {shlex.quote(str(job.directory))} && {shlex.join(words)}"
     if job.interactive:

@@ -14,11 +14,12 @@ import pytest
 from harness.datapath import Datapath, Features, NodeSettings, features, find
 from harness.datapath.features import FEATURES
 from harness.plugin.implementations import note_programs
+from harness.plugin.options import option
 from harness.plugin.options import settings as chosen_settings
 from harness.plumbing import scratch
 from harness.plumbing.names import directory_of_test
 from harness.testbed import Testbed
-from harness.topology import TESTBEDS, Family
+from harness.topology import TESTBEDS, Family, Topology, netkit
 from harness.watch.capture import reap_ending
 from harness.watch.evidence import KernelLog
 
@@ -48,7 +49,7 @@ def require_feature(name: str) -> None:
     feature, answer = features.find(name), features.probe(name)
     if answer.supported:
         return
-    why = f"the kernel lacks {name} (since {feature.since}): {answer.detail}"
+    why = f"the kernel lacks {name} ({feature.origin}): {answer.detail}"
     if feature.excused():
         pytest.skip(why)
     pytest.fail(why, pytrace=False)
@@ -72,6 +73,17 @@ def require_bpf(testbed: Testbed) -> None:
             pytest.skip(f"{entry.status()}")
 
 
+def on_device(topology: Topology, datapath: Datapath, config: pytest.Config) -> Topology:
+    """A test's topology with its pods' device; skips, or fails, where the kernel lacks that.
+
+    The test itself decides, then `--hr-pod-device`, then the datapath.
+    """
+    device = topology.pod_device or option(config, "pod-device")
+    if (device or datapath.claims.pod_devices[0]) in netkit.MODES:
+        require_feature("netkit")
+    return dataclasses.replace(topology, pod_device=device)
+
+
 @contextmanager
 def building(
     request: pytest.FixtureRequest, run_log: KernelLog, directory: Path
@@ -89,9 +101,12 @@ def building(
         settings: NodeSettings | None = None,
         features: Features | None = None,
     ) -> Testbed:
+        wanted = dataclasses.replace(TESTBEDS.find(name).topology, **(topology or {}))
+        wanted = on_device(wanted, datapath, request.config)
+        if request.node.get_closest_marker("needs_macs") and not wanted.pods_have_macs:
+            pytest.skip(f"pods have no MACs: pod_device={wanted.pod_device}")
         testbed = Testbed(
-            dataclasses.replace(TESTBEDS.find(name).topology, **(topology or {})),
-            datapath, family, directory / str(len(built)),
+            wanted, datapath, family, directory / str(len(built)),
             settings or chosen_settings(request.config), features, name=name,
         )  # fmt: skip
         built.append(testbed)

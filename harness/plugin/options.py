@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from harness import datapath as datapaths
-from harness.datapath import NodeSettings
+from harness.datapath import Claims, NodeSettings
 from harness.plumbing import safe_write
 from harness.plumbing.errors import HarnessError, RecordError, UnknownNameError
+from harness.topology import Topology
 
 _FILES = "file://"
 
@@ -33,6 +34,23 @@ def chosen_datapaths(config: pytest.Config) -> list[str]:
     if given and not named:
         raise UnknownNameError(f"--hr-datapath {given[0]!r} names none", f"use {', '.join(known)}")
     return [datapaths.find(name).name for name in named] or known
+
+
+def fits(config: pytest.Config, datapath: datapaths.Datapath) -> bool:
+    """Whether a datapath can be attached to the pods' devices that were asked for, if any were."""
+    device = option(config, "pod-device")
+    claims = getattr(datapath, "claims", None)  # somebody's parameter may bear that name
+    return not (device and isinstance(claims, Claims)) or device in claims.pod_devices
+
+
+def _check_devices(config: pytest.Config) -> None:
+    """Refuse a datapath that is named together with a device that it cannot be attached to.
+
+    Raises:
+        UnknownNameError: One is.
+    """
+    for name in chosen_datapaths(config) if option(config, "datapath") else ():
+        datapaths.placed(Topology(pod_device=option(config, "pod-device")), datapaths.find(name))
 
 
 def settings(config: pytest.Config) -> NodeSettings:
@@ -80,6 +98,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Refuse options that name what does not exist; one line, a documented exit code."""
     try:
         chosen_datapaths(config)
+        _check_devices(config)
         settings(config)
         if option(config, "record") or option(config, "results") is not None:
             check_results(config)

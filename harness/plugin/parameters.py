@@ -10,7 +10,7 @@ import pytest
 
 from harness import datapath as datapaths
 from harness.datapath import CLAIMS, Datapath
-from harness.plugin.options import chosen_datapaths
+from harness.plugin.options import chosen_datapaths, fits
 from harness.plumbing.errors import HarnessError
 from harness.topology import Family
 from pytest_hostroute import is_ours
@@ -71,7 +71,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         datapath = parameters_of(item).get("datapath")
         if datapath is not None:
             item.user_properties.append(("datapath", datapath.name))
-        (kept if datapath is None or datapath.name in chosen else dropped).append(item)
+        wanted = datapath is None or (datapath.name in chosen and fits(config, datapath))
+        (kept if wanted else dropped).append(item)
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         items[:] = kept

@@ -94,6 +94,15 @@ class Batch:
         self._requests.append(_encoded(method, command, tuple(sorted(fields.items()))))
         self._tolerated.append(tolerated)
 
+    def take(self, request: bytes) -> None:
+        """Take a request that was encoded already: what pyroute2 cannot encode.
+
+        Args:
+            request: A netlink message that asks for an acknowledgement.
+        """
+        self._requests.append(request)
+        self._tolerated.append(())
+
     def send(self) -> None:
         """Send what was taken, in order.
 

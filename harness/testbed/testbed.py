@@ -67,7 +67,9 @@ class Testbed(Hosts, Closable):
                 moves its run time, and each build is to draw anew.
 
         Raises:
-            KernelError: With `insist`: a node cannot run the datapath.
+            KernelError: With `insist`: a node cannot run the datapath. The kernel lacks the pods'
+                devices.
+            UnknownNameError: The datapath cannot be attached to the topology's `pod_device`.
         """
         self.name = name
         self.family = family
@@ -79,7 +81,7 @@ class Testbed(Hosts, Closable):
         self._open: list[Seen] = []
         self._captures: list[Capture] = []
         self._evidence_open = False
-        self.network = Network(topology)
+        self.network = Network(datapaths.placed(topology, datapath, settings, features))
         try:
             if datapath is not None:
                 nodes = self.network.nodes

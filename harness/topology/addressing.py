@@ -15,6 +15,7 @@ from enum import IntEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 MAX_NODES = 99
+NO_MAC = "00:00:00:00:00:00"  # what an L3 device has
 MAX_PODS_PER_NODE = 240
 MAX_MORE_PODS = 1500  # with two IPv6 addresses a pod, what the programs' maps hold: bpf/maps.c
 

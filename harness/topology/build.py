@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Build a topology: namespaces, veth pairs, addresses, routes, neighbours.
+"""Build a topology: namespaces, veth and netkit pairs, addresses, routes, neighbours.
 
 pyroute2 only; everything lives in namespaces that no name holds, so that it vanishes with us.
 """
@@ -13,12 +13,13 @@ from itertools import count
 from harness.plumbing.closable import Closable
 from harness.plumbing.signals import interrupt_if_due
 from harness.topology import addressing as plan
+from harness.topology import netkit
 from harness.topology.addressing import Addresses, Family
 from harness.topology.description import Topology
 from harness.topology.hosts import POD_IF, Host, Node, Pod
 
-#: The ifindex of one end of every veth pair starts here; the kernel numbers the other end from 2. A
-#: veth end whose ifindex equals its peer's, in another namespace, is taken for a plain device by
+#: The ifindex of one end of every pair starts here; the kernel numbers the other end from 2. An end
+#: whose ifindex equals its peer's, in another namespace, is taken for a plain device by
 #: linkwatch_urgent_event() (net/core/link_watch.c): its carrier event then waits up to a second,
 #: and with the event come MLD reports in the middle of a test.
 _IFINDEX = 1000
@@ -173,8 +174,11 @@ class Network(Closable):
         self._adopt(pod, _SYSCTLS)
         node.pods.append(pod)
         self.pods.append(pod)
-        node.macs[pod.lxc] = plan.mac("lxc", number)
-        self._veth(node, pod.lxc, pod, POD_IF, self.topology.pod_mtu)
+        if self.topology.pods_have_macs:
+            node.macs[pod.lxc] = plan.mac("lxc", number)
+        else:
+            node.macs[pod.lxc] = pod.macs[POD_IF] = plan.NO_MAC
+        self._join(node, pod)
 
     def _configure_pod(self, pod: Pod) -> None:
         node = pod.node
@@ -184,13 +188,25 @@ class Network(Closable):
             pod.add_address(POD_IF, pod.addresses[family], prefix)
             pod.add_route("default", dev=POD_IF, gateway=gateway, flags=_ONLINK)
             node.add_route(f"{pod.addresses[family]}/{prefix}", dev=pod.lxc, scope=_LINK)
-            if self.topology.quiet:
+            if self.topology.quiet and self.topology.pods_have_macs:
                 pod.add_neighbour(POD_IF, gateway, pod.lxc_mac)
                 node.add_neighbour(pod.lxc, pod.addresses[family], pod.mac)
 
+    def _join(self, node: Node, pod: Pod) -> None:
+        device, mtu = self.topology.pod_device, self.topology.pod_mtu
+        if device in netkit.MODES:
+            mode = netkit.MODES[device]
+            node.add_netkit(pod.lxc, next(self._ifindexes), pod, POD_IF, mtu, mode)
+            self._offloads((node, pod.lxc), (pod, POD_IF))
+        else:
+            self._veth(node, pod.lxc, pod, POD_IF, mtu)
+
     def _veth(self, left: Host, left_if: str, right: Host, right_if: str, mtu: int) -> None:
         left.add_veth(left_if, next(self._ifindexes), right, right_if, mtu)
-        for host, ifname in ((left, left_if), (right, right_if)):
+        self._offloads((left, left_if), (right, right_if))
+
+    def _offloads(self, *ends: tuple[Host, str]) -> None:
+        for host, ifname in ends:
             if not self.topology.offloads:
                 host.offloads_off(ifname)
 

@@ -6,10 +6,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.plumbing.errors import UnknownNameError
+from harness.topology import netkit
 from harness.topology.addressing import MAX_MORE_PODS, MAX_NODES, MAX_PODS_PER_NODE, UPLINKS
 
-#: Kinds of device that can join a pod to its node.
-POD_DEVICES = ("veth",)
+VETH = "veth"
+#: Kinds of device that can join a pod to its node: a veth pair, or a netkit pair in L2 or L3 mode.
+POD_DEVICES = (VETH, *netkit.MODES)
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,9 @@ class Topology:
         uplinks: How many uplinks each node and the world have, each on a wire of its own. What the
             topology routes goes over the first.
         wire_mtu: MTU of every interface on the wires, bytes.
-        pod_device: What joins a pod to its node: `veth`.
-        pod_mtu: MTU of every pod's veth pair, bytes.
+        pod_device: What joins a pod to its node: one of `POD_DEVICES`. Empty: what the datapath
+            asks for, and `veth` where it asks for nothing.
+        pod_mtu: MTU of both ends of every such pair, bytes.
         offloads: Whether the interfaces keep the kernel's segmentation and checksum offloads.
         quiet: Whether every neighbour is known beforehand, so that nothing is resolved.
     """
@@ -41,7 +44,7 @@ class Topology:
     pod_mtu: int = 1500
     offloads: bool = True
     quiet: bool = True
-    pod_device: str = "veth"
+    pod_device: str = ""
 
     def __post_init__(self) -> None:
         bounds = (
@@ -55,11 +58,16 @@ class Topology:
         for name, value, low, high in bounds:
             if not low <= value <= high:
                 raise UnknownNameError(f"topology: {name}={value} is not between {low} and {high}")
-        if self.pod_device not in POD_DEVICES:
+        if self.pod_device not in ("", *POD_DEVICES):
             raise UnknownNameError(
                 f"topology: pod_device={self.pod_device!r} is unknown",
                 f"use {', '.join(POD_DEVICES)}",
             )
+
+    @property
+    def pods_have_macs(self) -> bool:
+        """Whether pods and their nodes reach each other by MAC; an L3 netkit pair has none."""
+        return self.pod_device != "netkit-l3"
 
     @property
     def has_wire(self) -> bool:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import socket
 import struct
@@ -12,12 +13,14 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 from pyroute2.ethtool.ioctl import IoctlEthtool
+from pyroute2.netlink.exceptions import NetlinkError
 
 from harness.plumbing.errors import KernelError
 from harness.plumbing.netlink_batch import Batch, Fields, operational_states
 from harness.plumbing.netns import NetNS
 from harness.plumbing.signals import interrupt_if_due
 from harness.topology import addressing as plan
+from harness.topology import netkit
 from harness.topology.addressing import Addresses, Family
 
 POD_IF = "eth0"
@@ -104,6 +107,41 @@ class Host:
             peer=Fields(ifname=peer_if, net_ns_fd=peer.ns.fileno(), address=peer.macs[peer_if],
                         mtu=mtu),
         )  # fmt: skip
+
+    def add_netkit(
+        self, ifname: str, ifindex: int, peer: Host, peer_if: str, mtu: int, mode: int,
+        scrub: int | None = None,
+    ) -> None:  # fmt: skip
+        """Make a netkit pair: its primary here, its peer in a pod.
+
+        Args:
+            ifname: The primary.
+            ifindex: Its index.
+            peer: Where the other end goes; the kernel numbers it.
+            peer_if: What it is called there.
+            mtu: Of both ends, bytes.
+            mode: One of `netkit.MODES`.
+            scrub: See `netkit.request`.
+
+        Raises:
+            KernelError: The kernel has no netkit.
+            NetlinkError: It refuses for another reason.
+        """
+        self.links[ifname] = ifindex
+        ends = (netkit.End(ifname, self.macs[ifname]), netkit.End(peer_if, peer.macs[peer_if]))
+        batch = Batch(self.ns)
+        batch.take(
+            netkit.request(ends[0], ifindex, ends[1], peer.ns.fileno(), mtu, mode, scrub)
+        )  # fmt: skip
+        try:
+            batch.send()
+        except NetlinkError as error:
+            if error.code != errno.EOPNOTSUPP:
+                raise
+            raise KernelError(
+                f"the kernel makes no netkit pair ({error})",
+                "take one that has CONFIG_NETKIT (since 6.7), or pod_device=veth",
+            ) from None
 
     def down(self, ifname: str) -> None:
         """Set an interface down."""

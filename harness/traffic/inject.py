@@ -5,17 +5,20 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from harness.plumbing.errors import TrafficError
 from harness.plumbing.netns import NetNS
 from harness.traffic.fence import Fence, pinned
 
 _SOL_PACKET, _QDISC_BYPASS = 263, 20  # SOL_PACKET and PACKET_QDISC_BYPASS, packet(7)
+_NONE: Mapping[int, int] = MappingProxyType({})
 
 
 def inject(
-    ns: NetNS, ifname: str, frames: Sequence[bytes], *, past_egress: bool = False
+    ns: NetNS, ifname: str, frames: Sequence[bytes], *, past_egress: bool = False,
+    options: Mapping[int, int] = _NONE,
 ) -> int:  # fmt: skip
     """Transmit frames and return when each has come to its end.
 
@@ -26,6 +29,7 @@ def inject(
         past_egress: Hand them to the driver, past what the interface does on the way out: programs
             at tc egress, netfilter's egress hook, the qdisc. No capture shows them there, as taps
             are passed, too (dev_direct_xmit(), net/core/dev.c).
+        options: Options of SOL_SOCKET that the frames leave with, such as SO_PRIORITY.
 
     Returns:
         How many of them were dropped on the way out, by a program at tc egress or netkit's: they
@@ -37,6 +41,8 @@ def inject(
     dropped = 0
     with ns.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock, Fence(ns) as fence:
         sock.setsockopt(_SOL_PACKET, _QDISC_BYPASS, past_egress)
+        for option, value in options.items():
+            sock.setsockopt(socket.SOL_SOCKET, option, value)
         try:
             with ns:
                 sock.bind((ifname, 0))

@@ -25,6 +25,7 @@ from testbeds.mutants import (
     lookup,
     mtu,
     neighbours,
+    netkit,
     rewrite,
     router,
     stack,
@@ -45,6 +46,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *impostors.MUTANTS,
     *claims.MUTANTS,
     *hooks.MUTANTS,
+    *netkit.MUTANTS,
 )
 
 

@@ -59,6 +59,12 @@ MUTANTS: tuple[Mutant, ...] = (
         Catch(t.FIB + "test_hr20_address_of_the_node_that_is_no_pod", "lost"),
     ),
     _liar(
+        "claims to be attached to netkit", "bpf",
+        {"attaches": "netkit", "delivers": "netkit", "keeps_mark": False, "keeps_tstamp": False},
+        Catch(t.LEGS, "legs"),
+        Catch(t.NETKIT, "legs", {"device": "netkit"}),
+    ),
+    _liar(
         "claims to masquerade", "bpf", {"masquerade": True},
         Catch("two_node/test_legs::test_hr08_pod_and_world", "source in the world"),
     ),

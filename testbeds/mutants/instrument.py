@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from harness.bpf.source import Patch
+from harness.topology import POD_DEVICES
+from harness.topology.netkit import SCRUB_NONE
 from testbeds.mutants.mutant import Catch, Fault, patch
 
 _HELPERS = "one_node/test_helpers::"
@@ -16,9 +18,10 @@ _READDRESSED = (
     "		result = redirect_neigh("
 )
 
+_DEVICES = POD_DEVICES[:2]
 #: Faults of the program by which the suites call a redirect helper, bpf/misuse.c. Where a test
 #: calls it in the bundled programs, of those.
-MISUSE: tuple[Fault, ...] = (
+_WRONG: tuple[Fault, ...] = (
     Fault(
         "what a misused helper returns is not heeded",
         _CALLED_BUT_LET_GO,
@@ -80,6 +83,48 @@ MISUSE: tuple[Fault, ...] = (
     ),
 )
 
+_FROM_EGRESS = "one_node/test_egress::test_hr82_from_egress_out_of_another_pod"
+_WRONG_FLAGS = "one_node/test_egress::test_hr82_refused"
+_FROM_NIC = "two_node/test_egress::test_hr82_from_the_nic_out_of_a_pod"
+_PEER_CALL = "redirect_peer(call->ifindex, call->flags)"
+_INTO_THE_POD = patch("misuse.c", _PEER_CALL, "redirect_peer(call->ifindex, 0)")
+_BOTH_WAYS = patch("misuse.c", _PEER_CALL, "redirect_peer(call->ifindex, call->flags | 1)")
+#: The same of BPF_F_EGRESS: without the flag, and with one too many.
+_OUT_OF_THE_POD: tuple[Fault, ...] = (
+    Fault(
+        "redirect_peer without BPF_F_EGRESS",
+        _INTO_THE_POD,
+        (
+            *(Catch(_FROM_EGRESS, "sent, and sent again", {"device": d}) for d in _DEVICES),
+            *(Catch(_WRONG_FLAGS, "returned", {"device": d, "wrong": "both-ways"})
+              for d in _DEVICES),
+        ),
+    ),
+    Fault(
+        "redirect_peer with BPF_F_EGRESS and BPF_F_INGRESS",
+        _BOTH_WAYS,
+        (
+            *(Catch(_FROM_EGRESS, "returned", {"device": d}) for d in _DEVICES),
+            *(Catch(_WRONG_FLAGS, "returned", {"device": d, "wrong": "peer-down"})
+              for d in _DEVICES),
+        ),
+    ),
+    Fault(
+        "redirect_peer from the NIC without BPF_F_EGRESS",
+        _INTO_THE_POD,
+        (Catch(_FROM_NIC, "lost"),),
+        "bpf",
+    ),
+    Fault(
+        "redirect_peer from the NIC with BPF_F_EGRESS and BPF_F_INGRESS",
+        _BOTH_WAYS,
+        (Catch(_FROM_NIC, "returned"),),
+        "bpf-netkit",
+    ),
+)  # fmt: skip
+
+MISUSE = (*_WRONG, *_OUT_OF_THE_POD)
+
 #: What else is broken is not a program: test_controls.py breaks it.
 SYNC_THAT_FORGETS_NOTHING = Catch(
     "one_node/test_router_duties::test_hr20_address_that_the_node_lost_is_looked_up_again",
@@ -108,6 +153,16 @@ NOT_FIRST = (
     Catch("one_node/test_border::test_hr37_mark_and_tstamp_across_the_border", "mark", {}, (4,)),
 )
 NOT_DETACHED = Catch(_HOOKS + "test_hr78_detached_at_once", "detached", families=(4,))
+WRONG_END = Catch(
+    "one_node/test_netkit::test_hr79_legs_and_ttl_same_node", "legs", {"device": "netkit"}, (4,)
+)
+KNOWN_VERDICT = Catch(
+    "one_node/test_netkit::test_hr79_unknown_verdict", "lost", {"hook": "netkit"}, (4,)
+)
+NO_SCRUB = Catch(
+    "one_node/test_netkit::test_hr80_mark_and_priority_in_the_program", "mark and priority",
+    {"scrub": SCRUB_NONE}, (4,),
+)  # fmt: skip
 SPLAT = Catch("test_kernel_log::test_hr44_no_kernel_splat_during_the_run", "splats", families=())
 
 #: What is broken → what must notice.
@@ -118,4 +173,7 @@ BROKEN: dict[str, tuple[Catch, ...]] = {
     "a probe comes behind the datapath's programs": NOT_FIRST,
     "a probe is not detached": (NOT_DETACHED,),
     "the kernel's log has a warning": (SPLAT,),
+    "a netkit program is attached to the wrong end": (WRONG_END,),
+    "a verdict that netkit knows": (KNOWN_VERDICT,),
+    "a netkit pair is told no scrub policy": (NO_SCRUB,),
 }

@@ -35,11 +35,13 @@ class Fault:
         name: What is wrong, in a few words.
         patches: How it is made.
         catches: What must notice.
+        datapath: What runs beside it; of a mutant, the datapath that is mutated.
     """
 
     name: str
     patches: tuple[Patch, ...]
     catches: tuple[Catch, ...]
+    datapath: str = "legacy"
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,6 @@ class Mutant(Fault):
     """A fault in the datapath.
 
     Attributes:
-        datapath: The datapath that is mutated.
         posing_as: The datapath whose claims it makes, if not its own.
         claims: Claims of its own that it changes.
     """

@@ -43,8 +43,39 @@ UNANSWERED = """
     master:lxc1    < request
 """
 
-#: A request that the node, or the datapath for it, answers with an ICMP error.
-REFUSED = """
-    pod1:eth0      > request    < error
-    master:lxc1    < request    > error
-"""
+
+def _answered(answer: str) -> dict[str, str]:
+    tapped = f"pod1:eth0 > request < {answer} \n master:lxc1 < request > {answer}"
+    netkit = f"pod1:eth0 > request < {answer} \n master:lxc1 > {answer}"
+    return dict.fromkeys(("stack", "lxc", "peer"), tapped) | {"netkit": netkit}
+
+
+#: A request that the datapath drops. A netkit program drops it before the lxc would show it.
+DROPPED = {
+    "stack": UNANSWERED,
+    "lxc": UNANSWERED,
+    "peer": UNANSWERED,
+    "netkit": "pod1:eth0 > request",
+}
+#: A request that the datapath answers with an ICMP error.
+EXPIRED = _answered("error")
+#: A request to the gateway, which the datapath answers for.
+GATEWAY = _answered("reply")
+
+#: How a pod asks for its gateway's MAC, and is answered.
+RESOLUTION = {4: ("who-has", "is-at"), 6: ("solicitation", "advertisement")}
+
+
+def resolution(family: int, delivers: str) -> str:
+    """The legs of that, at pod1's pair of devices."""
+    asked, answered = RESOLUTION[family]
+    return GATEWAY[delivers].replace("request", asked).replace("reply", answered)
+
+
+def with_resolution(family: int, delivers: str) -> str:
+    """SAME_NODE, with the resolution that came before."""
+    rows = dict(line.split(None, 1) for line in SAME_NODE[delivers].splitlines() if line.strip())
+    for line in resolution(family, delivers).splitlines():
+        name, rest = line.split(None, 1)
+        rows[name] += " " + rest
+    return "\n".join(f"{name} {rest}" for name, rest in rows.items())

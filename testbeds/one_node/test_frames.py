@@ -31,6 +31,7 @@ def test_hr13_nothing_but_the_ttl_changes_same_node(one_node: Testbed, datapath,
         assert arrived == left, "all but the TTL"
 
 
+@pytest.mark.needs_macs
 def test_hr14_macs_at_the_pod(one_node: Testbed, datapath, family):
     with one_node.capture() as seen:
         one_node.pod1.ping(one_node.pod2)

@@ -9,21 +9,9 @@ from harness.plugin.building import BuildTestbed
 from harness.testbed import Testbed
 from harness.topology import Family
 from harness.watch.capture import WHOLE
-from testbeds.one_node.legs import OWN_NODE, SAME_NODE
+from testbeds.one_node.legs import GATEWAY, RESOLUTION, resolution, with_resolution
 
-_ASKED = {
-    4: "pod1:eth0 > who-has < is-at \n master:lxc1 < who-has > is-at",
-    6: "pod1:eth0 > solicitation < advertisement \n master:lxc1 < solicitation > advertisement",
-}
-
-
-def _with_resolution(legs, family):
-    """A table of legs with the gateway's resolution at pod1's veth pair."""
-    rows = dict(line.split(None, 1) for line in legs.split("\n") if line.strip())
-    for line in _ASKED[family].split("\n"):
-        name, rest = line.split(None, 1)
-        rows[name] += " " + rest
-    return "\n".join(f"{name} {rest}" for name, rest in rows.items())
+pytestmark = pytest.mark.needs_macs
 
 
 @pytest.mark.claims("answers_arp", "answers_nd")
@@ -33,7 +21,7 @@ def test_hr16_gateway_is_answered_for(one_node: Testbed, datapath, family, hr_ob
     with one_node.evidence() as evidence, one_node.capture() as seen:
         exchange = pod.ping(one_node.pod2)
     assert exchange.lost == 0, "lost"
-    assert seen.legs() == _with_resolution(SAME_NODE[datapath.claims.delivers], family)
+    assert seen.legs() == with_resolution(family, datapath.claims.delivers)
     assert pod.neighbours(family).get(master.gateway[family]) == pod.lxc_mac, "neighbour entry"
     held = {entry.get_attr("IFA_ADDRESS") for entry in master.ns.netlink.get_addr()}
     answers = evidence.nodes["master"].programs.hits.get(("from-container", "answer"), 0)
@@ -65,14 +53,14 @@ def test_hr16_gateway_is_probed_from_a_link_local_address(build_testbed: BuildTe
     frame = Ether(src=pod.mac, dst=pod.lxc_mac) / probe / ICMPv6NDOptSrcLLAddr(lladdr=pod.mac)
     with testbed.capture() as seen:
         pod.inject("eth0", [bytes(frame)])
-    assert seen.legs() == _ASKED[6].replace(" \n ", "\n")
+    assert seen.legs() == resolution(6, datapath.claims.delivers)
 
 
 def test_hr16_own_address_is_not_answered_for(one_node: Testbed, datapath, family):
     pod = one_node.pod1
     with one_node.capture() as seen:
         pod.inject("eth0", [bytes(_question(pod, pod.address, family))])
-    kind = {4: "who-has", 6: "solicitation"}[family]
+    kind, _ = RESOLUTION[family]
     assert seen.legs() == f"pod1:eth0 > {kind} \n master:lxc1 < {kind}"
 
 
@@ -81,10 +69,7 @@ def test_hr16_a_pod_may_not_take_the_gateways_address(one_node: Testbed, datapat
     pod = one_node.pod1
     with one_node.capture() as seen:
         pod.inject("eth0", [bytes(_question(pod, pod.node.gateway[family], family))])
-    asked, answered = {4: ("who-has", "is-at"), 6: ("solicitation", "advertisement")}[family]
-    assert seen.legs() == (
-        f"pod1:eth0 > {asked} < {answered} \n master:lxc1 < {asked} > {answered}"
-    )
+    assert seen.legs() == resolution(family, datapath.claims.delivers)
 
 
 @pytest.mark.claims("answers_gateway_ping")
@@ -94,7 +79,7 @@ def test_hr16_gateway_answers_ping(one_node: Testbed, datapath, family, size):
     with one_node.evidence() as evidence, one_node.capture(WHOLE) as seen:
         exchange = pod.ping(gateway, 2, size=size, ttl=1)
     assert exchange.lost == 0, "lost"
-    assert seen.legs() == OWN_NODE
+    assert seen.legs() == GATEWAY[datapath.claims.delivers]
     faults = [frame.checksum_faults() for frame in seen.frames]
     assert not any(faults), "checksums"
     replies = seen.at("pod1:eth0", "reply", "in")

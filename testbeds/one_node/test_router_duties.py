@@ -17,7 +17,8 @@ from harness.plugin.building import BuildTestbed
 from harness.testbed import Testbed
 from harness.topology import Family
 from harness.traffic import headers
-from testbeds.one_node.legs import REFUSED, UNANSWERED
+from harness.watch.legs import LegTable
+from testbeds.one_node.legs import DROPPED, EXPIRED
 from testbeds.packets import from_pod, ip
 
 TIME_EXCEEDED = {4: (11, 0), 6: (3, 0)}
@@ -64,7 +65,7 @@ def test_hr17_ttl_1_same_node(one_node: Testbed, datapath, family, size):
         exchange = one_node.pod1.ping(one_node.pod2, ttl=1, size=size)
     told = [(error.type, error.code, error.number) for error in exchange.errors]
     assert told == [(*TIME_EXCEEDED[family], 1)], "errors"
-    assert seen.legs() == REFUSED
+    assert seen.legs() == EXPIRED[datapath.claims.delivers]
     assert {error.source for error in exchange.errors} <= _routers(one_node), "error's source"
     (error,) = seen.at("pod1:eth0", "error", "in")
     assert error.ttl >= INITIAL_TTL, "error's TTL"
@@ -115,8 +116,8 @@ def test_hr17_never_an_error_about_an_error(one_node: Testbed, datapath, family)
     packet = _expiring(pod, one_node.pod2) / PODS_ERROR[family] / quoted
     with one_node.capture() as seen:
         pod.inject("eth0", [from_pod(pod, packet)])
-    sightings = [(frame.interface, frame.direction) for frame in seen.frames]
-    assert sightings == [("pod1:eth0", "out"), ("master:lxc1", "in")], "sightings"
+    dropped = DROPPED[datapath.claims.delivers]
+    assert seen.legs() == dropped.replace("request", "other"), "sightings"
 
 
 @pytest.mark.claims("time_exceeded", family=Family.ipv6)
@@ -163,7 +164,8 @@ def test_hr18_malformed_header_is_dropped(one_node: Testbed, datapath, family):
     ]
     with one_node.evidence() as evidence, one_node.capture() as seen:
         pod.inject("eth0", frames)
-    assert {frame.interface for frame in seen.frames} == {"pod1:eth0", "master:lxc1"}, "interfaces"
+    taps = LegTable.parse(DROPPED[datapath.claims.delivers]).interfaces()
+    assert {frame.interface for frame in seen.frames} == set(taps), "interfaces"
     drops = evidence.nodes["master"].programs.drops
     assert drops == ({"malformed": len(frames)} if datapath.claims.counts else {}), "drops"
 
@@ -238,6 +240,6 @@ def test_hr45_spoofed_source(one_node: Testbed, datapath, family, claimed):
     packet = ip(family, source, victim.address) / UDP(sport=4000, dport=4001) / b"spoofed"
     with one_node.evidence() as evidence, one_node.capture() as seen:
         pod.inject("eth0", [from_pod(pod, packet)])
-    assert seen.legs() == UNANSWERED.replace("request", "other")
+    assert seen.legs() == DROPPED[datapath.claims.delivers].replace("request", "other")
     drops = evidence.nodes["master"].programs.drops
     assert drops == ({"source": 1} if datapath.claims.counts else {}), "drops"

@@ -68,14 +68,32 @@ OWN_NODE = """
     master:lxc1      < request    > reply
 """
 
-#: A request from pod1 that ends on its node without an answer.
-UNANSWERED = """
+_DROPPED = """
     pod1:eth0        > request
     master:lxc1      < request
 """
+#: A request from pod1 that the datapath of its node drops, or sends where nobody answers. A netkit
+#: program takes it before the lxc would show it.
+DROPPED = {
+    "stack": _DROPPED,
+    "lxc": _DROPPED,
+    "peer": _DROPPED,
+    "netkit": "pod1:eth0 > request",
+}
 
-#: A request from pod1 that its node, or the datapath for it, answers with an ICMP error.
+#: A request from pod1 that its node's stack answers with an ICMP error, on every datapath.
 REFUSED = """
     pod1:eth0        > request    < error
     master:lxc1      < request    > error
 """
+
+#: A request from pod1 that the datapath of its node answers with an ICMP error.
+EXPIRED = {
+    "stack": REFUSED,
+    "lxc": REFUSED,
+    "peer": REFUSED,
+    "netkit": """
+        pod1:eth0        > request    < error
+        master:lxc1      > error
+    """,
+}

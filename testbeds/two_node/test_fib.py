@@ -8,7 +8,7 @@ import pytest
 
 from harness.testbed import Testbed
 from harness.topology.addressing import pod_networks
-from testbeds.two_node.legs import OWN_NODE, REFUSED, UNANSWERED
+from testbeds.two_node.legs import DROPPED, OWN_NODE, REFUSED
 
 #: Route type → ICMP error (type, code) that the stack sends in each family (None: silence);
 #: net/ipv4/route.c ip_error(), net/ipv6/route.c ip6_pkt_drop().
@@ -42,7 +42,7 @@ def test_hr19_refusing_routes(two_node: Testbed, datapath, family, kind, hr_obse
     _note(hr_observed, exchange, evidence)
     assert exchange.lost == 1, "lost"
     error = REFUSING[kind][family] if datapath.claims.refusing_routes == "tell" else None
-    assert seen.legs() == (REFUSED if error else UNANSWERED)
+    assert seen.legs() == (REFUSED if error else DROPPED[datapath.claims.delivers])
     assert [(e.type, e.code) for e in exchange.errors] == ([error] if error else []), "errors"
     if datapath.claims.counts and datapath.claims.forwards == "redirect":
         assert evidence.nodes["master"].programs.fib == {kind: 1}, "lookups"

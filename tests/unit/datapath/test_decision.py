@@ -19,6 +19,7 @@ NEEDS = {
     "bpf-redirect": {"redirect_neigh", "fib_lookup"},
     "bpf-skip-fib": {"redirect_peer", "redirect_neigh"},
     "bpf-tcx": {"redirect_peer", "redirect_neigh", "fib_lookup", "tcx"},
+    "bpf-netkit": {"redirect_peer", "redirect_neigh", "fib_lookup", "tcx", "netkit"},
 }
 
 

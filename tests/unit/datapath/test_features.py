@@ -15,7 +15,7 @@ from harness.plumbing.errors import (
 def test_the_table_of_features_says_since_when_and_how():
     for name, feature in FEATURES.items():
         assert name == feature.name
-        assert feature.kind in ("helper", "flag", "hook")
+        assert feature.kind in ("helper", "flag", "hook", "device")
         assert feature.first >= (4, 0)
         assert feature.how
 
@@ -28,6 +28,16 @@ def test_only_an_older_kernel_excuses():
     assert features.find("fib-mark").excused((6, 9))  # 6.10 is a later release than 6.9
     with pytest.raises(UnknownNameError, match=r"feature 'tcy' is unknown: use redirect_peer"):
         features.find("tcy")
+
+
+def test_a_device_is_an_option_but_where_a_guest_must_have_it(monkeypatch):
+    netkit = features.find("netkit")
+    monkeypatch.delenv(features.OWED, raising=False)
+    assert netkit.excused((6, 18))
+    monkeypatch.setenv(features.OWED, "vxlan netkit")
+    assert not netkit.excused((6, 18))
+    assert netkit.excused((6, 6))  # too old, whatever is asked of it
+    assert netkit.origin == "since 6.7, CONFIG_NETKIT"
 
 
 def test_a_release_in_numbers():
@@ -56,7 +66,7 @@ def test_features_as_a_table(capsys):
     cli._print_features({"6.1.192": answers, "6.12.9": answers, "7.3.4": {}})
     lines = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()}
     assert lines["feature"][-3:] == ["6.1.192", "6.12.9", "7.3.4"]
-    assert lines["netkit"] == ["hook", "6.7", "-", "MISSING", "?"]
+    assert lines["netkit"] == ["device", "6.7", "-", "MISSING", "?"]
     assert lines["clsact"] == ["hook", "4.5", "yes", "yes", "?"]
 
 

@@ -250,7 +250,11 @@ def pytest_collection_finish(session):
             print("asked:", found["datapath"], found["hr"])
 """
 WAYS = [
-    {"delivers": delivers, "forwards": forwards}
+    {
+        "delivers": delivers,
+        "attaches": "netkit" if delivers == "netkit" else "clsact",
+        "forwards": forwards,
+    }
     for delivers in ("lxc", "peer", "netkit")
     for forwards in ("redirect", "neigh")
 ]
