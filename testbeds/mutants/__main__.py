@@ -1,12 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: T201 - this is its output
 """`python -m testbeds.mutants > docs/controls.md`: what is broken, and what catches it."""
 
 from __future__ import annotations
 
+import argparse
+import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
+from harness.plumbing.errors import HarnessError
 from testbeds.mutants import MUTANTS, Catch, never_failed, suites
 from testbeds.mutants.instrument import BROKEN, MISUSE
+from testbeds.mutants.mechanical.campaign import SURVIVED, Campaign, all_sites, chosen, summary
+from testbeds.mutants.mechanical.equivalent import EQUIVALENT
 
 _HEAD = """\
 <!-- SPDX-License-Identifier: Apache-2.0 -->
@@ -72,5 +80,39 @@ def page() -> str:
     return "\n".join(_rows())
 
 
+def _mechanical(arguments: argparse.Namespace) -> int:
+    """Mutation testing; exit 1 if a mutant that counts survives."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hostroute"
+    try:
+        wanted = chosen(all_sites(arguments.of), arguments.sample, arguments.seed)
+        campaign = Campaign(cache / "mutants")
+        print(f"{len(wanted)} mutants, seed {arguments.seed}; kept in {campaign.state}")
+        outcomes = []
+        for outcome in campaign.run(wanted, arguments.workers):
+            outcomes.append(outcome)
+            print(f"{outcome.outcome}: {outcome.site}  {outcome.by}".rstrip(), flush=True)
+    except HarnessError as error:
+        print(f"hostroute: {error}", file=sys.stderr)
+        return error.exit_code
+    print("", *summary(outcomes), sep="\n")
+    return int(any(o.outcome == SURVIVED and o.site not in EQUIVALENT for o in outcomes))
+
+
+def _main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m testbeds.mutants", description=__doc__)
+    parser.add_argument("--mechanical", action="store_true",
+                        help="change bpf/ by rule, and run the suites on each change")  # fmt: skip
+    parser.add_argument("--sample", type=int, metavar="K", help="only K of them")
+    parser.add_argument("--seed", type=int, default=1, help="decides which (default: %(default)s)")
+    parser.add_argument("--of", default="", metavar="FILE", help="only in one part of bpf/")
+    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)),
+                        help="how many at once (default: %(default)s)")  # fmt: skip
+    arguments = parser.parse_args()
+    if arguments.mechanical:
+        return _mechanical(arguments)
+    print(page())
+    return 0
+
+
 if __name__ == "__main__":
-    print(page())  # noqa: T201 - this is its output
+    sys.exit(_main())

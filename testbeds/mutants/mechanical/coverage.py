@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which tests execute which lines of bpf/: the programs count that themselves.
+
+In an instrumented source every simple statement, and every condition of a block, first counts
+itself in a map.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from harness.bpf.contract import BPF_DIR
+from harness.bpf.module import Module
+from harness.bpf.source import Patch
+from harness.datapath.bpf import PARTS
+from testbeds.mutants.mechanical.sites import Site, sites, statements
+
+_MOST = 2048
+_MAP = "covered"
+_PRELUDE = f"""
+BPF_ARRAY({_MAP}, u64, {_MOST});
+static __always_inline int cover(u32 place)
+{{
+	u64 *count = {_MAP}.lookup(&place);
+
+	if (count)
+		*count += 1;
+	return 0;
+}}
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """What counts itself.
+
+    Attributes:
+        file: A part of bpf/.
+        start: Where it begins, in characters.
+        end: Where it ends.
+        whole: Whether it is a statement; otherwise a condition.
+    """
+
+    file: str
+    start: int
+    end: int
+    whole: bool
+
+
+def read(part: str) -> str:
+    """The source of a part."""
+    return (BPF_DIR / part).read_text(encoding="utf-8")
+
+
+@cache
+def places() -> list[Place]:
+    """All of them; a place's index is its key in the map."""
+    return [place for part in PARTS for place in _in(part)]
+
+
+def _in(part: str) -> Iterator[Place]:
+    found = sites(part, read(part))
+    whole = [s for s in found if s.kind == "statement"]
+    ends = [(s.start, s.start + len(s.old)) for s in whole]
+    blocks = [s for s in found if s.kind == "condition"
+              and not any(first <= s.start < last for first, last in ends)]  # fmt: skip
+    for site in sorted([*whole, *blocks], key=lambda site: site.start):
+        yield Place(part, site.start, site.start + len(site.old), site.kind == "statement")
+
+
+def instrumented() -> tuple[Patch, ...]:
+    """The patches that make the programs count."""
+    patches = []
+    for part in PARTS:
+        text = new = read(part)
+        for key, place in reversed(list(enumerate(places()))):
+            if place.file != part:
+                continue
+            old = text[place.start : place.end]
+            counted = f"{{ cover({key}); {old} }}" if place.whole else f"(cover({key}) || {old})"
+            new = new[: place.start] + counted + new[place.end :]
+        prelude = _PRELUDE if part == PARTS[0] else ""
+        patches.append(Patch(part, text, prelude + new))
+    return tuple(patches)
+
+
+def taken(module: Module) -> set[int]:
+    """The keys of what was executed since, and a clean map for whoever is next."""
+    table = module.table(_MAP)
+    found = set()
+    for key in range(len(places())):
+        if table[ctypes.c_int(key)].value:
+            found.add(key)
+            table[ctypes.c_int(key)] = ctypes.c_uint64(0)
+    return found
+
+
+def key_of(site: Site) -> int | None:
+    """The key of the place that a site is in, or that stands before it; None: before any."""
+    before = [key for key, place in enumerate(places())
+              if place.file == site.file and place.start <= site.start]  # fmt: skip
+    return before[-1] if before else None
+
+
+__all__ = ["Place", "instrumented", "key_of", "places", "read", "statements", "taken"]
