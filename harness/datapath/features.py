@@ -19,7 +19,9 @@ from harness.datapath import probes
 from harness.datapath.probes import Probe
 from harness.plumbing.errors import UnknownNameError
 
-#: Variable that names the optional features a guest's kernel must have; harness/kernels sets it.
+#: Device → the option that builds it.
+OPTIONS = {"netkit": "CONFIG_NETKIT"}
+#: Variable that names the devices a guest's kernel must have; harness/kernels sets it.
 OWED = "HOSTROUTE_DEVICES"
 
 
@@ -33,7 +35,7 @@ class Feature:
         since: The first release that has it, upstream.
         how: How it is probed.
         probe: Asks the running kernel.
-        option: The option that builds it, where a kernel of any age may be built without.
+        device: The device that it is, or is of, where a kernel of any age may be built without.
     """
 
     name: str
@@ -41,7 +43,7 @@ class Feature:
     since: str
     how: str
     probe: Callable[[], Probe]
-    option: str = ""
+    device: str = ""
 
     @property
     def first(self) -> tuple[int, int]:
@@ -51,7 +53,7 @@ class Feature:
     @property
     def origin(self) -> str:
         """Where it comes from, in words: since when, and the option that builds it."""
-        return f"since {self.since}" + (f", {self.option}" if self.option else "")
+        return f"since {self.since}" + (f", {OPTIONS[self.device]}" if self.device else "")
 
     def excused(
         self, running: tuple[int, int] | None = None, owed: Iterable[str] | None = None
@@ -60,11 +62,11 @@ class Feature:
 
         Args:
             running: Its release; the running kernel's by default.
-            owed: Options that it must have been built with; by default those that
+            owed: Devices that it must have been built with; by default those that
                 harness/kernels/kernels.toml lists, where it is a guest's.
         """
         must = os.environ.get(OWED, "").split() if owed is None else owed
-        optional = bool(self.option) and self.name not in must
+        optional = bool(self.device) and self.device not in must
         return (running or release()) < self.first or optional
 
 
@@ -108,9 +110,9 @@ FEATURES: dict[str, Feature] = {
         Feature("netdev-egress", "hook", "5.16", _NFT, probes.netdev_hook("egress")),
         Feature("tcx", "hook", "6.6", "a BPF link is put onto a device", probes.tcx),
         Feature("netkit", "device", "6.7", "a pair of devices is made", probes.device("netkit"),
-                "CONFIG_NETKIT"),
+                "netkit"),
         Feature("netkit-scrub", "flag", "6.12", "a pair is made and asked for its policy",
-                probes.netkit_scrub, "CONFIG_NETKIT"),
+                probes.netkit_scrub, "netkit"),
         Feature("raw-tracepoint", "hook", "4.17", "a program is attached", probes.raw_tracepoint),
         Feature("test-run", "hook", "4.12", "a program is run on a packet",
                 probes.run_of_a_program),

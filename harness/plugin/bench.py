@@ -155,6 +155,11 @@ def _check_selection(config: pytest.Config, measuring: list[pytest.Item]) -> Non
             "--hr-datapath is for conformance; benchmarks compare arms",
             f"use --hr-arms {option(config, 'arms')}, or select no benchmark",
         )
+    if measuring and option(config, "pod-device"):
+        raise UnknownNameError(
+            "--hr-pod-device is for conformance; an arm's datapath decides what its pods hang on",
+            "name an arm that is attached to it, such as --hr-arms legacy,bpf-netkit",
+        )
     if any(_asks_for_all(item) for item in measuring):
         for key in MEASURES.names():
             MEASURES.find(key)

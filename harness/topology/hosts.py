@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import os
 import socket
 import struct
 import time
@@ -139,7 +140,7 @@ class Host:
             if error.code != errno.EOPNOTSUPP:
                 raise
             raise KernelError(
-                f"the kernel makes no netkit pair ({error})",
+                f"the kernel makes no netkit pair ({os.strerror(error.code)})",
                 "take one that has CONFIG_NETKIT (since 6.7), or pod_device=veth",
             ) from None
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from harness.datapath.features import OWED
 from harness.kernels import accelerator as accelerators
 from harness.kernels import guest, tools
 from harness.kernels.accelerator import Accelerator, emulation
+from harness.kernels.catalogue import catalogue
 from harness.kernels.guest import Job, Machine, prepare
 from harness.kernels.kernel import Kernel
 from harness.plumbing.errors import GuestError, KernelSourceError, MissingToolError
@@ -66,6 +68,15 @@ def test_an_interactive_guest_has_the_terminal(composed, tmp_path):
     argv = prepared(tmp_path, Job(["sh"], tmp_path, interactive=True)).argv
     assert "stdio,id=console,signal=off,mux=off" in argv
     assert "setsid -c" in (tmp_path / "own" / "inside.env").read_text()
+
+
+def test_a_guest_hears_which_devices_its_kernel_must_have(composed, tmp_path):
+    prepared(tmp_path, Job(["true"], tmp_path))
+    text = (tmp_path / "own" / "inside.env").read_text()
+    assert f"{OWED}=8021q bonding" in text.replace("'", "").replace('"', "")
+    assert "netkit" not in text.split("COMMAND=")[1]  # 6.1 is older
+    assert "netkit" in catalogue().owed("6.12.118")
+    assert catalogue().owed("5.9") == []
 
 
 def test_modules_lie_beside_the_image_for_vng(composed, tmp_path):

@@ -64,6 +64,10 @@ def test_unit_tests_need_no_root():
         (("--datapath", "bpf,bfp"), "datapath 'bfp' is unknown: use legacy, bpf, "),
         (("--datapath", ","), "--hr-datapath ',' names none: use legacy, bpf, "),
         (("--legacy-services", "20001"), "legacy_services=20001 is not between 0 and 20000"),
+        (
+            ("--pod-device", "veth", "--datapath", "bpf-netkit"),
+            "datapath 'bpf-netkit' cannot be attached to pod_device 'veth': use netkit or ",
+        ),
     ],
 )
 def test_an_unknown_option_value_ends_the_run_before_it_begins(option, words):
@@ -72,6 +76,14 @@ def test_an_unknown_option_value_ends_the_run_before_it_begins(option, words):
     assert run.text.startswith("Exit: hostroute: ")
     assert words in run.text
     assert len(run.text.splitlines()) == 1
+
+
+def test_what_measures_takes_no_device_for_its_pods():
+    arguments = ("-q", "-m", "bench", "--pod-device", "netkit", "testbeds/one_node")
+    run = end(start(pytest_of(*arguments)))
+    assert run.code == 13
+    assert "hostroute: --hr-pod-device is for conformance" in run.text
+    assert "Traceback" not in run.text
 
 
 def test_what_measures_takes_no_datapath():
