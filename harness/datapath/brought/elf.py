@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 
 from harness.bpf.elf import ElfFile, MapSpec
 from harness.bpf.elf_programs import check_alike
@@ -36,6 +37,7 @@ class Attach:
         direction: `ingress` or `egress`.
         hook: One of `harness.attach.HOOKS`.
         variables: Name → what is written to it, and its size; sorted.
+        path: Where the object was read.
     """
 
     file: ElfFile
@@ -44,6 +46,7 @@ class Attach:
     direction: str
     hook: str
     variables: tuple[tuple[str, Template, int], ...]
+    path: Path = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,12 @@ class Brought:
     def families(self) -> frozenset[Family]:
         """What it forwards at all."""
         return self.description.families
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files that it was read from, without links."""
+        objects = dict.fromkeys(entry.path for entry in self.attach)
+        return (self.description.path.resolve(), *objects)
 
     @property
     def files(self) -> dict[str, str]:
@@ -134,7 +143,7 @@ def _attach(table: Table, directory: TrustedDirectory, files: dict[str, ElfFile]
             variables.fail(variable, f"{name} has no such constant", f"it has {known}")
         filled.append((variable, check(variables, variable, value, size, at), size))
     table.end(_ATTACH)
-    return Attach(file, program, at, direction, hook, tuple(filled))
+    return Attach(file, program, at, direction, hook, tuple(filled), directory.path / name)
 
 
 def _open(table: Table, name: str, directory: TrustedDirectory) -> ElfFile:
