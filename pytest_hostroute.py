@@ -40,6 +40,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "help": "what joins pods to their nodes, whatever the datapath asks for; one that cannot be"
         " attached to it is left out",
     },
+    "bring": {
+        "action": "append", "default": [], "metavar": "FILE.toml",
+        "help": "a datapath of somebody else, described by this file: its name is one for"
+        " --hr-datapath and --hr-arms (docs/your-datapath.md)",
+    },
     "legacy-services": {
         "type": int, "default": 100, "metavar": "N",
         "help": "services' worth of kube-proxy rules on the legacy path (default 100)",

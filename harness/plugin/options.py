@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from harness import datapath as datapaths
-from harness.datapath import Claims, NodeSettings
+from harness.datapath import Claims, Datapath, NodeSettings
+from harness.datapath.brought import bring_all
 from harness.plumbing import safe_write
 from harness.plumbing.errors import HarnessError, RecordError, UnknownNameError
 from harness.topology import Topology
 
 _FILES = "file://"
+BROUGHT = pytest.StashKey[list[Datapath]]()
 
 
 def option(config: pytest.Config, name: str) -> Any:
@@ -51,6 +53,16 @@ def _check_devices(config: pytest.Config) -> None:
     """
     for name in chosen_datapaths(config) if option(config, "datapath") else ():
         datapaths.placed(Topology(pod_device=option(config, "pod-device")), datapaths.find(name))
+
+
+def bring_in(config: pytest.Config) -> None:
+    """Register the datapaths that `--hr-bring` describes.
+
+    Raises:
+        HarnessError: A description is wrong, or its name is taken.
+    """
+    directory = config.invocation_params.dir
+    config.stash[BROUGHT] = bring_all(directory / path for path in option(config, "bring"))
 
 
 def settings(config: pytest.Config) -> NodeSettings:
@@ -97,6 +109,7 @@ def _check_writable(path: Path) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse options that name what does not exist; one line, a documented exit code."""
     try:
+        bring_in(config)
         chosen_datapaths(config)
         _check_devices(config)
         settings(config)
