@@ -126,7 +126,7 @@ class AgentError(HarnessError):
         log: The last that it wrote to stderr.
     """
 
-    exit_code = 28
+    exit_code = 27
 
     def __init__(self, what: str, todo: str = "", log: str = "") -> None:
         super().__init__(what, todo)
@@ -163,5 +163,5 @@ EXIT_CODES: dict[int, str] = {
     FAILED_ON_KERNEL: "failed on one kernel or more (`hostroute kernels run`, `features`, `bench`)",
     25: "records of unlike machines, kernels, rules or settings were to be compared",
     REGRESSED: "worse than the base, or something of it missing (`hostroute results gate`)",
-    28: "an agent that was brought along did not start, answer or last, or answered wrongly",
+    27: "an agent that was brought along did not start, answer or last, or answered wrongly",
 }

@@ -10,6 +10,7 @@ import pytest
 
 from harness.datapath.brought import read
 from harness.datapath.brought.agent import Session
+from harness.datapath.brought.agent_process import AgentProcess, Program
 from harness.plumbing.errors import HarnessError
 from tests.support.agents import describe
 
@@ -18,44 +19,44 @@ FORKS = "if os.fork(): os._exit(0)"
 
 #: What is wrong → how the agent is made, the exit code, and what the line says.
 FAULTS = {
-    "no interpreter": ({"script": "#!/no/such/interpreter\n"}, 28, "cannot be started: No such"),
-    "no program": ({"script": "words\n"}, 28, "cannot be started: Exec format error"),
+    "no interpreter": ({"script": "#!/no/such/interpreter\n"}, 27, "cannot be started: No such"),
+    "no program": ({"script": "words\n"}, 27, "cannot be started: Exec format error"),
     "says nothing": (
-        {"start": STAYS, "deadlines": "version = 0.2"}, 28, "did not answer VERSION within 0.2 s",
+        {"start": STAYS, "deadlines": "version = 0.2"}, 27, "did not answer VERSION within 0.2 s",
     ),
     "half a line": (
         {"start": f"print('{{', end='', flush=True); {STAYS}", "deadlines": "version = 0.5"},
-        28, "did not answer VERSION within 0.5 s",
+        27, "did not answer VERSION within 0.5 s",
     ),
     "closes its stdout": (
-        {"start": f"os.close(1); {STAYS}"}, 28, "closed its stdout instead of answering VERSION",
+        {"start": f"os.close(1); {STAYS}"}, 27, "closed its stdout instead of answering VERSION",
     ),
-    "no JSON": ({"fault": "answer = 0; print('ready')"}, 28, "with 'ready': no JSON"),
-    "no object": ({"fault": "answer = 1"}, 28, "answered VERSION with '1': Expected `object`"),
-    "no version": ({"fault": "del answer['protocol']"}, 28, "missing required field `protocol`"),
-    "a key too many": ({"fault": "answer['x'] = 1"}, 28, "contains unknown field `x`"),
-    "a long line": ({"fault": "answer = 'x' * (1 << 21)"}, 28, "a line longer than 1 MiB"),
+    "no JSON": ({"fault": "answer = 0; print('ready')"}, 27, "with 'ready': no JSON"),
+    "no object": ({"fault": "answer = 1"}, 27, "answered VERSION with '1': Expected `object`"),
+    "no version": ({"fault": "del answer['protocol']"}, 27, "missing required field `protocol`"),
+    "a key too many": ({"fault": "answer['x'] = 1"}, 27, "contains unknown field `x`"),
+    "a long line": ({"fault": "answer = 'x' * (1 << 21)"}, 27, "a line longer than 1 MiB"),
     "no end of it": (
-        {"start": "while True: print('x' * 65536, end='')"}, 28, "a line longer than 1 MiB",
+        {"start": "while True: print('x' * 65536, end='')"}, 27, "a line longer than 1 MiB",
     ),
     "two lines": (
-        {"fault": "print(json.dumps(answer))"}, 28,
+        {"fault": "print(json.dumps(answer))"}, 27,
         """said '{"ok": true, "protocol": 1}\\n', and was not asked""",
     ),
     "no end of lines": (
-        {"start": "print('{\"ok\": true, \"protocol\": 1}')\nwhile True: print('more')"}, 28,
+        {"start": "print('{\"ok\": true, \"protocol\": 1}')\nwhile True: print('more')"}, 27,
         "said 'more\\nmore",
     ),
-    "ends": ({"start": "sys.exit(3)"}, 28, "ended with status 3 instead of answering VERSION"),
+    "ends": ({"start": "sys.exit(3)"}, 27, "ended with status 3 instead of answering VERSION"),
     "is killed": (
-        {"start": "os.kill(os.getpid(), 9)"}, 28, "was killed by signal 9 instead of answering",
+        {"start": "os.kill(os.getpid(), 9)"}, 27, "was killed by signal 9 instead of answering",
     ),
-    "forks away": ({"start": FORKS}, 28, "ended with status 0 (an agent stays in the foreground)"),
+    "forks away": ({"start": FORKS}, 27, "ended with status 0 (an agent stays in the foreground)"),
     "another protocol": (
-        {"fault": "answer['protocol'] = 2"}, 28, "speaks protocol 2, not 1: have it speak",
+        {"fault": "answer['protocol'] = 2"}, 27, "speaks protocol 2, not 1: have it speak",
     ),
     "refuses": (
-        {"fault": "answer = {'ok': False, 'code': 7, 'msg': 'no\\nkernel'}"}, 28,
+        {"fault": "answer = {'ok': False, 'code': 7, 'msg': 'no\\nkernel'}"}, 27,
         "agent ./agent refused VERSION (7): no kernel",
     ),
     "unknown claim": (
@@ -193,6 +194,13 @@ def test_another_file_in_its_place_is_not_run(tmp_path):
     (tmp_path / "another").replace(tmp_path / "agent")
     with pytest.raises(HarnessError, match="changed since it was read"):  # its link is gone
         Session(found)
+
+
+def test_one_that_does_not_read_is_late(tmp_path):
+    describe(tmp_path, start=STAYS)
+    late = pytest.raises(HarnessError, match=r"it did not answer ADD within 0\.3 s")
+    with AgentProcess("it", Program(tmp_path / "agent", ""), []) as process, late:
+        process.ask("ADD", b"x" * (4 << 20), 0.3)
 
 
 def alive(pid):
