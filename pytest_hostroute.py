@@ -36,6 +36,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "action": "append", "default": [], "metavar": "NAME[,NAME]",
         "help": "run only on these datapaths (`hostroute datapaths` lists them)",
     },
+    "bring": {
+        "action": "append", "default": [], "metavar": "FILE.toml",
+        "help": "a datapath of somebody else, described by this file: its name is one for"
+        " --hr-datapath and --hr-arms (docs/your-datapath.md)",
+    },
     "legacy-services": {
         "type": int, "default": 100, "metavar": "N",
         "help": "services' worth of kube-proxy rules on the legacy path (default 100)",

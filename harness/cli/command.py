@@ -6,9 +6,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
-from harness.datapath import NodeSettings, running_kernel
+from harness import datapath as datapaths
+from harness.datapath import Datapath, NodeSettings, running_kernel
+from harness.datapath.brought import bring_all
 from harness.datapath.features import FEATURES, Features, find
 from harness.datapath.probes import Probe
 
@@ -28,6 +31,26 @@ class Command:
     summary: str
     arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
+
+
+def add_bring(parser: argparse.ArgumentParser) -> None:
+    """Add `--bring`."""
+    parser.add_argument(
+        "--bring", action="append", default=[], type=Path, metavar="FILE.toml",
+        help="a datapath of somebody else, described by this file (docs/your-datapath.md)",
+    )  # fmt: skip
+
+
+def asked_for(arguments: argparse.Namespace) -> Datapath:
+    """What `--datapath` names; without it what `--bring` described last, or `bpf`.
+
+    Raises:
+        DescriptionError: A description is wrong, or its name is taken.
+        UnknownNameError: There is no such datapath.
+    """
+    brought = bring_all(arguments.bring)
+    name = arguments.datapath or (brought[-1].name if brought else "bpf")
+    return datapaths.find(name)
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:

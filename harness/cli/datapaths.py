@@ -7,29 +7,33 @@ import argparse
 import textwrap
 from collections.abc import Iterator
 
-from harness.cli.command import Command
+from harness.cli.command import Command, add_bring
 from harness.cli.output import show
 from harness.datapath import CLAIMS, DATAPATHS, Claims, find
+from harness.datapath.brought import bring_all
 from harness.datapath.claims import text
+from harness.datapath.features import FEATURES
 from harness.topology import Family
 
 _WIDTH, _INDENT = 100, " " * 14
 _UNBROKEN = "\N{NO-BREAK SPACE}"
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    del parser  # takes none
-
-
 def _run(arguments: argparse.Namespace) -> int:
-    del arguments
+    bring_all(arguments.bring)
     for name in DATAPATHS.names():
         datapath = find(name)
-        needs = ", ".join(f"bpf_{helper}" for helper in sorted(datapath.needs)) or "no helper"
+        needs = ", ".join(_title(need) for need in sorted(datapath.needs)) or "no helper"
         show(f"{name:<14}{datapath.summary}; needs {needs}")
         claimed = str(datapath.claims).split("; ") if str(datapath.claims) else []
         show(*_listed("claims", claimed), *_listed("declines", list(declined(datapath.claims))))
     return 0
+
+
+def _title(need: str) -> str:
+    """As `bpf_fib_lookup`, or `tcx`."""
+    feature = FEATURES.get(need)
+    return f"bpf_{need}" if feature is None or feature.kind == "helper" else need
 
 
 def declined(claims: Claims) -> Iterator[str]:
@@ -50,4 +54,4 @@ def _listed(head: str, words: list[str]) -> Iterator[str]:
         yield _INDENT + line.replace(_UNBROKEN, " ")
 
 
-COMMAND = Command("datapaths", "list the datapaths and their claims", _arguments, _run)
+COMMAND = Command("datapaths", "list the datapaths and their claims", add_bring, _run)

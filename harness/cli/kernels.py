@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from harness.cli import kernels_exact as exact
 from harness.cli import kernels_guests as guests
-from harness.cli.command import Command
+from harness.cli.command import Command, add_bring
 from harness.cli.kernels_guests import KERNEL, default, fetcher, images, mirror, store
 from harness.cli.output import complain, show
 from harness.kernels import find, installed_releases
@@ -134,6 +134,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     pruning = action("prune", _prune, "remove cached kernels; without one named, all, and images")
     pruning.add_argument("kernels", nargs="*", metavar="KERNEL", help="a version or a release")
     running = action("run", guests.run, "run pytest on each kernel, with what follows --")
+    add_bring(running)
     running.add_argument("--limit", type=_positive, metavar="SECONDS", help=_LIMIT)
     _add_guests(running)
     probing = action("features", guests.probe, "what each kernel has; without one, the running one")

@@ -15,6 +15,7 @@ from typing import Any
 
 from harness.cli.output import say, show, show_json
 from harness.datapath import features
+from harness.datapath.brought import bring_all, files_of
 from harness.datapath.catalogue import CATALOGUE
 from harness.datapath.features import FEATURES, Feature
 from harness.datapath.probes import Probe
@@ -80,13 +81,16 @@ def run(arguments: argparse.Namespace) -> int:
     jobs = at_once(arguments.jobs, arguments.memory)
     if jobs < arguments.jobs:
         say(f"{jobs} at once, not {arguments.jobs}: for want of cores or memory")
+    brought = bring_all(arguments.bring)
+    words = [*(f"--hr-bring={path.resolve()}" for path in arguments.bring), *words]
     pytest_args.check(words, Path.cwd(), images().bytecode)
 
     results = Path.cwd() / "results"  # whatever pytest's root directory is, and its ini file says
 
     def job(share: Path) -> Job:
         own = [f"--junitxml={share / 'junit.xml'}", f"--hr-results={results}"]
-        return Job([*pytest_args.command(words), *own], Path.cwd(), results=results)
+        argv = [*pytest_args.command(words), *own]
+        return Job(argv, Path.cwd(), results=results, files=files_of(brought))
 
     campaign = find_all(arguments)
     machine = Machine(campaign.accelerator(), arguments.memory)

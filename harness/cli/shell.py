@@ -10,9 +10,8 @@ import signal
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from harness import datapath as datapaths
 from harness.bpf.pool import unload_idle
-from harness.cli.command import Command, add_settings, features, settings
+from harness.cli.command import Command, add_bring, add_settings, asked_for, features, settings
 from harness.cli.output import show
 from harness.plumbing.errors import UnknownNameError
 from harness.plumbing.signals import interruptible
@@ -25,8 +24,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("testbed", metavar="TESTBED", help="see `hostroute testbeds`")
     parser.add_argument("host", metavar="HOST", nargs="?", default="master",
                         help="the host to be in (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--datapath", default="bpf", metavar="NAME",
-                        help="what the nodes run (default: %(default)s)")  # fmt: skip
+    parser.add_argument(
+        "--datapath",
+        metavar="NAME",
+        help="what the nodes run (default: what --bring names, or bpf)",
+    )
+    add_bring(parser)
     add_settings(parser)
 
 
@@ -76,7 +79,7 @@ def _end_inhabitants(network: Network) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     topology = TESTBEDS.find(arguments.testbed).topology
-    datapath, asked = datapaths.find(arguments.datapath), settings(arguments)
+    datapath, asked = asked_for(arguments), settings(arguments)
     check_machine()
     kernel = features(arguments, datapath.needs)
     with ExitStack() as closing:

@@ -6,8 +6,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 
-from harness import datapath as datapaths
-from harness.cli.command import Command, add_settings, features, settings
+from harness.cli.command import Command, add_bring, add_settings, asked_for, features, settings
 from harness.cli.output import show, show_json
 from harness.cli.proof import Proof, prove
 from harness.datapath import Decision, decision_on
@@ -16,8 +15,12 @@ from harness.testbed.prerequisites import check_machine, check_privileges, descr
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--datapath", default="bpf", metavar="NAME",
-                        help="the datapath asked for (default: %(default)s)")  # fmt: skip
+    parser.add_argument(
+        "--datapath",
+        metavar="NAME",
+        help="the datapath asked for (default: what --bring names, or bpf)",
+    )
+    add_bring(parser)
     add_settings(parser)
     parser.add_argument("--json", action="store_true", help="for machines")
     parser.add_argument("--require", metavar="bpf", help=f"exit {LEGACY} when it is Legacy")
@@ -72,7 +75,7 @@ def _document(datapath: str, decision: Decision | None, proof: Proof | None) -> 
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    datapath = datapaths.find(arguments.datapath)
+    datapath = asked_for(arguments)
     asked = settings(arguments)
     if arguments.require not in (None, "bpf"):
         raise UnknownNameError(f"--require {arguments.require!r} is unknown", "use bpf")

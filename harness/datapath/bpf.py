@@ -131,9 +131,7 @@ class InstalledBpf:
         flags = {name: number for number, name in enums()["endpoint_flag"].items()}
         for family in Family:
             endpoints[self.node.gateway[family]] = {"flags": flags["gateway"]}
-        for entry in self.node.ns.netlink.get_addr():  # a gateway that a device has is the node's
-            # A point-to-point device's IFA_ADDRESS is its peer's (uapi/linux/if_addr.h).
-            own = entry.get_attr("IFA_LOCAL") or entry.get_attr("IFA_ADDRESS")
+        for own in self.node.all_addresses():  # a gateway that a device has is the node's
             endpoints[own] = {"flags": flags["host"]}
         for pod in self.node.pods:
             endpoints |= self._write_pod(pod)

@@ -28,7 +28,7 @@ _PROGRAMS = (
     "setsid", "sleep", "stty", "sync", "tc", "true", "umount", "uname", "unshare",
 )  # fmt: skip
 #: Libraries that are loaded by name.
-_LIBRARIES = ("libbcc.so.0", "libiperf.so.0", "libnss_files.so.2", "libnss_dns.so.2",
+_LIBRARIES = ("libbcc.so.0", "libbpf.so.1", "libiperf.so.0", "libnss_files.so.2", "libnss_dns.so.2",
               "libstdc++.so.6", "libgcc_s.so.1", "libgfortran.so.5", "libpcap.so.0.8")  # fmt: skip
 _DATA = ("/etc/ld.so.cache", "/etc/nsswitch.conf", "/etc/passwd", "/etc/group", "/etc/protocols",
          "/etc/services", "/etc/hosts", "/etc/ethertypes", "/etc/modprobe.d", "/etc/localtime",

@@ -106,7 +106,7 @@ class Campaign:
             asked = job(share)
             return replace(asked, environment={**asked.environment, **batch})
 
-        with self._shared_images(job(self.directory).directory) as images:
+        with self._shared_images(job(self.directory)) as images:
             workers = [
                 threading.Thread(target=self._work, args=(todo, named, machine, images, limits))
                 for _ in range(min(jobs, len(found)))
@@ -135,7 +135,7 @@ class Campaign:
         limits = LIMITS[machine.accelerator.name]
         terminal = termios.tcgetattr(0) if os.isatty(0) else None
         try:
-            with self._shared_images(job.directory) as images:
+            with self._shared_images(job) as images:
                 self._run_one(result, lambda _: job, machine, images, limits)
         finally:
             if terminal is not None:  # QEMU may not have come to put it back
@@ -144,7 +144,8 @@ class Campaign:
         return result.ended
 
     @contextmanager
-    def _shared_images(self, checkout: Path) -> Iterator[dict[str, Path]]:
+    def _shared_images(self, job: Job) -> Iterator[dict[str, Path]]:
+        checkout = job.directory
         with ExitStack() as closing:
             host = closing.enter_context(self._images.of_host())
             directory = scratch.make("checkout")
@@ -157,7 +158,8 @@ class Campaign:
             moved: dict[Path, Path] = {}
             for tree in trees:
                 moved |= files.bytecode(tree, self._images.bytecode)
-            build([path for tree in trees for path in files.checkout(tree)], image, moved)
+            paths = [path for tree in trees for path in files.checkout(tree)]
+            build([*paths, *job.files], image, moved)
             yield {"host": host, "checkout": image}
 
     def _work(

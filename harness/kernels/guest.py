@@ -86,6 +86,7 @@ class Job:
         environment: Variables it has besides the host's that are passed on.
         interactive: Whether it has the terminal instead.
         results: A directory whose files come home: in the guest it is `results` of what is shared.
+        files: What it reads besides, wherever it lies; in the guest it has the same path.
     """
 
     argv: list[str]
@@ -93,6 +94,7 @@ class Job:
     environment: dict[str, str] = field(default_factory=dict)
     interactive: bool = False
     results: Path | None = None
+    files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -247,6 +249,7 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 def _kept_below_masked(kernel: Kernel, job: Job) -> list[str]:
     """Directories of the host that a guest needs although they lie below what is masked."""
     wanted = [Path(sys.prefix), Path(sys.base_prefix), job.directory, harness_root()]
+    wanted += [path.parent for path in job.files]
     if kernel.root is not None:
         wanted.append(kernel.root)
     return [str(path) for path in dict.fromkeys(wanted)

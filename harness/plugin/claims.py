@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import pytest
 
-from harness.datapath import Claims, unclaimed
+from harness.datapath import BOTH, Claims, unclaimed
 from harness.datapath.catalogue import CATALOGUE
 from harness.datapath.claims import CLAIMS, ClaimError, declinable
 from harness.plugin.options import option
@@ -94,6 +94,8 @@ def declined(test: pytest.Item) -> Declined | None:
     if not isinstance(claims, Claims):
         return None
     family = family if isinstance(family, Family) else None
+    if family is not None and family not in getattr(datapath, "families", BOTH):
+        return Declined(str(getattr(datapath, "name", "")), (f"families = {family.name}",))
     each = {
         unclaimed(claims, (name,), mark.kwargs.get("family", family)): None
         for mark in test.iter_markers("claims")

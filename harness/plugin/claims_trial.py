@@ -165,7 +165,7 @@ def summary(tests: Mapping[str, Declined], found: Mapping[str, Mapping[str, str]
     datapaths = list(dict.fromkeys(datapath for datapath, _ in groups))
 
     def place(key: tuple[str, str]) -> tuple[int, int, str]:
-        return datapaths.index(key[0]), order[key[1].partition(" = ")[0]], key[1]
+        return datapaths.index(key[0]), order.get(key[1].partition(" = ")[0], -1), key[1]
 
     for key in sorted(groups, key=place):
         yield str(_Tried(*key, groups[key]))

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from harness import datapath as datapaths
-from harness.datapath import NodeSettings
+from harness.datapath import Datapath, NodeSettings
+from harness.datapath.brought import bring_all
 from harness.plumbing import safe_write
 from harness.plumbing.errors import HarnessError, RecordError, UnknownNameError
 
 _FILES = "file://"
+BROUGHT = pytest.StashKey[list[Datapath]]()
 
 
 def option(config: pytest.Config, name: str) -> Any:
@@ -33,6 +35,16 @@ def chosen_datapaths(config: pytest.Config) -> list[str]:
     if given and not named:
         raise UnknownNameError(f"--hr-datapath {given[0]!r} names none", f"use {', '.join(known)}")
     return [datapaths.find(name).name for name in named] or known
+
+
+def bring_in(config: pytest.Config) -> None:
+    """Register the datapaths that `--hr-bring` describes.
+
+    Raises:
+        HarnessError: A description is wrong, or its name is taken.
+    """
+    directory = config.invocation_params.dir
+    config.stash[BROUGHT] = bring_all(directory / path for path in option(config, "bring"))
 
 
 def settings(config: pytest.Config) -> NodeSettings:
@@ -79,6 +91,7 @@ def _check_writable(path: Path) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse options that name what does not exist; one line, a documented exit code."""
     try:
+        bring_in(config)
         chosen_datapaths(config)
         settings(config)
         if option(config, "record") or option(config, "results") is not None:

@@ -7,6 +7,7 @@ import inspect
 
 import pytest
 
+from harness.plugin.brought import shown_log, try_out
 from harness.plumbing.errors import HarnessError
 from harness.plumbing.signals import deferred
 from harness.testbed.prerequisites import check_machine, describe_machine, host_routing_status
@@ -34,13 +35,18 @@ def pytest_collection(session: pytest.Session) -> None:
 
 
 def require_machine(config: pytest.Config) -> None:
-    """End the run with one line and an exit code if the machine cannot hold a testbed; ask once."""
+    """End the run with one line and an exit code if it cannot be; asks once.
+
+    It cannot where the machine cannot hold a testbed, or somebody's datapath cannot be installed.
+    """
     if config.stash.get(_CHECKED, False):
         return
     try:
         check_machine()
+        try_out(config)
     except HarnessError as error:
-        pytest.exit(f"hostroute: {error}", returncode=error.exit_code)
+        log = shown_log(config, error)
+        pytest.exit(f"{log}hostroute: {error}", returncode=error.exit_code)
     config.stash[_CHECKED] = True
 
 

@@ -136,6 +136,14 @@ class Host:
         """Take an address away again."""
         self.ns.netlink.addr("del", index=self.ifindex(ifname), address=address, prefixlen=prefix)
 
+    def all_addresses(self) -> list[str]:
+        """Every address that its interfaces have now, of both families."""
+        # A point-to-point device's IFA_ADDRESS is its peer's (uapi/linux/if_addr.h).
+        return [
+            str(entry.get_attr("IFA_LOCAL") or entry.get_attr("IFA_ADDRESS"))
+            for entry in self.ns.netlink.get_addr()
+        ]
+
     def await_settled(self) -> None:
         """Return when nothing that was set up here is still on its way in the kernel.
 

@@ -15,7 +15,6 @@ from harness.datapath.brought import protocol, read
 from harness.plumbing.errors import AgentError, HarnessError
 from harness.testbed import Testbed
 from harness.topology import Topology
-from tests.support import bringing
 from tests.support.agents import describe
 from tests.support.host_state import await_, await_same, marked, settled
 from tests.support.run_cli import MARK, end, pytest_of, start
@@ -212,10 +211,10 @@ def run(directory, passes, fault="pass", killing=""):
     (directory / "test_child.py").write_text(text, encoding="ascii")
     path = describe(directory, fault, claims="")
     arguments = pytest_of(
-        "-q", "-p", "tests.support.bringing", "-p", "pytest_hostroute", "--hr-datapath", "faulty",
+        "-q", "-p", "pytest_hostroute", f"--hr-bring={path}", "--hr-datapath", "faulty",
         str(directory / "test_child.py"), rootdir=directory,
     )  # fmt: skip
-    return end(start(arguments, {bringing.VARIABLE: str(path), "PYTEST_ADDOPTS": ""}))
+    return end(start(arguments, {"PYTEST_ADDOPTS": ""}))
 
 
 SAYS = 'answer |= {"text": "two nodes"} if verb == "STATUS" else {}; print(verb, file=sys.stderr)'
@@ -241,21 +240,21 @@ def test_an_agent_killed_in_mid_test_is_an_error_of_one_line(passes, tmp_path, n
     assert ", 1 error in" in ended.out
 
 
-def test_a_description_that_is_refused_ends_the_run_with_its_code(tmp_path):
-    ended = run(tmp_path, True, "answer = 0")
+@pytest.mark.parametrize("verb", ["VERSION", "ADD", "DEL"])
+def test_one_that_answers_wrongly_ends_the_run_with_its_code(verb, tmp_path, nothing_left):
+    ended = run(tmp_path, True, f'answer = 0 if verb == "{verb}" else answer')
     assert ended.code == 27
-    (line,) = [line for line in ended.text.splitlines() if "faulty" in line]
-    assert "hostroute: faulty: agent ./agent answered VERSION with '0'" in line
+    (line,) = [line for line in ended.text.splitlines() if "agent ./agent" in line]
+    assert f"hostroute: faulty: agent ./agent answered {verb} with '0'" in line
 
 
 def stopped(directory):
     """A run that stands still in the middle of a test, with an agent that has left a child."""
     path = describe(directory, LEAVES_A_CHILD, claims="", name="brought")
-    moment = Moment(
-        "harness.testbed.actor:ping", datapath="brought", options=("-p", "tests.support.bringing")
-    )
+    options = (f"--hr-bring={path}",)
+    moment = Moment("harness.testbed.actor:ping", datapath="brought", options=options)
     test = TEST.format(killing="", passes=True)
-    return Run(moment, directory, test, **{bringing.VARIABLE: str(path)})
+    return Run(moment, directory, test)
 
 
 @pytest.mark.parametrize("way", ["kill", "interrupt", "go_on"])

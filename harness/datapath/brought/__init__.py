@@ -30,9 +30,15 @@ def bring(path: Path | str) -> Datapath:
     return found
 
 
+def files_of(datapaths: Iterable[Datapath]) -> tuple[Path, ...]:
+    """Every file that brought datapaths are read from, for whoever takes them elsewhere."""
+    return tuple(path for one in datapaths for path in getattr(one, "paths", ()))
+
+
 def bring_all(paths: Iterable[Path | str]) -> list[Datapath]:
     """`bring` each, in order."""
     return [bring(path) for path in paths]
 
 
-__all__ = ["Description", "DescriptionError", "TestbedNeeds", "bring", "bring_all", "read"]
+__all__ = ["Description", "DescriptionError", "TestbedNeeds", "bring", "bring_all", "files_of",
+           "read"]  # fmt: skip

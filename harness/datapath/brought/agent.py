@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.attach import Listed, all_attachments
@@ -26,7 +27,7 @@ from harness.datapath.settings import NodeSettings
 from harness.plumbing.closable import Closable
 from harness.plumbing.errors import AgentError
 from harness.plumbing.printable import one_line
-from harness.plumbing.trusted import TrustedDirectory
+from harness.plumbing.trusted import TrustedDirectory, TrustedFile
 from harness.topology import Family, Node
 
 _LIMIT = 1 << 28
@@ -41,7 +42,7 @@ class Agent:
     Attributes:
         description: What the file says; its claims with those that the agent answered.
         argv: The command.
-        sha256: Of what is run.
+        files: What is run, and what the file says that it reads → its sha256.
         version: What it calls itself.
         deadlines: Verb → seconds.
         program: What is run.
@@ -49,7 +50,7 @@ class Agent:
 
     description: Description
     argv: tuple[str, ...]
-    sha256: str
+    files: Mapping[str, str] = field(hash=False)
     deadlines: Mapping[str, float] = field(hash=False)
     program: Program = field(compare=False, repr=False)
     version: str = ""
@@ -61,8 +62,8 @@ class Agent:
 
     @property
     def summary(self) -> str:
-        """The description's."""
-        return self.description.title
+        """What it calls itself, and where it was read."""
+        return f"{self.description.title}, of {self.description.path}"
 
     @property
     def needs(self) -> frozenset[str]:
@@ -78,6 +79,12 @@ class Agent:
     def claims(self) -> Claims:
         """What it is judged by."""
         return self.description.claims
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files that it needs, without links."""
+        description = self.description.path.resolve()
+        return (description, *(description.parent / Path(name) for name in self.files))
 
     def install(self, node: Node, settings: NodeSettings) -> InstalledAgent:
         """Put it on one node."""
@@ -200,8 +207,9 @@ class Session(Closable):
         """Name, version, hash of what is run, and the programs that it named."""
         own = f", says {self.agent.version}" if self.agent.version else ""
         programs = "".join(f" {one.name}={one.tag or 'loaded'}" for one in self.programs)
-        digest = self.agent.sha256[:16]
-        return one_line(f"{self.agent.summary} (agent {digest}{own}{programs})")
+        digest = self.agent.program.sha256[:16]
+        title = self.agent.description.title
+        return one_line(f"{title} (agent {digest}{own}{programs})")
 
     def close(self) -> None:
         """Have it take all back, and end it with all that it forked; nothing where that was done.
@@ -285,9 +293,12 @@ def from_table(description: Description, table: Table, directory: TrustedDirecto
     if not argv:
         table.fail("argv", "is empty", "name the agent: it lies in this file's directory")
     deadlines = _deadlines(table.table("deadlines"))
-    table.end(("argv", "deadlines"))
     program = _program(table, argv[0], directory)
-    agent = Agent(description, tuple(argv), program.sha256, deadlines, program)
+    files = {argv[0]: program.sha256}
+    for name in table.texts("files", ()):
+        files[name] = _read(table, "files", name, directory).sha256
+    table.end(("argv", "files", "deadlines"))
+    agent = Agent(description, tuple(argv), files, deadlines, program)
     session = Session(agent)
     try:
         version = session.version()
@@ -300,13 +311,17 @@ def from_table(description: Description, table: Table, directory: TrustedDirecto
 
 
 def _program(table: Table, name: str, directory: TrustedDirectory) -> Program:
-    try:
-        file = directory.read(name, _LIMIT)
-    except OSError as error:
-        raise DescriptionError(f"{table.where('argv')}: {name}: {error.strerror}") from None
+    file = _read(table, "argv", name, directory)
     if not file.executable:
         table.fail("argv", f"{name} is not executable", f"run `chmod +x {file.path}`")
     return Program(file.path, file.sha256)
+
+
+def _read(table: Table, key: str, name: str, directory: TrustedDirectory) -> TrustedFile:
+    try:
+        return directory.read(name, _LIMIT)
+    except OSError as error:
+        raise DescriptionError(f"{table.where(key)}: {name}: {error.strerror}") from None
 
 
 def _deadlines(table: Table) -> dict[str, float]:

@@ -48,6 +48,12 @@ class Table:
             self.fail(key, f"{value!r} is not {_KINDS[kind]}")
         return value
 
+    def any(self, key: str) -> Any:
+        """A key's value, of any type."""
+        if key not in self._left:
+            self.fail(key, "is missing")
+        return self._left.pop(key)
+
     def name(self, key: str, default: str | None = None) -> str:
         """A text of one line that is not empty."""
         value = self.take(key, str, default)
@@ -80,7 +86,8 @@ class Table:
 
     def table(self, key: str) -> Table:
         """A table within, empty if it is not there."""
-        title = f"{self.title[:-1]}.{key}]" if self.title else f"[{key}]"
+        inside = f"{self.title[:-1]}.{key}]" if self.title.endswith("]") else f"{self.title} {key}"
+        title = inside if self.title else f"[{key}]"
         return Table(self.file, title, self.take(key, dict, {}))
 
     def tables(self, key: str) -> list[Table]:
