@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
-from harness.datapath.base import Counters, Datapath, Installed, NodeDatapath
+from harness.datapath.base import (
+    Counters,
+    Datapath,
+    Installed,
+    InstallsTogether,
+    NodeDatapath,
+    Reports,
+)
 from harness.datapath.bpf import CLAIMED, HostRouting
 from harness.datapath.claims import BOTH, CLAIMS, NEITHER, Claim, ClaimError, Claims, unclaimed
 from harness.datapath.features import Features, running_kernel
@@ -164,9 +171,7 @@ def install(
     chosen = datapath if decision is None or decision.bpf else find("legacy")
     entries = []
     with ExitStack() as undo:
-        for node in nodes:
-            installed = chosen.install(node, settings)
-            undo.callback(installed.remove)
+        for node, installed in zip(nodes, _begin(chosen, nodes, settings, undo), strict=True):
             entries.append(NodeDatapath(node, datapath.name, decision, installed))
         for entry in entries:
             entry.installed.await_ready()
@@ -174,7 +179,24 @@ def install(
     return entries
 
 
+def _begin(
+    datapath: Datapath, nodes: Sequence[Node], settings: NodeSettings, undo: ExitStack
+) -> list[Installed]:
+    """Begin to put a datapath on nodes: on all together, or one after the other."""
+    found: list[Installed] = []
+    if isinstance(datapath, InstallsTogether):
+        found += datapath.install_all(nodes, settings)
+        for installed in found:
+            undo.callback(installed.remove)
+        return found
+    for node in nodes:
+        found.append(datapath.install(node, settings))
+        undo.callback(found[-1].remove)
+    return found
+
+
 __all__ = ["BOTH", "CLAIMS", "DATAPATHS", "Check", "Claim", "ClaimError", "Claims", "Counters",
            "Datapath", "Decision", "Features", "HostRouting", "Installed", "Legacy", "NodeDatapath",
-           "NodeSettings", "decide", "decision_on", "find", "install", "placed", "running_kernel",
+           "NodeSettings", "Reports", "decide", "decision_on", "find", "install", "placed",
+           "running_kernel",
            "unclaimed"]  # fmt: skip

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -112,6 +113,24 @@ class Datapath(Protocol):
 
     def install(self, node: Node, settings: NodeSettings) -> Installed:
         """Begin to put it on a node: see `Installed.await_ready`."""
+        ...
+
+
+@runtime_checkable
+class InstallsTogether(Protocol):
+    """A datapath that goes onto all nodes of a testbed at once: one process serves them all."""
+
+    def install_all(self, nodes: Sequence[Node], settings: NodeSettings) -> Sequence[Installed]:
+        """As `Datapath.install` for each node; the first `remove` may take all back."""
+        ...
+
+
+@runtime_checkable
+class Reports(Protocol):
+    """An installed datapath that has more to say when a test failed. Nothing is asserted on it."""
+
+    def report(self) -> Mapping[str, str]:
+        """Title → text."""
         ...
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from harness.datapath import decision_on
 from harness.plugin.options import BROUGHT, chosen_datapaths, settings
-from harness.plumbing.errors import BuildError, HarnessError
+from harness.plumbing.errors import AgentError, BuildError, HarnessError
+from harness.plumbing.printable import lines
 from harness.plumbing.signals import deferred
 from harness.testbed import Testbed
 from harness.topology import Topology
@@ -30,6 +31,7 @@ def try_out(config: pytest.Config) -> None:
 
 
 def shown_log(config: pytest.Config, error: HarnessError) -> str:
-    """The verifier's log, where -v asks for it, to go before the one line."""
-    log = error.log if isinstance(error, BuildError) and config.option.verbose > 0 else ""
+    """The verifier's log or an agent's, where -v asks for it, to go before the one line."""
+    told = error.log if isinstance(error, BuildError | AgentError) else ""
+    log = "\n".join(lines(told)) if config.option.verbose > 0 else ""
     return f"{log.rstrip()}\n" if log else ""

@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 
+from harness.datapath import Reports
 from harness.plugin import assertions
 from harness.plugin.building import TESTBEDS_KEY
 from harness.plugin.options import option, results_directory
 from harness.plumbing import safe_write
-from harness.plumbing.errors import BuildError, HarnessError, reason
+from harness.plumbing.errors import AgentError, BuildError, HarnessError, reason
 from harness.plumbing.names import directory_of_test
-from harness.plumbing.printable import one_line
+from harness.plumbing.printable import lines, one_line
 from harness.plumbing.signals import interruptible
 from harness.testbed import Testbed
 from harness.watch.legs import LegTable
@@ -64,6 +65,11 @@ def _sections(testbed: Testbed, pcaps: list[Path]) -> Generator[tuple[str, str]]
     yield "host routing", "\n".join(testbed.status())
     counters = [f"{entry.node.name}: {entry.installed.counters()}" for entry in testbed.datapaths]
     yield "datapath counters", "\n".join(counters)
+    told: dict[str, str] = {}
+    for entry in testbed.datapaths:
+        if isinstance(entry.installed, Reports):
+            told |= entry.installed.report()
+    yield from ((title, "\n".join(lines(text))) for title, text in told.items())
     for seen in testbed.captures:
         if seen.complete:
             yield "legs seen", str(seen.legs())
@@ -102,7 +108,8 @@ def _say_in_one_line(item: pytest.Item, report: pytest.TestReport, error: BaseEx
             "each host of a testbed takes one: `ulimit -n`",
         )
     if isinstance(error, HarnessError):
-        log = f"\n{error.log[-4000:]}" if isinstance(error, BuildError) else ""
+        told = error.log if isinstance(error, BuildError | AgentError) else ""
+        log = "\n" + "\n".join(lines(told[-4000:])) if told else ""
         report.longrepr = f"{item.location[0]}: {error}{log}"
 
 

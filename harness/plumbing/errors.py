@@ -119,6 +119,20 @@ class GuestError(HarnessError):
     exit_code = 23
 
 
+class AgentError(HarnessError):
+    """A datapath's agent did not start, answer, or last, or answered something wrong.
+
+    Attributes:
+        log: The last that it wrote to stderr.
+    """
+
+    exit_code = 27
+
+    def __init__(self, what: str, todo: str = "", log: str = "") -> None:
+        super().__init__(what, todo)
+        self.log = log
+
+
 class UnlikeError(HarnessError):
     """Two records were to be compared whose machines, kernels, rules or settings are unlike."""
 
@@ -149,4 +163,5 @@ EXIT_CODES: dict[int, str] = {
     FAILED_ON_KERNEL: "failed on one kernel or more (`hostroute kernels run`, `features`, `bench`)",
     25: "records of unlike machines, kernels, rules or settings were to be compared",
     REGRESSED: "worse than the base, or something of it missing (`hostroute results gate`)",
+    27: "an agent that was brought along did not start, answer or last, or answered wrongly",
 }

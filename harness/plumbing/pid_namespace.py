@@ -67,7 +67,25 @@ class PidNamespace:
             finally:
                 os.close(reader)
             undo.pop_all()
-        weakref.finalize(self, _end, os.getpid(), self.first, self._pipe, self._fd, self._home)
+        self._finalizer = weakref.finalize(
+            self, _end, os.getpid(), self.first, self._pipe, self._fd, self._home
+        )
+
+    def kill(self) -> None:
+        """Kill all that live in it; it ends once their parents have waited for them."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.first, signal.SIGKILL)
+
+    def close(self) -> None:
+        """Kill all that live in it and wait for its end.
+
+        Whoever had children born inside has waited for them by now, after `kill`: the first process
+        ends when the last other one has been waited for.
+        """
+        self.kill()
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.first, 0)
+        self._finalizer()
 
     @staticmethod
     def _enter(fd: int) -> None:

@@ -83,10 +83,17 @@ def spawn(argv: list[str], **popen: Any) -> subprocess.Popen[bytes]:
         argv: The program's name and its arguments.
         **popen: Passed to `subprocess.Popen`.
     """
-    bound = [*_BOUND_BY, str(os.getpid()), find_tool(argv[0]), *argv[1:]]
-    bound[0] = _find_setpriv()
     popen.setdefault("stdin", subprocess.DEVNULL)
-    return subprocess.Popen(bound, **popen)
+    return subprocess.Popen(bound([find_tool(argv[0]), *argv[1:]]), **popen)
+
+
+def bound(argv: list[str]) -> list[str]:
+    """The command by which a child is killed when the calling thread ends.
+
+    Args:
+        argv: The program's path and its arguments.
+    """
+    return [_find_setpriv(), *_BOUND_BY[1:], str(os.getpid()), *argv]
 
 
 def prepare_tools() -> None:

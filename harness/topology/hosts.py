@@ -30,6 +30,7 @@ _PERMANENT = 0x80  # NUD_PERMANENT, uapi/linux/neighbour.h
 _TENTATIVE = 0x40  # IFA_F_TENTATIVE, uapi/linux/if_addr.h
 _MLD_TIMER_RUNNING = 0x01  # MAF_TIMER_RUNNING, include/net/if_inet6.h
 _SIOCGIFMTU = 0x8921  # uapi/linux/sockios.h
+_ETHERNET, _UP = 1, 1  # ARPHRD_ETHER, uapi/linux/if_arp.h; IFF_UP, uapi/linux/if.h
 _ANY_SCOPE = 255  # RT_SCOPE_NOWHERE, uapi/linux/rtnetlink.h
 _OFFLOADS = ("tx-checksum-ip-generic", "tx-tcp-segmentation", "tx-tcp6-segmentation",
              "tx-generic-segmentation", "tx-scatter-gather")  # fmt: skip
@@ -52,6 +53,7 @@ class Host:
         self.ns = NetNS(name)
         self.links: dict[str, int] = {}
         self.macs: dict[str, str] = {}
+        self._adopted: set[str] = set()
         self._batch: Batch | None = None
 
     def __repr__(self) -> str:
@@ -143,6 +145,23 @@ class Host:
                 f"the kernel makes no netkit pair ({os.strerror(error.code)})",
                 "take one that has CONFIG_NETKIT (since 6.7), or pod_device=veth",
             ) from None
+
+    def adopt_devices(self) -> None:
+        """Take up the Ethernet devices that somebody else made here and set up, as ours.
+
+        Those that were taken up before and are gone are forgotten.
+        """
+        for ifname in self._adopted:
+            self.macs.pop(ifname, None)
+            self.links.pop(ifname, None)
+        self._adopted.clear()
+        for link in self.ns.netlink.get_links():
+            ifname, flags = link.get_attr("IFLA_IFNAME"), link["flags"]
+            if ifname in self.macs or link["ifi_type"] != _ETHERNET or not flags & _UP:
+                continue
+            self.macs[ifname] = link.get_attr("IFLA_ADDRESS")
+            self.links[ifname] = link["index"]
+            self._adopted.add(ifname)
 
     def down(self, ifname: str) -> None:
         """Set an interface down."""

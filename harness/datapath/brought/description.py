@@ -47,6 +47,7 @@ class Description:
         claims: What it is judged by.
         needs: What it needs of the kernel: names of `features.FEATURES`.
         testbed: What it needs of every node.
+        stated: Names of the claims that the file itself makes.
     """
 
     path: Path = field(compare=False)
@@ -58,6 +59,7 @@ class Description:
     claims: Claims = Claims()  # noqa: RUF009  # frozen
     needs: frozenset[str] = frozenset()
     testbed: TestbedNeeds = TestbedNeeds()
+    stated: frozenset[str] = frozenset()
 
     @property
     def title(self) -> str:

@@ -10,9 +10,9 @@ from typing import Any
 
 from harness.datapath.base import Datapath
 from harness.datapath.brought import agent, elf
+from harness.datapath.brought.claimed import claims_of, values_of
 from harness.datapath.brought.description import Description, DescriptionError, TestbedNeeds
 from harness.datapath.brought.table import Table
-from harness.datapath.claims import CLAIMS, Claim, ClaimError, Claims, text
 from harness.datapath.features import FEATURES
 from harness.plumbing.trusted import TrustedDirectory
 from harness.topology import Family
@@ -23,7 +23,6 @@ _DATAPATH = ("name", "version", "url", "families", "needs", "claims")
 _TESTBED = ("gateway", "forwarding", "uplinks")
 #: What `--datapath a,b` can name, and a test's id can hold.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_WORDS: dict[str, object] = {"yes": True, "no": False, "none": ""}
 _FAMILIES = tuple(family.name for family in Family)
 
 
@@ -75,10 +74,12 @@ def _description(path: Path, sha256: str, top: Table) -> Description:
     families = frozenset(Family[one] for one in table.names("families", _FAMILIES, _FAMILIES))
     if not families:
         table.fail("families", "is empty", f"use {', '.join(_FAMILIES)}")
+    claims = table.table("claims")
+    values = values_of(claims, families)
     found = Description(
         path, sha256, name, table.name("version", ""), table.name("url", ""), families,
-        _claims(table.table("claims"), families),
-        frozenset(table.names("needs", tuple(FEATURES), ())), _testbed(top.table("testbed")),
+        claims_of(claims.where(), values), frozenset(table.names("needs", tuple(FEATURES), ())),
+        _testbed(top.table("testbed")), frozenset(values),
     )  # fmt: skip
     table.end(_DATAPATH)
     return found
@@ -92,38 +93,3 @@ def _testbed(table: Table) -> TestbedNeeds:
     )
     table.end(_TESTBED)
     return found
-
-
-def _claims(table: Table, families: frozenset[Family]) -> Claims:
-    """What the table claims, checked by the one of `harness.datapath.claims`."""
-    values: dict[str, Any] = {}
-    for key, value in table.rest().items():
-        claim = CLAIMS.get(key)
-        if claim is None:
-            known = f"use {', '.join(CLAIMS)}"
-            raise ClaimError(f"{table.where(key)}: there is no such claim", known)
-        values[key] = _value(claim, value, families)
-        if not claim.accepts(values[key]):
-            known = "yes, no, " if claim.by_family else ""
-            known += ", ".join(text(one) for one in claim.values)
-            raise ClaimError(f"{table.where(key)}: it cannot be {value!r}", f"use {known}")
-    try:
-        return Claims(**values)
-    except ClaimError as error:
-        raise ClaimError(f"{table.where()}: {error.what}", error.todo) from None
-
-
-def _value(claim: Claim, value: object, families: frozenset[Family]) -> object:
-    """A value as the file has it → as `Claims` has it; what is neither stays as it is."""
-    if isinstance(value, str):
-        value = _WORDS.get(value, value)
-    if not claim.by_family:
-        return value
-    if isinstance(value, str):
-        value = [part.strip() for part in value.split(",")] if value else False
-    if isinstance(value, bool):
-        return families if value else frozenset()
-    if isinstance(value, list) and all(one in _FAMILIES for one in value):
-        named = frozenset(Family[one] for one in value)
-        return named if named <= families else value
-    return value

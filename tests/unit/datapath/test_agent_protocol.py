@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is said to an agent and what it may answer: the types and the published schema agree."""
+
+import json
+
+import jsonschema
+import pytest
+
+from harness.datapath.brought import protocol
+from harness.datapath.brought.protocol import Added, AnswerError, Done, Refusal, Status, Version
+
+KINDS = {"VERSION": Version, "ADD": Added, "SYNC": Added, "STATUS": Status, "DEL": Done}
+RIGHT = [
+    ("VERSION", {"ok": True, "protocol": 1}),
+    ("VERSION", {"ok": True, "protocol": 2, "name": "x", "version": "1", "claims": {"counts": 1}}),
+    ("ADD", {"ok": True}),
+    ("ADD", {"ok": True, "claims": {}, "programs": [{"name": "x", "tag": "0123456789abcdef"}]}),
+    ("SYNC", {"ok": True, "programs": [{"name": "x", "tag": ""}, {"name": "y"}]}),
+    ("STATUS", {"ok": True}),
+    ("STATUS", {"ok": True, "text": "two\nlines"}),
+    ("DEL", {"ok": True}),
+    *((verb, {"ok": False, "msg": "why"}) for verb in KINDS),
+    ("ADD", {"ok": False, "code": 7, "msg": "why"}),
+    ("ADD", {"ok": False, "code": "EPERM", "msg": "why"}),
+]
+WRONG = [
+    ("VERSION", {"ok": True}),
+    ("VERSION", {"ok": True, "protocol": "1"}),
+    ("VERSION", {"ok": 1, "protocol": 1}),
+    ("VERSION", {"ok": True, "protocol": 1, "claims": []}),
+    ("VERSION", {"ok": True, "protocol": 1, "msg": "x"}),
+    ("ADD", {}),
+    ("ADD", {"ok": None}),
+    ("ADD", {"ok": True, "claim": {}}),
+    ("ADD", {"ok": True, "programs": {"name": "x"}}),
+    ("ADD", {"ok": True, "programs": [{"tag": "0123456789abcdef"}]}),
+    ("ADD", {"ok": True, "programs": [{"name": "x", "tag": "no tag"}]}),
+    ("ADD", {"ok": False}),
+    ("ADD", {"ok": False, "msg": 1}),
+    ("ADD", {"ok": False, "msg": "why", "code": [1]}),
+    ("ADD", {"ok": False, "msg": "x" * 1001}),
+    ("STATUS", {"ok": True, "text": ["x"]}),
+    ("STATUS", {"ok": True, "text": "x" * 65537}),
+    ("DEL", {"ok": True, "text": ""}),
+    ("DEL", []),
+    ("DEL", "ok"),
+    ("DEL", True),
+    ("DEL", None),
+]
+
+
+def judges(verb):
+    schema = protocol.schema()
+    return jsonschema.Draft202012Validator({"$ref": f"#/$defs/{verb}", "$defs": schema["$defs"]})
+
+
+def test_the_published_schema_is_one():
+    jsonschema.Draft202012Validator.check_schema(protocol.schema())
+    assert set(protocol.DEADLINES) == set(KINDS)
+
+
+@pytest.mark.parametrize(("verb", "said"), RIGHT)
+def test_a_right_answer_is_taken(verb, said):
+    found = protocol.answer(json.dumps(said).encode(), KINDS[verb])
+    assert isinstance(found, KINDS[verb] if said["ok"] else Refusal)
+    assert list(judges(verb).iter_errors(said)) == []
+
+
+@pytest.mark.parametrize(("verb", "said"), WRONG)
+def test_a_wrong_answer_is_refused(verb, said):
+    with pytest.raises(AnswerError):
+        protocol.answer(json.dumps(said).encode(), KINDS[verb])
+    assert list(judges(verb).iter_errors(said))
+
+
+@pytest.mark.parametrize("line", [b"", b"ready", b"{", b"\xff", b'{"ok": true} {}', b"[" * 100_000])
+def test_what_is_no_json_is_refused(line):
+    with pytest.raises(AnswerError):
+        protocol.answer(line, Done)
+
+
+@pytest.mark.parametrize("verb", ["VERSION", "STATUS", "DEL"])
+def test_a_request_without_nodes_is_what_the_schema_says(verb):
+    line = protocol.request(verb)
+    assert line.endswith(b"\n")
+    assert line.count(b"\n") == 1
+    assert list(judges("REQUEST").iter_errors(json.loads(line))) == []
+    assert list(judges("REQUEST").iter_errors({**json.loads(line), "more": 1}))
