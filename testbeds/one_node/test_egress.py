@@ -53,9 +53,9 @@ def test_hr82_refused(
     testbed = build_testbed("one_node", datapath, family, {"pod_device": device})
     flags, returned = REFUSED[wrong]
     target = testbed.master.ifindex("lxc2")
-    if wrong == "peer-down":
-        testbed.pod2.down("eth0")
     with testbed.capture() as seen:
+        if wrong == "peer-down":  # no capture begins on a device that is down
+            testbed.pod2.down("eth0")
         helper_call.put(testbed.master, "lxc1", "redirect_peer", target, flags)
         exchange = testbed.pod1.ping(testbed.pod2, PINGS)
     assert helper_call.returned() == {returned: PINGS}, "returned"

@@ -28,6 +28,10 @@ def pytest_hostroute_register(suites):
 DEADLINE = 900.0  # seconds; they take 20, and a hundred on a busy machine
 
 
+#: Entries that are asserted of what is attached to netkit alone, which none of these is.
+ON_NETKIT = {"HR-79"}
+
+
 def _run(directory, plugin, names, *options):
     """The bundled suites on datapaths that a plugin registers: exit code, and what was recorded."""
     arguments = pytest_of(
@@ -53,7 +57,8 @@ def _mine(directory, names, *options):
 
 
 def test_ten_lines_of_another_name_pass(tmp_path):
-    outcomes = _mine(tmp_path, ["mine"], "-k", "ipv4")["mine"]
+    # Not those that a kernel may skip: devices are options of its build, flags come with releases.
+    outcomes = _mine(tmp_path, ["mine"], "-k", "ipv4 and not netkit and not egress")["mine"]
     assert len(outcomes) > 80
     assert set(outcomes.values()) == {"passed"}
 
@@ -93,4 +98,4 @@ def test_a_run_of_tests_that_are_not_claimed_fails_nothing(declined):
     assert ended.code == 0, ended.text
     assert {each.id for each in tests} == {
         identity for claim in DECLINING for identity in CLAIMS[claim].ids
-    }
+    } - ON_NETKIT

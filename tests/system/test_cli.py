@@ -30,7 +30,9 @@ def status(capsys, *arguments):
 
 
 @pytest.mark.parametrize("name", BYPASS)
-def test_status_is_bpf_and_proven(name, capsys):
+def test_status_is_bpf_and_proven(name, capsys, require_feature):
+    for need in sorted(DATAPATHS[name].needs):
+        require_feature(need)
     code, lines = status(capsys, "--datapath", name, "--verify")
     assert code == 0
     assert lines[0] == "Host Routing: BPF"
