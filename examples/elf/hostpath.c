@@ -26,6 +26,9 @@
 #define bpf_htonl(x)		__builtin_bswap32(x)
 
 static void *(*bpf_map_lookup_elem)(void *map, const void *key) = (void *)BPF_FUNC_map_lookup_elem;
+static long (*bpf_map_update_elem)(void *map, const void *key, const void *value,
+				   __u64 flags) = (void *)BPF_FUNC_map_update_elem;
+static __u64 (*bpf_ktime_get_ns)(void) = (void *)BPF_FUNC_ktime_get_ns;
 static long (*bpf_redirect)(__u32 ifindex, __u64 flags) = (void *)BPF_FUNC_redirect;
 static long (*bpf_redirect_peer)(__u32 ifindex, __u64 flags) = (void *)BPF_FUNC_redirect_peer;
 static long (*bpf_redirect_neigh)(__u32 ifindex, struct bpf_redir_neigh *nh, int size,
@@ -35,6 +38,7 @@ static long (*bpf_fib_lookup)(void *ctx, struct bpf_fib_lookup *fib, int size,
 static long (*bpf_skb_pull_data)(struct __sk_buff *skb, __u32 len) =
 	(void *)BPF_FUNC_skb_pull_data;
 
+#define REFRESH_NS	100000000	/* bpf_redirect() alone would let neighbours go stale */
 #define AF_INET		2
 #define AF_INET6	10
 
@@ -53,6 +57,11 @@ struct address6 {
 	__u32 word[4];
 };
 
+struct nexthop {
+	__u32 ifindex;
+	__u32 address[4];
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 4096);
@@ -66,6 +75,14 @@ struct {
 	__type(key, struct address6);
 	__type(value, struct endpoint);
 } pods6 SEC(".maps");
+
+/* When a next hop was last told to the neighbour layer, by bpf_redirect_neigh(). */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 256);
+	__type(key, struct nexthop);
+	__type(value, __u64);
+} refreshed SEC(".maps");
 
 /* The headers, or NULL where they are not what these programs forward. */
 static __always_inline void *headers(struct __sk_buff *skb, __u32 l3_size)
@@ -120,15 +137,32 @@ static __always_inline bool routable6(const struct ipv6hdr *ip)
 	       (bpf_htonl(from[0]) >> 22) != 0x3fa && (from[0] | from[1] | from[2] | from[3]);
 }
 
-/* Off the node, as the kernel's routes say. `fib` has what was looked up, on its way in and out. */
-static __always_inline int leave(struct __sk_buff *skb, struct bpf_fib_lookup *fib, bool *resolved)
+/* Whether it is time to send a packet through the neighbour layer. */
+static __always_inline bool refresh_due(const struct bpf_fib_lookup *fib)
+{
+	struct nexthop key = { .ifindex = fib->ifindex };
+	__u64 now = bpf_ktime_get_ns(), *last;
+
+	__builtin_memcpy(key.address, fib->ipv6_dst, sizeof(key.address));
+	last = bpf_map_lookup_elem(&refreshed, &key);
+	if (last && now - *last < REFRESH_NS)
+		return false;
+	bpf_map_update_elem(&refreshed, &key, &now, BPF_ANY);
+	return true;
+}
+
+/* Off the node, as the kernel's routes say; the lookup leaves the next hop in `fib`. */
+static __always_inline bool leaves(struct __sk_buff *skb, struct bpf_fib_lookup *fib,
+				   bool *resolved)
 {
 	long result = bpf_fib_lookup(skb, fib, sizeof(*fib), 0);
 	__u8 known = fib->dmac[0] | fib->dmac[1] | fib->dmac[2] | fib->dmac[3] | fib->dmac[4] |
 		     fib->dmac[5];
 
-	*resolved = result == BPF_FIB_LKUP_RET_SUCCESS && known;
-	return result == BPF_FIB_LKUP_RET_SUCCESS || result == BPF_FIB_LKUP_RET_NO_NEIGH;
+	if (result != BPF_FIB_LKUP_RET_SUCCESS && result != BPF_FIB_LKUP_RET_NO_NEIGH)
+		return false;
+	*resolved = result == BPF_FIB_LKUP_RET_SUCCESS && known && !refresh_due(fib);
+	return true;
 }
 
 static __always_inline int transmit(struct ethhdr *eth, struct bpf_fib_lookup *fib, bool resolved)
@@ -139,7 +173,7 @@ static __always_inline int transmit(struct ethhdr *eth, struct bpf_fib_lookup *f
 		write_macs(eth, fib->dmac, fib->smac);
 		return bpf_redirect(fib->ifindex, 0);
 	}
-	nexthop.nh_family = fib->family;	/* the lookup left the next hop in its place */
+	nexthop.nh_family = fib->family;
 	__builtin_memcpy(nexthop.ipv6_nh, fib->ipv6_dst, sizeof(nexthop.ipv6_nh));
 	return bpf_redirect_neigh(fib->ifindex, &nexthop, sizeof(nexthop), 0);
 }
@@ -156,7 +190,7 @@ static __always_inline int route4(struct __sk_buff *skb, bool from_pod)
 	struct endpoint *pod;
 	struct ethhdr *eth;
 	struct iphdr *ip;
-	bool resolved;
+	bool resolved = false;
 
 	eth = headers(skb, sizeof(*ip));
 	if (!eth)
@@ -182,7 +216,7 @@ static __always_inline int route4(struct __sk_buff *skb, bool from_pod)
 	fib.l4_protocol = ip->protocol;
 	fib.ipv4_src = ip->saddr;
 	fib.ipv4_dst = ip->daddr;
-	if (!leave(skb, &fib, &resolved))
+	if (!leaves(skb, &fib, &resolved))
 		return TC_ACT_OK;
 	decrement_ttl(ip);
 	return transmit(eth, &fib, resolved);
@@ -194,7 +228,7 @@ static __always_inline int route6(struct __sk_buff *skb, bool from_pod)
 	struct endpoint *pod;
 	struct ipv6hdr *ip;
 	struct ethhdr *eth;
-	bool resolved;
+	bool resolved = false;
 
 	eth = headers(skb, sizeof(*ip));
 	if (!eth)
@@ -222,7 +256,7 @@ static __always_inline int route6(struct __sk_buff *skb, bool from_pod)
 	fib.l4_protocol = ip->nexthdr;
 	__builtin_memcpy(fib.ipv6_src, &ip->saddr, sizeof(fib.ipv6_src));
 	__builtin_memcpy(fib.ipv6_dst, &ip->daddr, sizeof(fib.ipv6_dst));
-	if (!leave(skb, &fib, &resolved))
+	if (!leaves(skb, &fib, &resolved))
 		return TC_ACT_OK;
 	ip->hop_limit--;
 	return transmit(eth, &fib, resolved);

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
@@ -31,22 +31,22 @@ class Attach:
     """A table `[[attach]]`: a program at a place of every node.
 
     Attributes:
-        file: The object.
-        program: Its name.
+        object: The object, as the description has it.
+        file: The same, read.
+        program: The program's name.
         at: `lxc` or `uplink`: every such device.
         direction: `ingress` or `egress`.
         hook: One of `harness.attach.HOOKS`.
         variables: Name → what is written to it, and its size; sorted.
-        path: Where the object was read.
     """
 
+    object: str
     file: ElfFile
     program: str
     at: str
     direction: str
     hook: str
     variables: tuple[tuple[str, Template, int], ...]
-    path: Path = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -91,13 +91,13 @@ class Brought:
     @property
     def paths(self) -> tuple[Path, ...]:
         """The files that it was read from, without links."""
-        objects = dict.fromkeys(entry.path for entry in self.attach)
+        objects = dict.fromkeys(Path(entry.file.name) for entry in self.attach)
         return (self.description.path.resolve(), *objects)
 
     @property
     def files(self) -> dict[str, str]:
         """Object → its sha256."""
-        return {entry.file.name: entry.file.sha256 for entry in self.attach}
+        return {entry.object: entry.file.sha256 for entry in self.attach}
 
     def install(self, node: Node, settings: NodeSettings) -> InstalledElf:
         """Load the programs with the node's constants, fill the maps and attach."""
@@ -143,7 +143,7 @@ def _attach(table: Table, directory: TrustedDirectory, files: dict[str, ElfFile]
             variables.fail(variable, f"{name} has no such constant", f"it has {known}")
         filled.append((variable, check(variables, variable, value, size, at), size))
     table.end(_ATTACH)
-    return Attach(file, program, at, direction, hook, tuple(filled), directory.path / name)
+    return Attach(name, file, program, at, direction, hook, tuple(filled))
 
 
 def _open(table: Table, name: str, directory: TrustedDirectory) -> ElfFile:
@@ -151,7 +151,7 @@ def _open(table: Table, name: str, directory: TrustedDirectory) -> ElfFile:
         found = directory.read(name, _LIMIT)
     except OSError as error:
         table.fail("object", f"{name} cannot be used ({error.strerror})")
-    return ElfFile(name, found.content, found.sha256)
+    return ElfFile(str(found.path), found.content, found.sha256)
 
 
 def _check_hook(description: Description, entries: tuple[Attach, ...]) -> None:
@@ -166,8 +166,8 @@ def _check_hook(description: Description, entries: tuple[Attach, ...]) -> None:
 def _shared(files: Mapping[str, ElfFile]) -> dict[str, MapSpec]:
     """Every map that objects share, by name; two of one name are alike."""
     specs: dict[str, MapSpec] = {}
-    for name, file in files.items():
+    for file in files.values():
         for spec in file.contents.maps.values():
             if spec.shared:
-                check_alike(name, spec, specs.setdefault(spec.name, spec))
+                check_alike(file.name, spec, specs.setdefault(spec.name, spec))
     return specs

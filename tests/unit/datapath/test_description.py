@@ -2,10 +2,13 @@
 """Descriptions of foreign datapaths: what they say, and what is refused."""
 
 import os
+from pathlib import Path
 
 import pytest
 
 from harness.datapath.brought.description import DescriptionError
+from harness.datapath.brought.filling import EACH
+from harness.datapath.brought.placeholders import PLACEHOLDERS
 from harness.datapath.brought.reader import _description, _parse, read
 from harness.datapath.brought.table import Table
 from harness.datapath.claims import ClaimError
@@ -121,6 +124,15 @@ def test_a_file_that_is_not_there(tmp_path):
         read(tmp_path / "mine.toml")
     with pytest.raises(DescriptionError, match="cannot be read"):
         read(tmp_path)
+
+
+def test_the_page_has_every_placeholder_and_place():
+    page = (Path(__file__).parents[3] / "docs" / "your-datapath.md").read_text(encoding="utf-8")
+    for name, row in PLACEHOLDERS.items():
+        size = str(row.size) if row.size else "a number"
+        at = ", ".join(row.at) or "everywhere"
+        assert f"| `{{{name}}}` | {size} | {at} | {row.meaning} |" in page
+    assert f"a row for each: {', '.join(EACH)}\n" in page
 
 
 # ------------------------------------------------------------------------------------------- trust
