@@ -21,7 +21,7 @@ from testbeds.mutants import targets as t
 from testbeds.mutants.mutant import Catch
 from tests.support.agent_example import EXAMPLE, NAME, example
 from tests.support.elf_example import commands
-from tests.support.run_cli import ROOT, end, pytest_of, start
+from tests.support.run_cli import CLI, ROOT, end, pytest_of, start
 
 pytestmark = pytest.mark.usefixtures("hr_machine")
 DEADLINE = 900.0  # seconds; it takes 60, and more on a busy machine
@@ -48,6 +48,19 @@ def test_its_readme_compiles_it_as_the_tests_do():
     wanted = "clang -O2 -g -Wall -target bpf -I/usr/include/$(uname -m)-linux-gnu"
     (line,) = [line for line in commands((EXAMPLE / "README.md").read_text()) if "clang" in line]
     assert line == f"{wanted} -c datapath.bpf.c -o datapath.bpf.o"
+
+
+def test_the_command_line_takes_it(tmp_path):
+    path = str(example(tmp_path))
+    listed = end(start([*CLI, "datapaths", "--bring", path]))
+    assert "example-agent 1.0, of " in listed.out
+    assert "declines limits_errors" in listed.out
+    proven = end(start([*CLI, "status", "--bring", path, "--verify"]))
+    assert proven.code == 0, proven.text
+    assert "proven: BPF" in proven.out
+    inside = end(start([*CLI, "shell", "one_node", "--bring", path]))
+    assert (inside.code, inside.err) == (0, "")
+    assert "example-agent 1.0 (agent " in inside.out
 
 
 @pytest.mark.slow
