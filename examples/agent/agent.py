@@ -124,7 +124,7 @@ class Agent:
         lines = []
         for name, node in self.nodes.items():
             places = ", ".join(map(str, sorted(node.links)))
-            lines.append(f"{name}: {len(node.known)} addresses of pods; ifindex {places}")
+            lines.append(f"{name}: {len(node.known)} addresses; attached to ifindex {places}")
         return {"text": "\n".join(lines)}
 
     def delete(self, _request):

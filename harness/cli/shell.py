@@ -7,7 +7,8 @@ import argparse
 import os
 import shutil
 import signal
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from harness.bpf.pool import unload_idle
@@ -63,9 +64,22 @@ def _run_shell(host: Host) -> int:
     return status if status >= 0 else 128 - status
 
 
-def _end_inhabitants(network: Network) -> None:
-    """End what the user left running inside: a process keeps its namespace alive."""
-    inums = {host.ns.inum for host in network.hosts}
+@contextmanager
+def _inhabitants_ended() -> Iterator[list[int]]:
+    """At the end, end what the user left running in namespaces: a process keeps its own alive.
+
+    Gives a list for descriptors of the namespaces; they are closed then.
+    """
+    held: list[int] = []
+    try:
+        yield held
+    finally:
+        _end_inhabitants({os.fstat(fd).st_ino for fd in held})
+        for fd in held:
+            os.close(fd)
+
+
+def _end_inhabitants(inums: set[int]) -> None:
     found = True
     while found:
         found = False
@@ -84,11 +98,13 @@ def _run(arguments: argparse.Namespace) -> int:
     kernel = features(arguments, datapath.needs)
     with ExitStack() as closing:
         closing.callback(unload_idle)
+        # After the testbed: an agent that is inside has to take back what it did.
+        namespaces = closing.enter_context(_inhabitants_ended())
         testbed = Testbed(
             topology, datapath, settings=asked, features=kernel, name=arguments.testbed
         )
         closing.callback(testbed.close)
-        closing.callback(_end_inhabitants, testbed.network)
+        namespaces += [os.dup(host.ns.fileno()) for host in testbed.network.hosts]
         host = _find_host(testbed.network, arguments.host)
         _introduce(testbed)
         return _run_shell(host)

@@ -2,6 +2,8 @@
 """What is said to an agent and what it may answer: the types and the published schema agree."""
 
 import json
+import re
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -49,6 +51,9 @@ WRONG = [
 ]
 
 
+PAGE = Path(protocol.__file__).parents[3] / "docs" / "your-datapath.md"
+
+
 def judges(verb):
     schema = protocol.schema()
     return jsonschema.Draft202012Validator({"$ref": f"#/$defs/{verb}", "$defs": schema["$defs"]})
@@ -86,3 +91,14 @@ def test_a_request_without_nodes_is_what_the_schema_says(verb):
     assert line.count(b"\n") == 1
     assert list(judges("REQUEST").iter_errors(json.loads(line))) == []
     assert list(judges("REQUEST").iter_errors({**json.loads(line), "more": 1}))
+
+
+def test_the_node_that_the_page_shows_is_one():
+    (block,) = re.findall(r"^```json\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+    assert list(judges("NODE").iter_errors(json.loads(block))) == []
+
+
+def test_the_deadlines_that_the_page_shows_are_the_defaults():
+    text = PAGE.read_text(encoding="utf-8").partition("[command.deadlines]")[2].partition("```")[0]
+    found = re.findall(r"^(\w+) = (\d+)$", text, re.M)
+    assert {name.upper(): float(value) for name, value in found} == protocol.DEADLINES
