@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGINT, SIGTERM
 
-from tests.support.run_cli import MARK, ROOT
+from tests.support.run_cli import INTERRUPTIBLE, MARK, ROOT
 from tests.support.striker import LIST, STRIKE, Point
 
 _DEADLINE = 120.0  # seconds; a busy machine takes 5
@@ -66,8 +66,8 @@ class Runs:
             "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(directory / "pycache"),
         }  # fmt: skip
         self._process = subprocess.Popen(
-            [sys.executable, *_FLAGS, "-m", "tests.support.run_server"], cwd=ROOT, env=environment,
-            text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
+            [*INTERRUPTIBLE, sys.executable, *_FLAGS, "-m", "tests.support.run_server"],
+            cwd=ROOT, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
 
     def __enter__(self) -> Runs:
