@@ -67,7 +67,8 @@ class Runs:
         }  # fmt: skip
         self._process = subprocess.Popen(
             [*INTERRUPTIBLE, sys.executable, *_FLAGS, "-m", "tests.support.run_server"],
-            cwd=ROOT, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
+            cwd=ROOT, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            start_new_session=True,
         )  # fmt: skip
 
     def __enter__(self) -> Runs:
