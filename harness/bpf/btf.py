@@ -16,6 +16,7 @@ _PTR, _DECL_TAG, _ENUM64 = 2, 17, 19
 #: Typedef, volatile, const, restrict, and a type tag: the type is another's under a name.
 _THROUGH = (8, 9, 10, 11, 18)
 _KIND_BYTES = {_INT: 4, _ARRAY: 12, _VAR: 4, _DECL_TAG: 4}
+_POINTER = 8  # bytes, on every machine: BPF's
 _ENTRY_BYTES = {_STRUCT: 12, _UNION: 12, _ENUM: 8, _FUNC_PROTO: 8, _DATASEC: 12, _ENUM64: 12}
 
 
@@ -61,7 +62,7 @@ class Btf:
             self._strings = raw[header + strings :]
             self._types = [_Type("void", 0, 0, 0, b"")]
             self._parse(raw[header + types : header + types + length])
-        except struct.error:
+        except (struct.error, IndexError):
             raise ValueError("BTF that ends early") from None
 
     def _parse(self, raw: bytes) -> None:
@@ -74,24 +75,28 @@ class Btf:
             self._types.append(_Type(self._string(name), kind, count, size, raw[at - extra : at]))
 
     def _string(self, at: int) -> str:
-        return self._strings[at : self._strings.index(b"\0", at)].decode(errors="replace")
+        return self._strings[at:].partition(b"\0")[0].decode(errors="replace")
 
     def _plain(self, ident: int) -> _Type:
         """A type without the names it goes by."""
         found = self._types[ident]
-        while found.kind in _THROUGH:
+        for _ in self._types:
+            if found.kind not in _THROUGH:
+                return found
             found = self._types[found.size]
-        return found
+        raise ValueError("types that go round in a circle")
 
     def size(self, ident: int) -> int:
         """A type's size, bytes; 0 where it has none."""
-        found = self._plain(ident)
-        if found.kind == _ARRAY:
-            element, _, count = struct.unpack("=III", found.extra)
-            return int(count) * self.size(element)
-        if found.kind == _PTR:
-            return 8
-        return found.size if found.kind in (_INT, _STRUCT, _UNION, _ENUM, _ENUM64) else 0
+        factor = 1
+        for _ in self._types:
+            found = self._plain(ident)
+            if found.kind != _ARRAY:
+                sized = found.kind in (_INT, _STRUCT, _UNION, _ENUM, _ENUM64)
+                return factor * (_POINTER if found.kind == _PTR else found.size if sized else 0)
+            ident, _, count = struct.unpack("=III", found.extra)
+            factor *= count
+        raise ValueError("types that go round in a circle")
 
     def fields(self, ident: int) -> dict[str, Member]:
         """The named fields of a struct that lie on whole bytes; none: it is no struct."""

@@ -88,12 +88,16 @@ class ElfFile:
         Raises:
             BuildError: libbpf cannot open it; the message has libbpf's last line.
         """
-        with OpenObject(self) as opened:
-            return Contents(
-                {name: kind for name, kind, _ in opened.programs()},
-                {spec.name: spec for spec, _ in opened.maps()},
-                {name: member.size for name, (_, member) in opened.constants().items()},
-            )
+        try:
+            with OpenObject(self) as opened:
+                return Contents(
+                    {name: kind for name, kind, _ in opened.programs()},
+                    {spec.name: spec for spec, _ in opened.maps()},
+                    {name: member.size for name, (_, member) in opened.constants().items()},
+                )
+        except (ValueError, IndexError) as error:
+            what = f"object {self.name}: its type information cannot be read ({error})"
+            raise BuildError(what, "compile it with -g") from None
 
 
 @dataclass(frozen=True)
@@ -151,16 +155,13 @@ class OpenObject(Closable):
             raise
 
     def _types(self) -> Btf | None:
+        """Its types, if it has any; ValueError: they cannot be read."""
         types = self._bpf.bpf_object__btf(self._object)
         if not types:
             return None
         size = ctypes.c_uint32()
         raw = self._bpf.btf__raw_data(types, ctypes.byref(size))
-        try:
-            return Btf(ctypes.string_at(raw, size.value))
-        except (ValueError, IndexError) as error:
-            what = f"object {self.file.name}: its type information cannot be read ({error})"
-            raise BuildError(what, "compile it with -g") from None
+        return Btf(ctypes.string_at(raw, size.value))
 
     def programs(self) -> Iterator[tuple[str, int, Any]]:
         """Each program's name, type and handle."""

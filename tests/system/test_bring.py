@@ -2,6 +2,8 @@
 """`--bring`: bad input is one line with a documented exit code, and leaves nothing behind."""
 
 import gc
+import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,9 @@ from tests.support.elf_example import (
     example,
     open_files,
 )
+from tests.support.host_state import await_, await_same, settled
 from tests.support.run_cli import CLI, ROOT, end, pytest_of, start
+from tests.support.stopped_run import Moment, Run
 
 pytestmark = pytest.mark.usefixtures("hr_machine", "hr_programs")
 ONE_TEST = ("testbeds/one_node/test_legs.py", "-k", "hr10")
@@ -219,3 +223,40 @@ def test_families_that_it_does_not_forward_are_not_claimed(tmp_path):
     assert "1 passed" in found.text
     assert "1 not claimed" in found.text
     assert "v4: families = ipv6 (HR-10)" in found.text
+
+
+# ------------------------------------------------------------------------------- nothing is left
+
+PLAIN = """
+def test_it(two_node, datapath):
+    with two_node.capture():
+        two_node.pod1.ping(two_node.pod2, 10)
+"""
+WAITS = ("interrupt", "loading")
+STOPPED_IN = {
+    "tried": Moment("harness.datapath.brought.elf_installed:prepare", programs=False, children=""),
+    "loading": Moment("harness.bpf.elf:OpenObject.load", programs=False, children=""),
+    "attaching": Moment("harness.datapath.brought.elf_installed:InstalledElf._attach", children=""),
+    "pinging": Moment("harness.testbed.actor:ping"),
+}
+
+
+# While objects are loaded an interrupt waits.
+@pytest.mark.parametrize(
+    ("how", "moment"),
+    [(how, at) for how in ("kill", "interrupt") for at in STOPPED_IN if (how, at) != WAITS],
+)
+def test_nothing_is_left_of_a_run_that_is_ended(how, moment, tmp_path):
+    path = example(tmp_path)
+    at = replace(STOPPED_IN[moment], datapath="hostpath", options=("--hr-bring", str(path)))
+    mark = uuid.uuid4().hex
+    before = settled(mark)
+    run = Run(at, tmp_path, PLAIN)
+    try:
+        assert run.namespaces
+        assert bool(run.programs) == at.programs
+        getattr(run, how)()
+        assert await_(lambda: not run.remains()), run.remains()
+    finally:
+        run.close()
+    assert await_same(before, mark) == {}

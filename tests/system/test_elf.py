@@ -27,6 +27,7 @@ from tests.support.elf_example import (
     example,
     open_files,
 )
+from tests.support.false_claims import claiming
 
 pytestmark = pytest.mark.usefixtures("hr_machine", "hr_programs")
 
@@ -62,8 +63,22 @@ def test_the_example_forwards_on_both_testbeds(tmp_path):
                 assert len(rows) == len(node.pods) + len(node.uplinks)
 
 
+def test_the_example_by_tcx(tmp_path, require_feature):
+    require_feature("tcx")
+    path = example(tmp_path, "by-tcx", toml=claiming("attaches", '"tcx"'))
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace('hook = "clsact"', 'hook = "tcx"'), encoding="utf-8")
+    datapath = read(path)
+    assert "tcx" in datapath.needs
+    topology = TESTBEDS.find("two_node").topology
+    with Testbed(topology, datapath, insist=True) as testbed:
+        assert testbed.pod1.ping(testbed.pod2).lost == 0
+        rows = testbed.datapaths[0].installed.attachments()
+        assert [(row.interface, row.hook) for row in rows] == [("lxc1", "tcx"), ("enp0s8", "tcx")]
+
+
 def test_each_lxc_has_constants_of_its_own(tmp_path):
-    """The example drops what comes from another's address: with one pod's constants for both..."""
+    """The example drops what comes from another's address: here, all that is not the gateway's."""
     wrong = {'variables = { pod_ip4 = "{ip4}", pod_ip6 = "{ip6}" }':
              'variables = { pod_ip4 = "{gateway4}", pod_ip6 = "{ip6}" }'}  # fmt: skip
     topology = TESTBEDS.find("one_node").topology

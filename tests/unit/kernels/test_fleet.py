@@ -78,7 +78,8 @@ def boots(monkeypatch, tmp_path):
     environments = []
     monkeypatch.setattr(fleet, "prepare", prepare)
     monkeypatch.setattr(fleet, "Watcher", lambda: FakeWatcher(known))
-    monkeypatch.setattr(fleet, "build", lambda *_: None)
+    monkeypatch.setattr(fleet, "build", lambda paths, *_: built.append(set(paths)))
+    built = []
 
     def make(**kernels):
         known.update({name.replace("_", "."): what for name, what in kernels.items()})
@@ -87,7 +88,7 @@ def boots(monkeypatch, tmp_path):
         fetcher = type("fetcher", (), {"store": Store(tmp_path / "kernels")})()
         said = []
         made = Campaign(fetcher, NoImages(tmp_path / "images"), directory, said.append)
-        made.said, made.environments = said, environments
+        made.said, made.environments, made.built = said, environments, built
         made.resolve(list(known))
         return made
 
@@ -98,6 +99,14 @@ def go(made, tmp_path, jobs=2):
     project = tmp_path / "project"
     project.mkdir(exist_ok=True)
     made.run(lambda _: Job(["true"], project), Machine(emulation("a test")), jobs)
+
+
+def test_files_that_a_job_reads_are_in_the_image(boots, tmp_path):
+    made = boots(k6_1=GOOD)
+    mine = tmp_path / "elsewhere" / "mine.toml"
+    job = Job(["true"], tmp_path / "project", files=(mine,))
+    made.run(lambda _: job, Machine(emulation("a test")), 1)
+    assert [mine in paths for paths in made.built] == [True]
 
 
 def test_one_kernel_that_fails_leaves_the_others_their_results(boots, tmp_path):

@@ -134,6 +134,13 @@ def test_what_the_guest_is_told(composed, tmp_path, monkeypatch):
     assert "HOSTROUTE_ACCELERATOR=emulation" in told["COMMAND"]
 
 
+def test_files_below_what_is_masked_are_kept(composed, tmp_path):
+    mine = Path("/tmp/of-a-user/mine.toml")
+    prepared(tmp_path, Job(["true"], tmp_path, files=(mine, Path("/srv/mine.o"))))
+    assert {"/tmp/of-a-user"} <= set(inside(tmp_path)["KEEP"].split())
+    assert "/srv" not in inside(tmp_path)["KEEP"].split()
+
+
 def test_modules_that_lie_where_a_guest_looks_for_them_are_not_linked_to(
     composed, tmp_path, monkeypatch
 ):
