@@ -215,9 +215,10 @@ class Host:
         return [row[2] for row in rows if int(row[4], 16) & _MLD_TIMER_RUNNING]
 
     def _links_not_up(self) -> list[str]:
-        """Interfaces whose operational state is anything but up."""
-        states = operational_states(self.ns, [self.ifindex(ifname) for ifname in self.macs])
-        return [ifname for ifname, state in zip(self.macs, states, strict=True) if state != "UP"]
+        """Interfaces that we made whose operational state is anything but up."""
+        own = [ifname for ifname in self.macs if ifname not in self._adopted]
+        states = operational_states(self.ns, [self.ifindex(ifname) for ifname in own])
+        return [ifname for ifname, state in zip(own, states, strict=True) if state != "UP"]
 
     def _tentative_addresses(self) -> list[str]:
         """IPv6 addresses in doubt: address, index, prefix length, scope, flags, device."""

@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 
 from harness.datapath.brought import protocol, read
+from harness.plumbing import pid_namespace
 from harness.plumbing.errors import AgentError, HarnessError
 from harness.testbed import Testbed
 from harness.topology import Topology
@@ -137,6 +138,23 @@ def test_a_faulty_one_is_one_line_and_leaves_nothing(name, tmp_path, nothing_lef
     assert line in str(caught.value)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == code
+
+
+def test_what_an_agent_leaves_would_be_noticed(tmp_path, monkeypatch):
+    """The control: without a PID namespace of its own, what it forked away survives it."""
+    mark = uuid.uuid4().hex
+    monkeypatch.setenv(MARK, mark)
+
+    def refused(_setpriv):
+        raise pid_namespace.RefusedError
+
+    monkeypatch.setattr(pid_namespace, "PidNamespace", refused)
+    Testbed(TWO_NODES, read(describe(tmp_path, LEAVES_A_CHILD))).close()
+    noticed = await_(lambda: list(marked(mark).values()) == ["sleep 600"])
+    for pid in marked(mark):
+        os.kill(pid, signal.SIGKILL)
+    assert noticed
+    assert await_(lambda: not marked(mark))
 
 
 def test_what_it_writes_to_stderr_never_makes_it_wait_for_us(tmp_path, nothing_left):
