@@ -23,6 +23,7 @@ _RODATA = ".rodata"
 _NAME_LENGTH = 15  # BPF_OBJ_NAME_LEN less the 0, uapi/linux/bpf.h
 #: BPF_MAP_TYPE_PROG_ARRAY: libbpf fills it with an object's own programs.
 _PROG_ARRAY = 3
+_PER_CPU = (5, 6, 10)
 _MAP_TYPES = {
     1: "hash", 2: "array", 3: "prog_array", 4: "perf_event_array", 5: "percpu_hash",
     6: "percpu_array", 9: "lru_hash", 10: "lru_percpu_hash", 11: "lpm_trie", 12: "array_of_maps",
@@ -60,6 +61,11 @@ class MapSpec:
     def shared(self) -> bool:
         """Whether all objects of a node that have a map of this name have one map."""
         return not self.internal and self.kind != _PROG_ARRAY
+
+    @property
+    def per_cpu(self) -> bool:
+        """Whether an entry has a value for each CPU."""
+        return self.kind in _PER_CPU
 
     def __str__(self) -> str:
         kind = _MAP_TYPES.get(self.kind, f"type {self.kind}")

@@ -13,7 +13,7 @@ from harness.bpf.libbpf import libbpf
 
 # enum bpf_map_type: those whose keys can be deleted, and arrays, whose cannot.
 _HASHES = (1, 5, 9, 10, 11, 25)
-_ARRAYS, _PER_CPU = (2, 6), (5, 6, 10)
+_ARRAYS = (2, 6)
 #: Those that hold nothing a run leaves behind: filled by libbpf, or read by nobody of ours.
 _CONSTANT = (3, 4, 27)
 #: Arrays beyond that are dearer to clear than to load anew.
@@ -88,7 +88,7 @@ class Map:
         if spec.internal and not self._initial:  # constants, which nobody can write any more
             return
         size = spec.value_size
-        if spec.kind in _PER_CPU:
+        if spec.per_cpu:
             size = (size + 7 & ~7) * libbpf().libbpf_num_possible_cpus()
         zero = self._initial or bytes(size)
         for index in range(spec.max_entries):

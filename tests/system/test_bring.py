@@ -122,6 +122,11 @@ BAD = {
         *filled('name = "x"\neach = "pod"\nkey = 1\nvalue = 1'), 13,
         "[[map]] 1: name: no object has a map 'x': use shared",
     ),
+    "a map with a value for each CPU": lambda: (
+        {"mine.o": counting(kind=6)},
+        attach() + '[[map]]\nname = "shared"\neach = "pod"\nkey = 1\nvalue = 1', 13,
+        "[[map]] 1: name: map 'shared' has a value for each CPU: fill maps without",
+    ),
     "no such field": lambda: (
         *filled('name = "shared"\neach = "pod"\nkey = { x = 1 }\nvalue = 1'), 13,
         "[[map]] 1: key.x: there is no such field: it has no named fields",

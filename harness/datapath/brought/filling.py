@@ -83,6 +83,8 @@ def from_table(table: Table, specs: Mapping[str, MapSpec]) -> Filling:
     spec = specs.get(name)
     if spec is None:
         table.fail("name", f"no object has a map {name!r}", f"use {', '.join(specs) or 'none'}")
+    if spec.per_cpu:
+        table.fail("name", f"map {name!r} has a value for each CPU", "fill maps without")
     each = table.choice("each", tuple(EACH))
     found = Filling(
         name, each,
