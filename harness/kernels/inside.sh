@@ -99,3 +99,6 @@ df -P / 2>/dev/null | tail -n 1 | grep -q ' 100% ' && echo full >"$SHARE/full"
 echo "$status" >"$SHARE/status.new" && mv "$SHARE/status.new" "$SHARE/status"
 stage written
 sync
+# virtme-ng's init would run the host's `poweroff`. Where that is systemd's, it waits for a service manager that is
+# not there.
+busybox poweroff -f
