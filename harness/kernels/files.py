@@ -24,8 +24,8 @@ from harness.plumbing.process import TOOLS, find_tool
 #: Programs that a guest starts besides those every testbed needs.
 _PROGRAMS = (
     "sh", "bash", "busybox", "cat", "chroot", "cp", "dmesg", "env", "git", "grep", "ip", "kmod",
-    "ldconfig", "ls", "mkdir", "modprobe", "mount", "mv", "nsenter", "pivot_root", "poweroff", "ps", "rm",
-    "setsid", "sleep", "stty", "sync", "tc", "true", "umount", "uname", "unshare",
+    "ldconfig", "ls", "mkdir", "modprobe", "mount", "mv", "nsenter", "pivot_root", "poweroff", "ps",
+    "rm", "setsid", "sleep", "stty", "sync", "tc", "true", "umount", "uname", "unshare",
 )  # fmt: skip
 #: Libraries that are loaded by name.
 _LIBRARIES = ("libbcc.so.0", "libbpf.so.1", "libiperf.so.0", "libnss_files.so.2", "libnss_dns.so.2",
