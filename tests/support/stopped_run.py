@@ -95,7 +95,7 @@ class Moment:
 MOMENTS = {
     "building": Moment("harness.topology.hosts:Host.add_address", True, False, ""),
     "compiling": Moment("harness.bpf.pool:Compiled", True, False, ""),
-    "attaching": Moment("harness.datapath.bpf:attach", True, True, ""),
+    "attaching": Moment("harness.attach.clsact:attach", True, True, ""),
     # So many take a second to load: each is at work still.
     "loading rules": Moment(
         "harness.datapath.legacy:InstalledLegacy.await_ready", True, False, "tables-restore",
