@@ -57,8 +57,8 @@ def start(
     path = os.pathsep.join(filter(None, (str(ROOT), (environment or {}).get("PYTHONPATH"))))
     return subprocess.Popen(
         [*_INTERRUPTIBLE, *argv], env={**os.environ, **(environment or {}), "PYTHONPATH": path},
-        text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        **{"cwd": ROOT, "stdin": subprocess.DEVNULL, **popen},
+        text=True, stdout=subprocess.PIPE,
+        **{"cwd": ROOT, "stdin": subprocess.DEVNULL, "stderr": subprocess.PIPE, **popen},
     )  # fmt: skip
 
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import select
 import subprocess
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGINT, SIGTERM
 
-from tests.support.run_cli import MARK, ROOT
+from tests.support.run_cli import MARK, ROOT, start
 from tests.support.striker import LIST, STRIKE, Point
 
 _DEADLINE = 120.0  # seconds; a busy machine takes 5
@@ -60,14 +59,13 @@ class Runs:
             "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "--record", *arguments,
         )  # fmt: skip
         environment = {
-            **os.environ, MARK: mark, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1",
-            "PYTHONWARNINGS": "",
+            MARK: mark, "OPENBLAS_NUM_THREADS": "1", "PYTHONWARNINGS": "",
             # Rewritten assertions are kept for the runs that follow.
             "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(directory / "pycache"),
         }  # fmt: skip
-        self._process = subprocess.Popen(
-            [sys.executable, *_FLAGS, "-m", "tests.support.run_server"], cwd=ROOT, env=environment,
-            text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
+        self._process = start(
+            [sys.executable, *_FLAGS, "-m", "tests.support.run_server"], environment,
+            stdin=subprocess.PIPE, stderr=None, start_new_session=True,
         )  # fmt: skip
 
     def __enter__(self) -> Runs:
