@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import select
 import subprocess
@@ -60,8 +59,7 @@ class Runs:
             "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "--record", *arguments,
         )  # fmt: skip
         environment = {
-            **os.environ, MARK: mark, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1",
-            "PYTHONWARNINGS": "",
+            MARK: mark, "OPENBLAS_NUM_THREADS": "1", "PYTHONWARNINGS": "",
             # Rewritten assertions are kept for the runs that follow.
             "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(directory / "pycache"),
         }  # fmt: skip

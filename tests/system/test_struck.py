@@ -8,12 +8,14 @@ the points of a seed.
 
 import os
 import random
+import signal
 import uuid
 
 import pytest
 
 from harness import results
 from tests.support.host_state import await_, marked
+from tests.support.striker import Point
 from tests.support.struck_run import Runs, points
 
 RUNS = {
@@ -69,6 +71,18 @@ def strike(tmp_path, hr_machine, hr_say):
 @pytest.mark.parametrize("kind", RUNS)
 def test_an_interrupted_run_leaves_nothing_to_the_collector(kind, strike):
     assert strike(kind, 6) == {}
+
+
+def test_a_run_hears_ctrl_c_where_its_parent_ignores_it(tmp_path, hr_machine):
+    """As a shell's background job does, and with it whatever it starts."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        runs = Runs(tmp_path, uuid.uuid4().hex, *RUNS["conformance"])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with runs:
+        struck = runs.strike(Point("no file:1:never called", 1, 1, signal.SIGINT))  # at the end
+    assert faults(struck) == []
 
 
 @pytest.mark.slow
