@@ -62,7 +62,7 @@ class Attachment(Closable):
             hook: As the attribute.
             direction: As the attribute.
             rows: Asks the kernel for this very attachment: one row, or none.
-            detach: Takes it off; what is off already is no error.
+            detach: Detaches the program; does nothing if it is already detached.
             link: As the attribute.
         """
         self.hook, self.direction, self.link = hook, direction, link

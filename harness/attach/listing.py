@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every program that the kernel lists on a namespace's devices, by any hook, whoever's it is."""
+"""List every program attached to a namespace's devices, at any hook, by any owner."""
 
 from __future__ import annotations
 

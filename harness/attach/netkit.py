@@ -31,7 +31,7 @@ def attach(
         first: Before everything that is attached there by now.
 
     Raises:
-        KernelError: The device is no primary of a netkit pair, or the kernel refuses, and why.
+        KernelError: The device is not a netkit pair's primary, or the kernel refuses; says why.
     """
     place = (NAME, direction, _TYPES[direction])
     return bpf_link.attach(ns, ifindex, place, fd, name, first, _ABSENT)

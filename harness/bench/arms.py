@@ -55,7 +55,7 @@ def bypass_against_stack(arms: Sequence[str], baseline: str) -> list[tuple[str, 
     """Pairs of arms (what bypasses the stack, what does not), one of them the baseline.
 
     Args:
-        arms: Labels of arms. What is no datapath's name, as the limit, is in no pair.
+        arms: Labels of arms. Labels that are not datapaths, such as the limit, are ignored.
         baseline: The label of one of them.
     """
     bypass = {name: DATAPATHS[name].claims.bypasses_stack for name in arms if name in DATAPATHS}

@@ -48,7 +48,8 @@ _users = 0  # how many of this process have the statistics on
 def measuring(what: str) -> Iterator[None]:
     """While the block runs, this process measures something: the statistics stay off.
 
-    With them an empty program takes 55 ns instead of 15 (measured on 6.18), whoever loaded it.
+    They slow down every program on the machine: an empty one takes 55 ns instead of 15 (measured
+    on 6.18).
 
     Args:
         what: What is measured, for who is refused.

@@ -179,7 +179,7 @@ def program_name(fd: int) -> str:
 
 
 def program_fd(ident: int) -> int:
-    """Open a loaded program by its id, whoever loaded it; returns its descriptor.
+    """Open any loaded program by its id; returns its descriptor.
 
     Raises:
         OSError: ENOENT: no such program is loaded.

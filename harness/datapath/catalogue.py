@@ -51,7 +51,7 @@ CATALOGUE: dict[str, Entry] = {
     "HR-17": Entry("TTL 1: time exceeded reaches the pod"),
     "HR-18": Entry("checksums valid at every tap, offloads on and off", core=True),
     "HR-19": Entry("blackhole, unreachable, prohibit: dropped, counted"),
-    "HR-20": Entry("address of the node that is no pod: the node answers"),
+    "HR-20": Entry("the node answers for its own other addresses"),
     "HR-21": Entry("no route: the pod gets unreachable"),
     "HR-22": Entry("lxc forwarding off: code 5 off the node, local passes"),
     "HR-23": Entry("IPv6 link-local and multicast are not routed"),

@@ -265,11 +265,6 @@ class Claims:
         return self.delivers_off_wire or self.delivers
 
     @property
-    def past_lxc(self) -> bool:
-        """Whether local traffic never leaves through the lxc, so that nothing there sees it."""
-        return self.delivers == "peer"
-
-    @property
     def pod_devices(self) -> tuple[str, ...]:
         """The `Topology.pod_device`s that its programs can be attached to; the default first."""
         if self.attaches == "netkit":

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
 
 import pytest
@@ -23,12 +22,14 @@ def note_programs(config: pytest.Config, testbed: Testbed) -> None:
     """Look at the programs of a datapath, the first time that a testbed has it in a run."""
     known = config.stash.setdefault(_PROGRAMS, {})
     seen = config.stash.setdefault(_LOOKED_AT, set())
-    for entry in testbed.datapaths[:1]:
-        if not entry.degraded and (entry.asked, testbed.name) not in seen:
-            seen.add((entry.asked, testbed.name))
-            rows = all_attachments(entry.node.ns)
-            names = {row.program or f"program {row.id}": row.tag for row in rows}
-            known.setdefault(entry.asked, {}).update(names)
+    if not testbed.datapaths:
+        return
+    entry = testbed.datapaths[0]  # all nodes run the same
+    if not entry.degraded and (entry.asked, testbed.name) not in seen:
+        seen.add((entry.asked, testbed.name))
+        rows = all_attachments(entry.node.ns)
+        names = {row.program or f"program {row.id}": row.tag for row in rows}
+        known.setdefault(entry.asked, {}).update(names)
 
 
 def implementations(config: pytest.Config, names: Iterable[str]) -> list[Implementation]:
@@ -37,6 +38,9 @@ def implementations(config: pytest.Config, names: Iterable[str]) -> list[Impleme
     Args:
         config: Of the run.
         names: Of datapaths; what is not registered is left out.
+
+    A datapath may have `version`, `url`, and `files`: name of a file that it was loaded from → its
+    SHA-256, as those of `--bring` do.
     """
     programs = config.stash.get(_PROGRAMS, {})
     found = []
@@ -46,15 +50,14 @@ def implementations(config: pytest.Config, names: Iterable[str]) -> list[Impleme
         except HarnessError:
             continue
         claims = datapath.claims
-        fields = {field.name: getattr(claims, field.name) for field in dataclasses.fields(claims)}
         found.append(
             Implementation(
                 name=name, summary=datapath.summary,
-                claims={claim: text(fields[claim]) for claim in CLAIMS},
+                claims={claim: text(getattr(claims, claim)) for claim in CLAIMS},
                 unclaimed=list(declined(claims)),
                 version=str(getattr(datapath, "version", "")),
                 url=str(getattr(datapath, "url", "")),
-                objects=dict(getattr(datapath, "objects", {})),
+                objects=dict(getattr(datapath, "files", {})),
                 programs=programs.get(name, {}),
             )
         )  # fmt: skip

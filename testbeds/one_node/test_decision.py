@@ -44,8 +44,9 @@ def test_hr06_unmet_requirement_means_legacy(
     unmet = [check.requirement for check in checks if not check.met]
     # A helper that the datapath does not call is no requirement of it.
     assert unmet == ([requirement.split("-")[0]] if needed else []), "requirements not met"
-    assert ("Host Routing: Legacy (" in entry.status()) == needed, "status"
-    assert (reason in entry.status()) == needed, "reason"
+    status = entry.status()
+    assert ("Host Routing: Legacy (" in status) == needed, "status"
+    assert (reason in status) == needed, "reason"
     assert (entry.installed.attachments() == []) == needed, "attachments"
     with testbed.capture() as seen:
         testbed.pod1.ping(testbed.pod2)

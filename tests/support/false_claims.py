@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.elf_example import example
+from tests.support.elf_example import TRIMMING, example
 
 PREFIX = "false-"
 
@@ -45,19 +45,8 @@ _FROM_POD = "return route(skb, true);"
 #: A third program, which cuts the errors that the stack writes to what RFC 792 asks for.
 _LICENSE = "char _license[]"
 _TRIMMING = {
-    _LICENSE: """
-static long (*change_tail)(struct __sk_buff *skb, __u32 len, __u64 flags) = (void *)38;
-
-static __always_inline __u16 folded(const __u16 *words, int count)
-{
-	__u32 sum = 0;
-
-	for (int i = 0; i < count; i++)
-		sum += words[i];
-	sum = (sum & 0xffff) + (sum >> 16);
-	return ~((sum & 0xffff) + (sum >> 16));
-}
-
+    _LICENSE: TRIMMING
+    + """
 SEC("tc")
 int to_pod(struct __sk_buff *skb)
 {

@@ -22,7 +22,7 @@ _PYTEST = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider",
            "-c", str(ROOT / "pyproject.toml"))  # fmt: skip
 
 # A shell's background job ignores Ctrl-C, nohup's also a hang-up, and children inherit that.
-INTERRUPTIBLE = ("env", "--default-signal=INT,HUP")
+_INTERRUPTIBLE = ("env", "--default-signal=INT,HUP")
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ def start(
     """Start a child that finds the harness wherever it runs."""
     path = os.pathsep.join(filter(None, (str(ROOT), (environment or {}).get("PYTHONPATH"))))
     return subprocess.Popen(
-        [*INTERRUPTIBLE, *argv], env={**os.environ, **(environment or {}), "PYTHONPATH": path},
-        text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        **{"cwd": ROOT, "stdin": subprocess.DEVNULL, **popen},
+        [*_INTERRUPTIBLE, *argv], env={**os.environ, **(environment or {}), "PYTHONPATH": path},
+        text=True, stdout=subprocess.PIPE,
+        **{"cwd": ROOT, "stdin": subprocess.DEVNULL, "stderr": subprocess.PIPE, **popen},
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGINT, SIGTERM
 
-from tests.support.run_cli import INTERRUPTIBLE, MARK, ROOT
+from tests.support.run_cli import MARK, ROOT, start
 from tests.support.striker import LIST, STRIKE, Point
 
 _DEADLINE = 120.0  # seconds; a busy machine takes 5
@@ -63,10 +63,9 @@ class Runs:
             # Rewritten assertions are kept for the runs that follow.
             "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(directory / "pycache"),
         }  # fmt: skip
-        self._process = subprocess.Popen(
-            [*INTERRUPTIBLE, sys.executable, *_FLAGS, "-m", "tests.support.run_server"],
-            cwd=ROOT, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            start_new_session=True,
+        self._process = start(
+            [sys.executable, *_FLAGS, "-m", "tests.support.run_server"], environment,
+            stdin=subprocess.PIPE, stderr=None, start_new_session=True,
         )  # fmt: skip
 
     def __enter__(self) -> Runs:

@@ -20,7 +20,7 @@ from testbeds.controls import failed_assertion, find_test
 from testbeds.mutants import targets as t
 from testbeds.mutants.mutant import Catch
 from tests.support.agent_example import EXAMPLE, NAME, example
-from tests.support.elf_example import commands
+from tests.support.elf_example import TRIMMING, commands
 from tests.support.run_cli import CLI, ROOT, end, pytest_of, start
 
 pytestmark = pytest.mark.usefixtures("hr_machine")
@@ -72,6 +72,9 @@ def test_the_bundled_suites_find_nothing_but_what_it_claims(tmp_path):
     )  # fmt: skip
     ended = end(start(arguments, {"PYTEST_ADDOPTS": ""}), DEADLINE)
     (record,) = results.read_all([tmp_path / "results"])
+    (judged,) = record.datapaths
+    assert judged.version == "example-agent 1.0"
+    assert set(judged.objects) == {"agent.py", "datapath.bpf.o"}
     own = [each for each in record.conformance if each.datapath == NAME]
     outcomes = Counter(each.outcome for each in own)
     assert ended.code == 0, ended.text
@@ -122,19 +125,8 @@ _BY_CLSACT = """
 """
 #: A third program, which cuts the errors that the stack writes to what RFC 792 asks for.
 _TRIMMING = {
-    "char _license[]": """
-static long (*change_tail)(struct __sk_buff *skb, __u32 len, __u64 flags) = (void *)38;
-
-static __inline __u16 folded(const __u16 *words, int count)
-{
-	__u32 sum = 0;
-
-	for (int i = 0; i < count; i++)
-		sum += words[i];
-	sum = (sum & 0xffff) + (sum >> 16);
-	return ~((sum & 0xffff) + (sum >> 16));
-}
-
+    "char _license[]": TRIMMING
+    + """
 SEC("tc")
 int to_pod(struct __sk_buff *skb)
 {

@@ -2,12 +2,14 @@
 """`--bring`: bad input is one line with a documented exit code, and leaves nothing behind."""
 
 import gc
+import hashlib
 import uuid
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from harness import results
 from harness.bpf import pool
 from harness.datapath import DATAPATHS, find
 from harness.datapath.brought import bring, read
@@ -41,10 +43,14 @@ def refused(path):
     return error.value
 
 
-TEXT = compiled(TINY % ("", "")) if elf_example.has_clang() else b""
 CONSTANTS = "const volatile __u32 number; const volatile unsigned char mac[6];"
 USES = "if (number + mac[0] == 77) return 2"
 REFUSED_BY_VERIFIER = """static long (*load)(void *, __u32, void *, __u32) = (void *)26;"""
+
+
+def plain():
+    """An object that lets everything pass: compiled for the tests, not whenever pytest collects."""
+    return {"mine.o": compiled(TINY % ("", ""))}
 
 
 def constants():
@@ -61,21 +67,23 @@ BAD = {
     "outside": lambda: ({}, attach(file="../x.o"), 13, "does not lie below"),
     "no ELF": lambda: ({"mine.o": b"text"}, attach(), 14, "mine.o: libbpf cannot open it"),
     "empty": lambda: ({"mine.o": b""}, attach(), 14, "mine.o: libbpf cannot open it"),
-    "half": lambda: ({"mine.o": TEXT[:700]}, attach(), 14, "mine.o: libbpf cannot open it"),
+    "half": lambda: (
+        {"mine.o": plain()["mine.o"][:700]}, attach(), 14, "mine.o: libbpf cannot open it",
+    ),
     "no BPF": lambda: (
         {"mine.o": Path("/bin/true").read_bytes()}, attach(), 14, "libbpf cannot open it",
     ),
     "no such program": lambda: (
-        {"mine.o": TEXT}, attach("fail"), 13, "program: mine.o has no program 'fail': it has pass",
+        plain(), attach("fail"), 13, "program: mine.o has no program 'fail': it has pass",
     ),
     "no such place": lambda: (
-        {"mine.o": TEXT}, attach().replace('"lxc"', '"pod"'), 13, "at: 'pod' is unknown: use lxc",
+        plain(), attach().replace('"lxc"', '"pod"'), 13, "at: 'pod' is unknown: use lxc",
     ),
     "unknown key": lambda: (
-        {"mine.o": TEXT}, attach(more="prio = 1"), 13, "[[attach]] 1: prio: is unknown: use object",
+        plain(), attach(more="prio = 1"), 13, "[[attach]] 1: prio: is unknown: use object",
     ),
     "another hook than claimed": lambda: (
-        {"mine.o": TEXT}, attach().replace("clsact", "tcx"), 13,
+        plain(), attach().replace("clsact", "tcx"), 13,
         "hook is tcx, but claim attaches is clsact: make them agree",
     ),
     "no such constant": lambda: (
@@ -228,6 +236,28 @@ def test_families_that_it_does_not_forward_are_not_claimed(tmp_path):
     assert "1 passed" in found.text
     assert "1 not claimed" in found.text
     assert "v4: families = ipv6 (HR-10)" in found.text
+
+
+def test_the_record_says_what_was_judged(tmp_path):
+    path = example(tmp_path)
+    text = path.read_text(encoding="utf-8").replace(
+        "[datapath]\n", '[datapath]\nurl = "https://example.org/hostpath"\n', 1
+    )
+    path.write_text(text, encoding="utf-8")
+    run = pytest_of(
+        "-q", f"--hr-bring={path}", "--hr-datapath=hostpath", "--hr-record",
+        str(ROOT / ONE_TEST[0]), *ONE_TEST[1:], rootdir=tmp_path,
+    )  # fmt: skip
+    found = end(start(run))
+    assert found.code == 0, found.text
+    (record,) = results.read_all([tmp_path / "results"])
+    (judged,) = record.datapaths
+    objects = {file.name: hashlib.sha256(file.read_bytes()).hexdigest()
+               for file in path.parent.glob("*.o")}  # fmt: skip
+    assert judged.objects == objects
+    assert judged.version == read(path).version != ""
+    assert judged.url == "https://example.org/hostpath"
+    assert set(judged.programs) == {"from_pod"}
 
 
 # ------------------------------------------------------------------------------- nothing is left

@@ -18,17 +18,17 @@ from harness.datapath.base import Counters
 from harness.datapath.brought import protocol
 from harness.datapath.brought.agent_process import AgentProcess, Program
 from harness.datapath.brought.claimed import claims_of, values_of
-from harness.datapath.brought.description import Description, DescriptionError
+from harness.datapath.brought.description import Described, Description, DescriptionError
 from harness.datapath.brought.node import prepare
 from harness.datapath.brought.protocol import DEADLINES, PROTOCOL, Added, Done, Status, Version
 from harness.datapath.brought.table import Table
-from harness.datapath.claims import ClaimError, Claims, text
+from harness.datapath.claims import ClaimError, text
 from harness.datapath.settings import NodeSettings
 from harness.plumbing.closable import Closable
 from harness.plumbing.errors import AgentError
 from harness.plumbing.printable import one_line
 from harness.plumbing.trusted import TrustedDirectory, TrustedFile
-from harness.topology import Family, Node
+from harness.topology import Node
 
 _LIMIT = 1 << 28
 _LONGEST = 3600.0
@@ -36,16 +36,16 @@ _Answer = TypeVar("_Answer", Version, Added, Status, Done)
 
 
 @dataclass(frozen=True)
-class Agent:
+class Agent(Described):
     """A datapath that somebody's agent installs.
 
     Attributes:
         description: What the file says; its claims with those that the agent answered.
         argv: The command.
         files: What is run, and what the file says that it reads → its sha256.
-        version: What it calls itself.
         deadlines: Verb → seconds.
         program: What is run.
+        says: What the agent calls itself.
     """
 
     description: Description
@@ -53,32 +53,12 @@ class Agent:
     files: Mapping[str, str] = field(hash=False)
     deadlines: Mapping[str, float] = field(hash=False)
     program: Program = field(compare=False, repr=False)
-    version: str = ""
+    says: str = ""
 
     @property
-    def name(self) -> str:
-        """The description's."""
-        return self.description.name
-
-    @property
-    def summary(self) -> str:
-        """What it calls itself, and where it was read."""
-        return f"{self.description.title}, of {self.description.path}"
-
-    @property
-    def needs(self) -> frozenset[str]:
-        """The description's."""
-        return self.description.needs
-
-    @property
-    def families(self) -> frozenset[Family]:
-        """The description's."""
-        return self.description.families
-
-    @property
-    def claims(self) -> Claims:
-        """What it is judged by."""
-        return self.description.claims
+    def version(self) -> str:
+        """What the agent calls itself; if it is silent, what the file says."""
+        return self.says or self.description.version
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -205,7 +185,7 @@ class Session(Closable):
 
     def describe(self) -> str:
         """Name, version, hash of what is run, and the programs that it named."""
-        own = f", says {self.agent.version}" if self.agent.version else ""
+        own = f", says {self.agent.says}" if self.agent.says else ""
         programs = "".join(f" {one.name}={one.tag or 'loaded'}" for one in self.programs)
         digest = self.agent.program.sha256[:16]
         title = self.agent.description.title
@@ -307,7 +287,7 @@ def from_table(description: Description, table: Table, directory: TrustedDirecto
         raise
     session.close()
     own = " ".join(filter(None, (version.name, version.version)))
-    return replace(agent, version=one_line(own), description=_completed(agent, version.claims))
+    return replace(agent, says=one_line(own), description=_completed(agent, version.claims))
 
 
 def _program(table: Table, name: str, directory: TrustedDirectory) -> Program:

@@ -66,3 +66,48 @@ class Description:
         """Name, version and address, as `mine 1.2 (https://…)`."""
         words = f"{self.name} {self.version}".strip()
         return f"{words} ({self.url})" if self.url else words
+
+
+class Described:
+    """What a datapath takes from its description, whichever kind it is.
+
+    Attributes:
+        description: What its file says.
+    """
+
+    description: Description
+
+    @property
+    def name(self) -> str:
+        """As in `--datapath`."""
+        return self.description.name
+
+    @property
+    def summary(self) -> str:
+        """What it calls itself, and where it was read."""
+        return f"{self.description.title}, of {self.description.path}"
+
+    @property
+    def version(self) -> str:
+        """Its own words; may be empty."""
+        return self.description.version
+
+    @property
+    def url(self) -> str:
+        """Where it comes from; may be empty."""
+        return self.description.url
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What it needs of the kernel: names of `features.FEATURES`."""
+        return self.description.needs
+
+    @property
+    def families(self) -> frozenset[Family]:
+        """What it forwards at all."""
+        return self.description.families
+
+    @property
+    def claims(self) -> Claims:
+        """What it is judged by."""
+        return self.description.claims

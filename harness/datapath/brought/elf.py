@@ -11,15 +11,15 @@ from pathlib import Path
 from harness.bpf.elf import ElfFile, MapSpec
 from harness.bpf.elf_programs import check_alike
 from harness.datapath.brought import filling
-from harness.datapath.brought.description import Description
+from harness.datapath.brought.description import Described, Description
 from harness.datapath.brought.elf_installed import InstalledElf
 from harness.datapath.brought.filling import Filling
 from harness.datapath.brought.placeholders import Template, check
 from harness.datapath.brought.table import Table
-from harness.datapath.claims import ClaimError, Claims
+from harness.datapath.claims import ClaimError
 from harness.datapath.settings import NodeSettings
 from harness.plumbing.trusted import TrustedDirectory
-from harness.topology import Family, Node
+from harness.topology import Node
 
 _LIMIT = 64 << 20
 _PLACES, _DIRECTIONS, _HOOKS = ("lxc", "uplink"), ("ingress", "egress"), ("tcx", "clsact", "netkit")
@@ -50,7 +50,7 @@ class Attach:
 
 
 @dataclass(frozen=True)
-class Brought:
+class Brought(Described):
     """A datapath whose programs somebody else compiled.
 
     Attributes:
@@ -64,29 +64,9 @@ class Brought:
     fillings: tuple[Filling, ...]
 
     @property
-    def name(self) -> str:
-        """As in `--datapath`."""
-        return self.description.name
-
-    @property
-    def summary(self) -> str:
-        """What it calls itself, and where it was read."""
-        return f"{self.description.title}, of {self.description.path}"
-
-    @property
     def needs(self) -> frozenset[str]:
         """What it says that it needs of the kernel, and its hooks."""
         return self.description.needs | {entry.hook for entry in self.attach}
-
-    @property
-    def claims(self) -> Claims:
-        """What it says it does."""
-        return self.description.claims
-
-    @property
-    def families(self) -> frozenset[Family]:
-        """What it forwards at all."""
-        return self.description.families
 
     @property
     def paths(self) -> tuple[Path, ...]:

@@ -16,7 +16,7 @@ from harness.bpf.contract import BPF_DIR
 from harness.bpf.module import Module
 from harness.bpf.source import Patch
 from harness.datapath.bpf import PARTS
-from testbeds.mutants.mechanical.sites import Site, sites, statements
+from testbeds.mutants.mechanical.sites import Site, sites
 
 _MOST = 2048
 _MAP = "covered"
@@ -103,6 +103,3 @@ def key_of(site: Site) -> int | None:
     before = [key for key, place in enumerate(places())
               if place.file == site.file and place.start <= site.start]  # fmt: skip
     return before[-1] if before else None
-
-
-__all__ = ["Place", "instrumented", "key_of", "places", "read", "statements", "taken"]

@@ -14,7 +14,7 @@ from harness.datapath.brought.agent_process import AgentProcess, Program
 from harness.plumbing.errors import HarnessError
 from tests.support.agents import describe
 
-STAYS = "import time; time.sleep(600)"
+STAYS = "import signal; signal.pause()"
 FORKS = "if os.fork(): os._exit(0)"
 
 #: What is wrong → how the agent is made, the exit code, and what the line says.
