@@ -10,6 +10,16 @@ import testbeds
 
 pytest_plugins = ["pytest_hostroute"]
 
+#: The harness's own tests. None is of the catalogue.
+_OWN_TESTS = Path(__file__).parent / "tests"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """`-m conformance` alone selects none of the harness's own tests: spare the seconds."""
+    asked = config.getoption("markexpr") == "conformance"
+    by_default = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    return (asked and by_default and collection_path.is_relative_to(_OWN_TESTS)) or None
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--datapath` for `--hr-datapath`, and so on: everything here is about host routing."""

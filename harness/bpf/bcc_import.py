@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import warnings
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -39,7 +40,11 @@ def load_from(package: Path) -> ModuleType:
     before = sys.modules.get("bcc")
     sys.modules["bcc"] = module
     try:
-        spec.loader.exec_module(module)
+        # Python warns of invalid escapes when it compiles BCC's source, which it does where no
+        # byte code is kept. A project whose pytest makes errors of warnings could not import it.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            spec.loader.exec_module(module)
     except OSError as error:
         raise MissingToolError(f"BCC's library cannot be loaded ({error})", _TODO) from None
     except (ImportError, SyntaxError, AttributeError) as error:

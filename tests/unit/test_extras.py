@@ -7,6 +7,8 @@ So `pytest -m conformance` collects, in a checkout, with no more than `pip insta
 import re
 import tomllib
 
+import pytest
+
 from tests.support.run_cli import ROOT, end, pytest_of, start
 
 BLOCKER = """
@@ -35,12 +37,30 @@ def collect(tmp_path, *arguments):
     return end(start(pytest_of(*options), {"PYTHONPATH": str(tmp_path), "PYTEST_ADDOPTS": ""}))
 
 
-def test_conformance_is_collected_without_any_extra(tmp_path):
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory):
+    """A run that was told to collect the harness's own tests, too."""
+    return collect(tmp_path_factory.mktemp("everything"), "tests", "testbeds")
+
+
+def test_conformance_is_collected_without_any_extra(everything):
     assert {"jsonschema", "selenium", "mypy"} <= extras()
-    ended = collect(tmp_path)
-    assert ended.code == 0, ended.text
-    assert "tests/unit" not in ended.out
-    assert "testbeds/one_node/test_legs.py::test_hr07" in ended.out
+    assert everything.code == 0, everything.text
+    assert "tests/unit" not in everything.out
+    assert "testbeds/one_node/test_legs.py::test_hr07" in everything.out
+
+
+def selected(text):
+    """Tests selected, and tests collected, by pytest's last line."""
+    found = re.search(r"(\d+)/(\d+) tests collected", text)
+    return int(found[1]), int(found[2])
+
+
+def test_conformance_alone_leaves_the_harness_s_own_tests_uncollected(everything, tmp_path):
+    """They take seconds to collect, and none is of the catalogue."""
+    (chosen, collected), (same, more) = map(selected, (collect(tmp_path).out, everything.out))
+    assert chosen == same
+    assert collected < more
 
 
 def test_a_module_that_imports_one_is_found(tmp_path):

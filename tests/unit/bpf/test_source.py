@@ -178,3 +178,12 @@ def test_bcc_itself(package, monkeypatch):
     monkeypatch.setitem(sys.modules, "bcc", None)  # whatever stands there comes back afterwards
     (package / "__init__.py").write_text("class BPF: pass\n", encoding="ascii")
     assert bcc_import.load_from(package).BPF
+
+
+@pytest.mark.filterwarnings("error")
+def test_bcc_whose_source_has_invalid_escapes(package, monkeypatch):
+    """Debian's has some: Python warns of them when it compiles the source."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setitem(sys.modules, "bcc", None)
+    (package / "__init__.py").write_text('BPF = "\\."\n', encoding="ascii")
+    assert bcc_import.load_from(package).BPF == r"\."
