@@ -102,9 +102,7 @@ class HelperCall:
         self.module = pool.take(source, {"call_helper": syscall.PROG_TYPE_SCHED_CLS})
         self._attached: list[Attachment] = []
         try:
-            returned = self.module.table("returned")
-            for value in range(_RETURNS):
-                returned[ctypes.c_int(value)] = (returned.Leaf * returned.total_cpu)()
+            self.module.empty("returned")
         except BaseException:
             self.close()
             raise

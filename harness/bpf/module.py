@@ -125,6 +125,21 @@ class Module:
         """BCC's table object of a map."""
         return self._maps[name]
 
+    def empty(self, name: str) -> None:
+        """Make a map as it was when it was made: a hash without entries, an array of zeros."""
+        table = self.table(name)
+        if not isinstance(table, (bcc().table.Array, bcc().table.PerCpuArray)):
+            table.clear()
+            return
+        count = len(table)
+        zero = table.Leaf()  # of a per-CPU array: the values of all CPUs
+        keys = bytes((ctypes.c_uint32 * count)(*range(count)))
+        try:
+            syscall.map_update_batch(table.map_fd, keys, bytes(zero) * count, count)
+        except OSError:  # an older kernel
+            for key in range(count):
+                table[ctypes.c_int(key)] = zero
+
     def attach_raw_tracepoint(self, program: str, tracepoint: str) -> int:
         """Attach to a raw tracepoint; closing the returned descriptor detaches."""
         return syscall.raw_tracepoint_open(tracepoint, self._fds[program])

@@ -20,7 +20,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 # enum bpf_cmd and enum bpf_prog_type, uapi/linux/bpf.h.
 _MAP_CREATE, _PROG_LOAD, _PROG_TEST_RUN, _PROG_GET_FD_BY_ID = 0, 5, 10, 13
 _OBJ_GET_INFO_BY_FD, _PROG_QUERY, _RAW_TRACEPOINT_OPEN = 15, 16, 17
-_LINK_CREATE, _LINK_DETACH = 28, 34
+_MAP_UPDATE_BATCH, _LINK_CREATE, _LINK_DETACH = 26, 28, 34
 PROG_TYPE_SCHED_CLS = 3
 PROG_TYPE_RAW_TRACEPOINT = 17
 _MOST_AT_A_HOOK = 64  # BPF_MPROG_MAX, include/linux/bpf_mprog.h
@@ -250,6 +250,26 @@ def map_create_like(fd: int) -> int:
     kind, _, key, value, entries, flags, name = struct.unpack_from("=IIIIII16s", _object_info(fd))
     attr = struct.pack("=IIIIIII16s", kind, key, value, entries, flags, 0, 0, name)
     return _bpf(_MAP_CREATE, attr)[0]
+
+
+def map_update_batch(fd: int, keys: bytes, values: bytes, count: int) -> None:
+    """Write `count` entries of a map at once (5.6; arrays of per-CPU values 5.13).
+
+    Args:
+        fd: The map.
+        keys: The keys, one after the other.
+        values: The values; of a per-CPU map, one for each possible CPU, padded to 8 bytes.
+        count: How many.
+
+    Raises:
+        OSError: The kernel cannot, for this type of map or for any.
+    """
+    keyed, valued = (ctypes.create_string_buffer(each, len(each)) for each in (keys, values))
+    # in_batch, out_batch, keys, values, count, map_fd, elem_flags, flags.
+    attr = struct.pack(
+        "=QQQQIIQQ", 0, 0, ctypes.addressof(keyed), ctypes.addressof(valued), count, fd, 0, 0
+    )
+    _bpf(_MAP_UPDATE_BATCH, attr)
 
 
 def raw_tracepoint_open(tracepoint: str, fd: int) -> int:

@@ -41,6 +41,11 @@ PARTS = (
 PROGRAMS = ("from_container", "from_netdev", "to_netdev")
 #: What is loaded, and as which type.
 LOADED = dict.fromkeys(PROGRAMS, syscall.PROG_TYPE_SCHED_CLS)
+#: Maps that a testbed leaves something in; `sync` writes `config` whole.
+_MAPS = (
+    "endpoints4", "endpoints6", "sources", "hits", "drops", "fib_results", "neighbour_used",
+    "error_budgets",
+)  # fmt: skip
 _BYTE_ORDER: Literal["little", "big"] = sys.byteorder
 
 
@@ -127,13 +132,8 @@ class InstalledBpf:
         self._attached.append(HOOKS[hook].attach(self.node.ns, ifindex, direction, fd, program))
 
     def _empty_maps(self) -> None:
-        for name in ("endpoints4", "endpoints6", "sources"):
-            self.module.table(name).clear()
-        for name in ("hits", "drops", "fib_results", "neighbour_used", "error_budgets"):
-            table = self.module.table(name)
-            zero = (table.Leaf * table.total_cpu)() if hasattr(table, "total_cpu") else table.Leaf()
-            for key in range(len(table)):
-                table[ctypes.c_int(key)] = zero
+        for name in _MAPS:
+            self.module.empty(name)
 
     def sync(self) -> None:
         """Write pods, node addresses and links into the maps, as an agent would."""

@@ -144,15 +144,18 @@ class NetNS:
 
     def sysctl(self, key: str, value: int | str) -> None:
         """Write `net.<key>` inside; dots in `key` are path separators, as in `ipv4/ip_forward`."""
-        with self, open(f"/proc/sys/net/{key}", "w", encoding="ascii") as file:
-            file.write(str(value))
+        self.sysctls({key: value})
 
     def sysctls(self, values: dict[str, int | str]) -> None:
         """Write many sysctls with one entry into the namespace."""
         with self:
             for key, value in values.items():
-                with open(f"/proc/sys/net/{key}", "w", encoding="ascii") as file:
-                    file.write(str(value))
+                # open() takes three times as long, and each testbed writes hundreds.
+                fd = os.open(f"/proc/sys/net/{key}", os.O_WRONLY | os.O_CLOEXEC)
+                try:
+                    os.write(fd, str(value).encode("ascii"))
+                finally:
+                    os.close(fd)
 
     def close(self) -> None:
         """Let go of the namespace; the kernel frees it once nothing else refers to it."""

@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is compiled and loaded is shared, kept for a while, and let go of."""
 
+import ctypes
+import errno
+from contextlib import ExitStack
 from pathlib import Path
+
+import pytest
 
 from harness.bpf import pool, syscall
 from harness.bpf.source import Patch, Source
+from harness.datapath.bpf import LOADED, PARTS
 
 
 def test_sources_that_are_no_longer_kept_hold_no_descriptor(hr_machine):
@@ -26,3 +32,28 @@ def test_sources_that_are_no_longer_kept_hold_no_descriptor(hr_machine):
         pool.give_back(module)
     pool.unload_idle()
     assert len(list(Path("/proc/self/fd").iterdir())) < held[0]
+
+
+def filled(table):
+    """A per-CPU array with something in every value of its first and last entry."""
+    for key in (0, len(table) - 1):
+        table[ctypes.c_int(key)] = table.Leaf(*[7] * table.total_cpu)
+    return table
+
+
+@pytest.mark.parametrize("batches", [True, False])
+def test_an_emptied_map_is_as_it_was_made(hr_machine, monkeypatch, batches):
+    def refused(*_):
+        raise OSError(errno.EINVAL, "no batches, as before 5.6")
+
+    with ExitStack() as using:
+        module = pool.take(Source(PARTS), LOADED)
+        using.callback(pool.give_back, module)
+        hits, endpoints = filled(module.table("hits")), module.table("endpoints4")
+        endpoints[endpoints.Key(1)] = endpoints.Leaf()
+        if not batches:
+            monkeypatch.setattr(syscall, "map_update_batch", refused)
+        for name in ("hits", "endpoints4"):
+            module.empty(name)
+        assert {sum(hits[ctypes.c_int(key)]) for key in range(len(hits))} == {0}
+        assert len(endpoints) == 0
