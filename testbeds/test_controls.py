@@ -139,7 +139,7 @@ def test_probe_that_is_not_detached_is_noticed(request, monkeypatch, require_fea
 def test_kernel_splat_is_noticed(request, tmp_path):
     path = tmp_path / "kmsg"
     path.write_text("")
-    log = KernelLog(str(path))
+    log = KernelLog(str(path), device=None)
     with path.open("a") as file:
         file.write("4,811,5136,-;WARNING: CPU: 0 PID: 7 at net/core/filter.c:2449\n")
     found = failed_assertion(request, find_test(instrument.SPLAT), None, None, {"hr_run_log": log})

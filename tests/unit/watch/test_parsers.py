@@ -116,7 +116,19 @@ SPLATS = [
     "watchdog: BUG: soft lockup - CPU#0 stuck for 26s!",
     "rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:",
     "eth0: hw csum failure",
+    "[   12.345678] BUG: kernel NULL pointer dereference, address: 0000000000000000",
+]
+#: Reports that others cause: an OOM kill, a task that hangs, memory that is short, SysRq.
+STRANGERS = [
+    "python3 invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0",
+    "CPU: 0 UID: 0 PID: 4711 Comm: python3 Not tainted 6.18.44 #1 PREEMPT(none)",
     "Call Trace:",
+    " <TASK>",
+    "Memory cgroup out of memory: Killed process 4711 (python3) total-vm:16kB",
+    "INFO: task jbd2/vda-8:87 blocked for more than 120 seconds.",
+    "kworker/0:1: page allocation failure: order:4, mode:0x40cc0(GFP_KERNEL), nodemask=(null)",
+    "sysrq: Show backtrace of all active CPUs",
+    "Spectre V2 : WARNING: Unprivileged eBPF is enabled with eIBRS on, data leaks possible!",
 ]
 
 
@@ -127,7 +139,7 @@ def test_a_splat_is_found(line):
 
 def test_ordinary_lines_are_no_splats():
     lines = ["IPv6: ADDRCONF(NETDEV_CHANGE): lxc1: link becomes ready", "warning: deprecated", ""]
-    assert find_splats(lines) == []
+    assert find_splats([*lines, *STRANGERS]) == []
 
 
 def test_a_log_that_cannot_be_read_is_an_error_of_who_asks_and_of_nobody_else(tmp_path):
@@ -141,7 +153,7 @@ def test_a_log_that_cannot_be_read_is_an_error_of_who_asks_and_of_nobody_else(tm
 def test_a_log_is_read_from_now_on(tmp_path):
     path = tmp_path / "kmsg"
     path.write_text("4,1,1,-;BUG: long ago\n", encoding="ascii")
-    log = KernelLog(str(path))
+    log = KernelLog(str(path), device=None)
     try:
         with path.open("a", encoding="ascii") as file:
             file.write("4,2,2,-;WARNING: now\n SUBSYSTEM=net\n")
@@ -151,10 +163,35 @@ def test_a_log_is_read_from_now_on(tmp_path):
         log.close()
 
 
+def test_a_splat_comes_with_the_lines_that_followed_it(tmp_path):
+    path = tmp_path / "kmsg"
+    path.write_text("", encoding="ascii")
+    log = KernelLog(str(path), device=None)
+    lines = ["eth0: link up", "WARNING: CPU: 0 PID: 7 at net/core/filter.c:2449", "Call Trace:"]
+    for number, line in enumerate(lines):
+        with path.open("a", encoding="ascii") as file:
+            file.write(f"4,{number},1,-;{line}\n")
+        log.collect()
+    assert log.splats() == ["\n".join(lines[1:])]
+    log.close()
+
+
+@pytest.mark.parametrize("path", ["/dev/null", "a file"])
+def test_what_is_not_the_kernels_log_proves_nothing(tmp_path, path):
+    """As in a container that has something else at /dev/kmsg."""
+    if path == "a file":
+        path = tmp_path / "kmsg"
+        path.write_text("4,1,1,-;an ordinary line\n", encoding="ascii")
+    log = KernelLog(str(path))
+    with pytest.raises(PrivilegeError, match=r"is another file, not the device 1:11"):
+        log.splats()
+    log.close()
+
+
 def test_what_a_program_wrote_to_the_log_is_no_splat(tmp_path):
     path = tmp_path / "kmsg"
     path.write_text("", encoding="ascii")
-    log = KernelLog(str(path))
+    log = KernelLog(str(path), device=None)
     path.write_text("12,2,2,-;WARNING: says somebody in userspace\n", encoding="ascii")
     assert log.splats() == []
     log.close()
