@@ -57,7 +57,11 @@ def captured_output() -> Iterator[Callable[[], str]]:
 
 def _compile(source: Source) -> Any:
     api = bcc()
-    flags = ["-I", str(BPF_DIR), "-Wno-unused-function", *(f"-D{name}" for name in source.defines)]
+    flags = [
+        "-I", str(BPF_DIR), "-Wno-unused-function",
+        # Else a misspelt helper is a call of nothing, and the verifier says "jump out of range".
+        "-Werror=implicit-function-declaration", *(f"-D{name}" for name in source.defines),
+    ]  # fmt: skip
     text = source.text()
     kernel_source()
     with captured_output() as output:

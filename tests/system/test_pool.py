@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from harness.bpf import pool, syscall
+from harness.bpf.compiled import Compiled
 from harness.bpf.source import Patch, Source
 from harness.datapath.bpf import LOADED, PARTS
+from harness.plumbing.errors import BuildError
 
 
 def test_sources_that_are_no_longer_kept_hold_no_descriptor(hr_machine):
@@ -57,3 +59,9 @@ def test_an_emptied_map_is_as_it_was_made(hr_machine, monkeypatch, batches):
             module.empty(name)
         assert {sum(hits[ctypes.c_int(key)]) for key in range(len(hits))} == {0}
         assert len(endpoints) == 0
+
+
+def test_a_misspelt_helper_is_named_with_its_line():
+    patch = Patch("misuse.c", "redirect_neigh(call", "redirect_neighbour(call")
+    with pytest.raises(BuildError, match=r"misuse\.c:\d+: .*'redirect_neighbour'"):
+        Compiled(Source(("compat.h", "misuse.c"), patches=(patch,)))
