@@ -71,6 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code; what can go wrong is a line on stderr, never a traceback.
     """
+    _open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may know fewer characters than we use
         sys.stdout.reconfigure(errors="backslashreplace")
     words = list(sys.argv[1:] if argv is None else argv)
@@ -96,6 +97,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         _give_up_stdout_if_full()
         return _REFUSED
     return code
+
+
+def _open_closed_streams() -> None:
+    """Give standard streams that the caller closed (`>&-`) somewhere to go.
+
+    Python has None in their place, and the next file that is opened would be descriptor 1.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            mode = os.O_WRONLY if number else os.O_RDONLY
+            nowhere = os.open(os.devnull, mode)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r"))
 
 
 def _give_up_stdout_if_full() -> None:

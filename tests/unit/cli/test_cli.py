@@ -191,8 +191,9 @@ def test_an_error_is_one_line_with_its_code(kind, monkeypatch, capsys):
     assert fail(capsys, "status") == (kind.exit_code, "hostroute: what: todo\n")
 
 
-def test_the_module_is_the_command():
-    ended = subprocess.run([sys.executable, "-m", "harness.cli", "testbeds", "x"],
+@pytest.mark.parametrize("module", ["harness", "harness.cli"])
+def test_the_module_is_the_command(module):
+    ended = subprocess.run([sys.executable, "-m", module, "testbeds", "x"],
                            capture_output=True, text=True, check=False)  # fmt: skip
     assert ended.returncode == 13
     assert ended.stderr == "hostroute: testbed 'x' is unknown: use one_node, two_node\n"
@@ -231,3 +232,19 @@ def test_a_reader_that_leaves_is_no_error():
     script = f"{sys.executable} -m harness.cli testbeds one_node | true"
     ended = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
     assert ended.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "closed", "code", "said"),
+    [
+        ("testbeds", ">&-", 0, ""),
+        ("results list", ">&-", 0, ""),
+        ("testbeds", "<&- >&- 2>&-", 0, ""),
+        ("testbeds x", ">&-", 13, "hostroute: testbed 'x' is unknown: use one_node, two_node\n"),
+        ("testbeds x", "2>&-", 13, ""),
+    ],
+)
+def test_streams_that_the_caller_closed(command, closed, code, said):
+    script = f"{sys.executable} -m harness.cli {command} {closed}"
+    ended = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (code, said)
