@@ -36,6 +36,10 @@ _VOLATILE = ("nf_conntrack_count", "netdev_rss_key", "tcp_fastopen_key")
 #: grace periods after the last holder ended (cleanup_net, net/core/net_namespace.c), and tells
 #: nobody when it has.
 _DEADLINE = 20.0  # seconds
+_PROC = Path("/proc")
+#: /proc of the PID namespace outside, where there is one and it is shown to us (`.ci/bare-root`):
+#: programs that a process there holds are not left over by ours.
+_PROCS = [_PROC, *(Path(path) for path in [os.environ.get("HOSTROUTE_OUTER_PROC")] if path)]
 
 
 def _next_ids(command: int) -> Iterator[int]:
@@ -60,37 +64,37 @@ def program_exists(identity: int) -> bool:
     return bool(fd >= 0)
 
 
-def _pids() -> list[int]:
-    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+def _processes(proc: Path = _PROC) -> list[Path]:
+    return [path for path in proc.iterdir() if path.name.isdigit()]
 
 
-def _descriptors(pid: int) -> Iterator[tuple[str, str]]:
+def _descriptors(owner: Path) -> Iterator[tuple[str, str]]:
     """Number and target of each of a process's descriptors; nothing when it has ended."""
     with suppress(OSError):
-        for path in Path(f"/proc/{pid}/fd").iterdir():
+        for path in (owner / "fd").iterdir():
             with suppress(OSError):
                 yield path.name, str(path.readlink())
 
 
-def _bpf_ids_of(pid: int, key: str) -> set[int]:
+def _bpf_ids_of(owner: Path, key: str) -> set[int]:
     """Ids of the BPF objects that a process holds by a descriptor; key: `prog_id`, `link_id`."""
     found = set()
-    for name, target in _descriptors(pid):
+    for name, target in _descriptors(owner):
         if target.startswith("anon_inode:bpf"):
             with suppress(OSError):
-                text = Path(f"/proc/{pid}/fdinfo/{name}").read_text(encoding="ascii")
+                text = (owner / "fdinfo" / name).read_text(encoding="ascii")
                 found |= {int(n) for n in re.findall(rf"^{key}:\s*(\d+)", text, re.M)}
     return found
 
 
 def programs_of(pid: int) -> set[int]:
     """Ids of the programs that a process holds by a descriptor."""
-    return _bpf_ids_of(pid, "prog_id")
+    return _bpf_ids_of(_PROC / str(pid), "prog_id")
 
 
 def namespaces_of(pid: int) -> set[str]:
     """The network namespaces that a process lives in or holds by a descriptor, but the caller's."""
-    found = {target for _, target in _descriptors(pid)}
+    found = {target for _, target in _descriptors(_PROC / str(pid))}
     with suppress(OSError):
         found.add(str(Path(f"/proc/{pid}/ns/net").readlink()))
     own = str(Path("/proc/thread-self/ns/net").readlink())
@@ -101,18 +105,19 @@ def marked(mark: str) -> dict[int, str]:
     """Pid → command of every living process whose environment bears a run's mark."""
     wanted = f"{MARK}={mark}".encode()
     found = {}
-    for pid in _pids():
+    for path in _processes():
         with suppress(OSError):
-            if wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
-                command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
-                found[pid] = command.decode(errors="replace").strip()
+            if wanted in (path / "environ").read_bytes().split(b"\0"):
+                command = (path / "cmdline").read_bytes().replace(b"\0", b" ")
+                found[int(path.name)] = command.decode(errors="replace").strip()
     return found
 
 
 def _unheld(command: int, key: str) -> set[str]:
     """BPF objects that no process holds: attached, pinned, or leaked."""
     before = set(_next_ids(command))
-    held = set().union(*(_bpf_ids_of(pid, key) for pid in _pids()))
+    processes = [path for proc in _PROCS for path in _processes(proc)]
+    held = set().union(*(_bpf_ids_of(path, key) for path in processes))
     # Only what is there both before and after the look at the processes is judged by it.
     return {str(identity) for identity in (before & set(_next_ids(command))) - held}
 
