@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).resolve().parent
 #: Name → what pytest's parser is told. Each is `--hr-NAME`; `add_aliases` adds the bare name.
 OPTIONS: dict[str, dict[str, Any]] = {
+    "entries": {
+        "action": "append", "default": [], "metavar": "HR-07[,HR-12]",
+        "help": "run only the tests of these entries of the catalogue (docs/conformance.md)",
+    },
     "datapath": {
         "action": "append", "default": [], "metavar": "NAME[,NAME]",
         "help": "run only on these datapaths (`hostroute datapaths` lists them)",
@@ -134,7 +138,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options."""
     group = parser.getgroup("host routing")
     for name, told in OPTIONS.items():
-        group.addoption(f"--hr-{name}", dest=_dest(name), **told)
+        spellings = ["--hr-entries", "--hr"] if name == "entries" else [f"--hr-{name}"]
+        group.addoption(*spellings, dest=_dest(name), **told)
 
 
 class _Hooks:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ import pytest
 from harness import datapath as datapaths
 from harness.datapath import Claims, Datapath, NodeSettings
 from harness.datapath.brought import bring_all
+from harness.datapath.catalogue import CATALOGUE
 from harness.plumbing import safe_write
 from harness.plumbing.errors import HarnessError, RecordError, UnknownNameError
 from harness.topology import Topology
 
 _FILES = "file://"
+_ENTRY = re.compile(r"(?:hr-?)?(\d{1,2})", re.I)
 BROUGHT = pytest.StashKey[list[Datapath]]()
 
 
@@ -36,6 +39,31 @@ def chosen_datapaths(config: pytest.Config) -> list[str]:
     if given and not named:
         raise UnknownNameError(f"--hr-datapath {given[0]!r} names none", f"use {', '.join(known)}")
     return [datapaths.find(name).name for name in named] or known
+
+
+def chosen_entries(config: pytest.Config) -> set[str]:
+    """The entries of the catalogue asked for; none: all of them.
+
+    `HR-07`, `hr07` and `7` are the same.
+
+    Raises:
+        UnknownNameError: One is not in the catalogue, or no test of this version asserts it.
+    """
+    given = option(config, "entries")
+    named = [word.strip() for words in given for word in words.split(",") if word.strip()]
+    known = "use ids of docs/conformance.md, as in --hr HR-07,HR-12"
+    if given and not named:
+        raise UnknownNameError(f"--hr {given[0]!r} names no entry of the catalogue", known)
+    found = set()
+    for word in named:
+        match = _ENTRY.fullmatch(word)
+        identity = f"HR-{int(match[1]):02}" if match else ""
+        if identity not in CATALOGUE:
+            raise UnknownNameError(f"--hr {word!r} is no entry of the catalogue", known)
+        if CATALOGUE[identity].later:
+            raise UnknownNameError(f"--hr {word!r}: {CATALOGUE[identity].later}", "name another")
+        found.add(identity)
+    return found
 
 
 def fits(config: pytest.Config, datapath: datapaths.Datapath) -> bool:
@@ -111,6 +139,7 @@ def pytest_configure(config: pytest.Config) -> None:
     try:
         bring_in(config)
         chosen_datapaths(config)
+        chosen_entries(config)
         _check_devices(config)
         settings(config)
         if option(config, "record") or option(config, "results") is not None:

@@ -10,7 +10,7 @@ import pytest
 
 from harness import datapath as datapaths
 from harness.datapath import CLAIMS, Datapath
-from harness.plugin.options import chosen_datapaths, fits
+from harness.plugin.options import chosen_datapaths, chosen_entries, fits
 from harness.plumbing.errors import HarnessError
 from harness.topology import Family
 from pytest_hostroute import is_ours
@@ -52,13 +52,13 @@ def _applies(test: pytest.Item, datapath: Datapath) -> bool:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark by name and place, and drop datapaths that were not asked for."""
-    chosen = chosen_datapaths(config)
+    """Mark by name and place, and drop datapaths and entries that were not asked for."""
+    chosen, entries = chosen_datapaths(config), chosen_entries(config)
     kept: list[pytest.Item] = []
     dropped: list[pytest.Item] = []
     for item in items:
         if not is_ours(item):
-            kept.append(item)
+            (dropped if entries else kept).append(item)
             continue
         identity = catalogue_id(item.name)
         if identity:
@@ -71,7 +71,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         datapath = parameters_of(item).get("datapath")
         if datapath is not None:
             item.user_properties.append(("datapath", datapath.name))
-        wanted = datapath is None or (datapath.name in chosen and fits(config, datapath))
+        wanted = not entries or identity in entries
+        wanted &= datapath is None or (datapath.name in chosen and fits(config, datapath))
         (kept if wanted else dropped).append(item)
     if dropped:
         config.hook.pytest_deselected(items=dropped)

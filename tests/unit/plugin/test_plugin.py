@@ -13,6 +13,9 @@ from harness.plumbing.errors import PrivilegeError
 from harness.watch.legs import LegTable
 from tests.support.run_cli import end, pytest_of, start
 
+#: An entry that no test asserts yet, and why.
+LATER = next((name, entry.later) for name, entry in CATALOGUE.items() if entry.later)
+
 
 def test_a_tests_name_says_what_it_asserts():
     assert catalogue_id("test_hr07_legs_same_node[bpf-ipv4]") == "HR-07"
@@ -63,6 +66,9 @@ def test_unit_tests_need_no_root():
     [
         (("--datapath", "bpf,bfp"), "datapath 'bfp' is unknown: use legacy, bpf, "),
         (("--datapath", ","), "--hr-datapath ',' names none: use legacy, bpf, "),
+        (("--hr", "HR-07,HR-99"), "--hr 'HR-99' is no entry of the catalogue: use ids of docs/"),
+        (("--hr", ","), "--hr ',' names no entry of the catalogue: use ids of docs/"),
+        (("--hr", f"07,{LATER[0]}"), f"--hr '{LATER[0]}': {LATER[1]}: name another"),
         (("--legacy-services", "20001"), "legacy_services=20001 is not between 0 and 20000"),
         (
             ("--pod-device", "veth", "--datapath", "bpf-netkit"),
@@ -144,3 +150,13 @@ def test_tests_are_not_shared_out(tmp_path):
     assert "tests cannot be shared out by pytest-xdist" in run.text
     assert "leave out -n and --dist" in run.text
     assert "Traceback" not in run.text
+
+
+@pytest.mark.parametrize("asked", ["HR-10,HR-46", "10 , hr46"])
+def test_entries_of_the_catalogue_are_selected(asked):
+    """Nothing else is, tests that assert none neither."""
+    paths = ("testbeds/one_node", "tests/unit/plumbing/test_errors.py")
+    run = end(start(pytest_of("-q", "--collect-only", "--hr", asked, *paths)))
+    assert run.code == 0, run.text
+    found = {catalogue_id(line) for line in run.out.splitlines() if "::" in line}
+    assert found == {"HR-10", "HR-46"}
