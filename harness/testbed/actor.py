@@ -52,7 +52,7 @@ class Actor:
         self.name, self.ns = host.name, host.ns
         self.addresses, self.macs = host.addresses, host.macs
         self.ifindex, self.up, self.down = host.ifindex, host.up, host.down
-        self.add_address, self.delete_address = host.add_address, host.delete_address
+        self.delete_address = host.delete_address
         self.add_route, self.delete_route = host.add_route, host.delete_route
         self.add_neighbour, self.delete_neighbour = host.add_neighbour, host.delete_neighbour
         self.neighbours, self.await_settled = host.neighbours, host.await_settled
@@ -64,6 +64,11 @@ class Actor:
     def address(self) -> str:
         """Its main address in the testbed's family."""
         return self.host.addresses[self.family]
+
+    def add_address(self, ifname: str, address: str, prefix: int) -> None:
+        """Add an address, and return when the host answers for it."""
+        self.host.add_address(ifname, address, prefix)
+        self.host.await_settled()
 
     def ping(
         self,

@@ -27,7 +27,7 @@ from harness.topology.addressing import Addresses, Family
 POD_IF = "eth0"
 _SETTLE_SECONDS = 60.0  # a moment; an emulated machine that does other work takes seconds
 _PERMANENT = 0x80  # NUD_PERMANENT, uapi/linux/neighbour.h
-_TENTATIVE = 0x40  # IFA_F_TENTATIVE, uapi/linux/if_addr.h
+_LOCAL = 1 << 31  # RTF_LOCAL, uapi/linux/ipv6_route.h
 _MLD_TIMER_RUNNING = 0x01  # MAF_TIMER_RUNNING, include/net/if_inet6.h
 _SIOCGIFMTU = 0x8921  # uapi/linux/sockios.h
 _ETHERNET, _UP = 1, 1  # ARPHRD_ETHER, uapi/linux/if_arp.h; IFF_UP, uapi/linux/if.h
@@ -168,7 +168,7 @@ class Host:
         self.ns.netlink.link("set", index=self.ifindex(ifname), state="down")
 
     def add_address(self, ifname: str, address: str, prefix: int) -> None:
-        """Add an address; IPv6 joins its group a moment later: see `await_settled`."""
+        """Add an address; IPv6 answers for it a moment later: see `await_settled`."""
         self._ask("addr", "add", index=self.ifindex(ifname), address=address, prefixlen=prefix)
 
     def delete_address(self, ifname: str, address: str, prefix: int) -> None:
@@ -207,7 +207,7 @@ class Host:
                 )
 
     def _unsettled(self) -> list[str]:
-        return self._links_not_up() or self._tentative_addresses() or self._groups_to_report()
+        return self._links_not_up() or self._unrouted_addresses() or self._groups_to_report()
 
     def _groups_to_report(self) -> list[str]:
         """Multicast groups whose MLD timer runs: index, device, group, users, flags, timer."""
@@ -220,10 +220,17 @@ class Host:
         states = operational_states(self.ns, [self.ifindex(ifname) for ifname in own])
         return [ifname for ifname, state in zip(own, states, strict=True) if state != "UP"]
 
-    def _tentative_addresses(self) -> list[str]:
-        """IPv6 addresses in doubt: address, index, prefix length, scope, flags, device."""
+    def _unrouted_addresses(self) -> list[str]:
+        """IPv6 addresses that have no local route yet: tentative ones, and some that are not.
+
+        Addresses: address, index, prefix length, scope, flags, device. Routes: destination first,
+        flags and device last.
+        """
         rows = (line.split() for line in self.ns.read("/proc/net/if_inet6").splitlines())
-        return [row[0] for row in rows if int(row[4], 16) & _TENTATIVE]
+        held = {(row[0], row[5]) for row in rows}
+        routes = (line.split() for line in self.ns.read("/proc/net/ipv6_route").splitlines())
+        local = {(row[0], row[-1]) for row in routes if int(row[-2], 16) & _LOCAL}
+        return [address for address, _ in sorted(held - local)]
 
     def add_route(self, destination: str, **spec: Any) -> None:
         """Add a route; `dev` names an interface, the rest is pyroute2's."""

@@ -48,7 +48,6 @@ def test_hr16_gateway_is_probed_from_a_link_local_address(build_testbed: BuildTe
     testbed = build_testbed("one_node", datapath, Family.ipv6)
     pod, gateway = testbed.pod1, testbed.master.gateway.ipv6
     pod.add_address("eth0", "fe80::99", 64)
-    pod.host.await_settled()
     probe = IPv6(src="fe80::99", dst=gateway, hlim=255) / ICMPv6ND_NS(tgt=gateway)
     frame = Ether(src=pod.mac, dst=pod.lxc_mac) / probe / ICMPv6NDOptSrcLLAddr(lladdr=pod.mac)
     with testbed.capture() as seen:

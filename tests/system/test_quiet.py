@@ -3,12 +3,16 @@
 
 import pytest
 
+from harness.datapath import find
+from harness.plumbing.errors import KernelError
 from harness.plumbing.netlink_batch import operational_states
-from harness.topology import Host, Network, Topology, build
+from harness.testbed import Testbed
+from harness.topology import Family, Host, Network, Topology, build, hosts
 
 pytestmark = pytest.mark.usefixtures("hr_machine")
 BUILDS = 3
 IFF_RUNNING = 0x40
+LOCAL_TABLE = 255  # RT_TABLE_LOCAL, uapi/linux/rtnetlink.h
 
 
 def states(network):
@@ -54,3 +58,42 @@ def test_a_link_that_linkwatch_never_saw_is_unknown():
     with Network(Topology(pods_per_node=2)) as network:
         master = network.nodes[0]
         assert operational_states(master.ns, [1, master.ifindex("lxc1")]) == ["UNKNOWN", "UP"]
+
+
+@pytest.fixture
+def slow_dad():
+    """A testbed whose lxc1 probes an IPv6 address for 300 ms before the node answers for it.
+
+    Without duplicate address detection that takes so long only where another namespace holds the
+    RTNL, as on a busy machine.
+    """
+    with Testbed(Topology(), find("legacy"), Family.ipv6) as testbed:
+        testbed.master.ns.sysctls({
+            "ipv6/conf/lxc1/accept_dad": 1, "ipv6/conf/lxc1/router_solicitation_delay": 0,
+            "ipv6/neigh/lxc1/retrans_time_ms": 300,
+        })  # fmt: skip
+        yield testbed
+
+
+ADDED = "2001:db8::c8"
+
+
+def test_an_address_that_was_added_answers(slow_dad):
+    slow_dad.master.add_address("lxc1", ADDED, 128)
+    assert slow_dad.pod1.ping(ADDED).lost == 0
+
+
+def test_that_an_address_is_late_would_be_noticed(slow_dad):
+    slow_dad.master.host.add_address("lxc1", ADDED, 128)
+    assert slow_dad.pod1.ping(ADDED).lost == 1
+
+
+def test_an_address_without_its_local_route_is_not_ready(slow_dad, monkeypatch):
+    """addrconf clears the tentative flag before it adds the route."""
+    master = slow_dad.master
+    master.add_address("lxc1", ADDED, 128)
+    local = {"table": LOCAL_TABLE, "type": "local", "dev": "lxc1"}
+    master.delete_route(f"{ADDED}/128", **local)
+    monkeypatch.setattr(hosts, "_SETTLE_SECONDS", 0.1)
+    with pytest.raises(KernelError, match="20010db80000000000000000000000c8 of master is not"):
+        master.await_settled()
