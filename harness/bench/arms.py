@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from harness import datapath as datapaths
 from harness.datapath import DATAPATHS, NodeSettings
+from harness.results.part import PodDevice, pod_device
 from harness.testbed import Testbed
 from harness.topology import Topology
 
@@ -36,6 +37,18 @@ class Arm:
             UnknownNameError: The datapath is not registered.
         """
         return self.datapath is not None and datapaths.find(self.datapath).claims.bypasses_stack
+
+    @property
+    def pod_device(self) -> PodDevice | None:
+        """What joins pods to their nodes; None: the limit, whose pods stay idle.
+
+        Raises:
+            UnknownNameError: The datapath is not registered.
+        """
+        if self.datapath is None:
+            return None
+        chosen = datapaths.find(self.datapath)
+        return pod_device(datapaths.placed(self.topology, chosen, self.settings).pod_device)
 
     def build(self) -> Testbed:
         """Build it; `with` takes it down again.

@@ -16,7 +16,7 @@ from harness.bench.rounds import Series, Turns
 from harness.plumbing.errors import InapplicableError
 from harness.results.comparison import HostFacts
 from harness.results.formulas import percentiles
-from harness.results.part import Facts
+from harness.results.part import Facts, PodDevice
 from harness.testbed import Testbed
 from harness.topology import Family
 
@@ -121,9 +121,13 @@ class Asked(TypedDict):
     datapath: str | None
     settings: Facts
     topology: Facts
+    pod_device: PodDevice | None
 
 
 def asked(arm: Arm) -> Asked:
     """What was asked for of an arm; the limit has no node that could be asked."""
     settings = {} if arm.datapath is None else asdict(arm.settings)
-    return {"datapath": arm.datapath, "settings": settings, "topology": asdict(arm.topology)}
+    return {
+        "datapath": arm.datapath, "settings": settings, "topology": asdict(arm.topology),
+        "pod_device": arm.pod_device,
+    }  # fmt: skip

@@ -17,7 +17,7 @@ from harness.bpf.run_time import measuring
 from harness.datapath import Datapath, NodeSettings
 from harness.plumbing.errors import InapplicableError, KernelError, TrafficError
 from harness.results import ExactFigure
-from harness.results.part import family_name
+from harness.results.part import family_name, pod_device
 from harness.testbed import Testbed
 from harness.testbed.programs import TC_ACT_REDIRECT, hook_of
 from harness.topology import Family, Topology
@@ -82,6 +82,7 @@ def measure(
                 yield ExactFigure(
                     datapath=datapath.name, family=family_name(family), testbed=testbed,
                     figure=figure, value=value, unit=UNIT,
+                    pod_device=pod_device(built.topology.pod_device),
                 )  # fmt: skip
 
 

@@ -27,6 +27,8 @@ from pytest_hostroute import is_ours
 
 #: The property of a failed test's report that names the assertion.
 ASSERTION = "assertion"
+#: The property that says what joined pods to their nodes, one for each testbed of the test.
+POD_DEVICE = "pod device"
 _KEPT = pytest.StashKey[set[Path]]()
 _NOT_KEPT = pytest.StashKey[list[str]]()
 
@@ -115,6 +117,7 @@ def _say_in_one_line(item: pytest.Item, report: pytest.TestReport, error: BaseEx
 
 def _add_testbed(item: pytest.Item, report: pytest.TestReport, testbed: Testbed) -> None:
     """Add what is known of one of the test's testbeds."""
+    report.user_properties.append((POD_DEVICE, testbed.topology.pod_device))
     for entry in testbed.datapaths:
         if entry.degraded:
             report.user_properties.append(("degraded", entry.status()))

@@ -12,11 +12,11 @@ import pytest
 from msgspec.structs import replace
 
 from harness.datapath import DATAPATHS
-from harness.plugin.failures import ASSERTION
+from harness.plugin.failures import ASSERTION, POD_DEVICE
 from harness.plugin.parameters import catalogue_id
 from harness.results import Assertion, TestOutcome
 from harness.results.assertion import ERROR, FAILED, NOT_CLAIMED, PASSED, RERUN
-from harness.results.part import family_name
+from harness.results.part import family_name, pod_device
 from harness.topology import TESTBEDS, Family
 
 Properties = Sequence[tuple[str, Any]]
@@ -100,6 +100,7 @@ def outcome(report: pytest.TestReport, properties: Properties, reruns: int) -> T
         legs=[str(value) for value in every("legs")],
         observed=dict(every("observed")),
         claims=[str(value) for value in every("rests on")],
+        pod_devices=list(filter(None, dict.fromkeys(map(pod_device, every(POD_DEVICE))))),
     )  # fmt: skip
 
 

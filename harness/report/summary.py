@@ -11,7 +11,7 @@ from harness.report import conformance
 from harness.report.kernels import kernels_of
 from harness.report.model import Report
 from harness.results import units
-from harness.results.comparability import differences, without_tags
+from harness.results.comparability import POD_DEVICE, differences, without_tags
 from harness.results.comparison import (
     ALL,
     FASTER,
@@ -201,6 +201,12 @@ def _unlike(runs: Sequence[Run]) -> list[str]:
             f"These runs are of unlike machines ({'; '.join(models)}; they differ in"
             f" {', '.join(unlike)}): times of different runs cannot be compared"
         )
+    found += dict.fromkeys(
+        f"Pods hung on unlike devices ({each.old} and {each.new}): what tests saw depends on it"
+        for run in runs[1:]
+        for each in differences(runs[0], run)
+        if each.fact.startswith(POD_DEVICE)
+    )
     unknown = [run.id for run in runs if not run.machine.machine_id_hash]
     if unknown and len(runs) > 1:
         found.append(f"Which machine it was is not known of {_some(unknown)}")

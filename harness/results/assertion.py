@@ -11,7 +11,7 @@ from typing import Annotated
 
 from msgspec import Meta, field
 
-from harness.results.part import Count, Family, Part, Text
+from harness.results.part import Count, Family, Part, PodDevice, Text
 
 PASSED, FAILED, ERROR, SKIPPED = "passed", "failed", "error", "skipped"
 #: The datapath does not say that it does what the test rests on: it has not failed, nor was it
@@ -78,6 +78,7 @@ class Assertion(TestOutcome, frozen=True, kw_only=True):
         legs: Tables of the legs seen, one for each capture.
         observed: Behaviour that may differ between kernels on which the test passes, by name.
         claims: The claims that it rests on, which its datapath may decline.
+        pod_devices: What joined pods to their nodes in the testbeds that it built.
     """
 
     id: Annotated[str, Meta(pattern=r"^HR-[0-9]{2}$")]
@@ -88,6 +89,7 @@ class Assertion(TestOutcome, frozen=True, kw_only=True):
     legs: list[str]
     observed: dict[str, Observed]
     claims: list[str] = field(default_factory=list)
+    pod_devices: list[PodDevice] = field(default_factory=list)
 
     @property
     def kind(self) -> str:

@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from msgspec import to_builtins
 
 from harness.plumbing.errors import UnlikeError
 from harness.results.comparison import Built
-from harness.results.index import comparisons, curves
+from harness.results.index import comparisons, curves, exact
+from harness.results.part import PodDevice
 from harness.results.run import MachineFacts, Run
 
 #: What may be unlike → the facts of the machine that say so.
@@ -35,6 +36,8 @@ _CMDLINE = re.compile(
     r"|intel_pstate|amd_pstate|transparent_hugepage|init_on_(?:alloc|free)|slub_debug|page_poison"
     r")(?:=\S+)?"
 )
+#: The fact that says what joined a datapath's pods to their nodes.
+POD_DEVICE = "pods' device"
 _SHOWN = 4  # differences of a kind that are spelt out
 
 
@@ -67,6 +70,8 @@ def differences(old: Run, new: Run) -> list[Difference]:
         *_of_machines(old.machine, new.machine),
         *_of_comparisons(old, new),
         *_of_curves(old, new),
+        *_of_exact(old, new),
+        *_of_tests(old, new),
     ]
     return list(dict.fromkeys(found))
 
@@ -170,3 +175,28 @@ def _of_arm(old: Built, new: Built) -> Iterator[Difference]:
         kept = ({k: v for k, v in each.items() if k != "legacy_services"} for each in facts)
         yield from _of_texts("settings", part, *kept)
     yield from _of_texts("settings", "", *(to_builtins(arm.hosts) for arm in (old, new)))
+    yield from _of_devices(old.datapath, [old.pod_device], [new.pod_device])
+
+
+def _of_exact(old: Run, new: Run) -> Iterator[Difference]:
+    others = exact(new)
+    for key, entry in exact(old).items():
+        if key in others:
+            yield from _of_devices(entry.datapath, [entry.pod_device], [others[key].pod_device])
+
+
+def _of_tests(old: Run, new: Run) -> Iterator[Difference]:
+    others = {test.test: test for test in new.conformance}
+    for test in old.conformance:
+        if test.test in others:
+            other = others[test.test]
+            yield from _of_devices(test.datapath, test.pod_devices, other.pod_devices)
+
+
+def _of_devices(
+    datapath: str | None, old: Sequence[PodDevice | None], new: Sequence[PodDevice | None]
+) -> Iterator[Difference]:
+    """Whether pods hung on unlike devices, where both records say on which."""
+    known = [", ".join(sorted({name for name in names if name})) for names in (old, new)]
+    if all(known) and known[0] != known[1]:
+        yield Difference("settings", f"{POD_DEVICE} ({datapath})", *known)

@@ -13,7 +13,7 @@ from msgspec import Meta, field
 from msgspec.structs import replace
 
 from harness.results import formulas, units
-from harness.results.part import Better, Count, Facts, Family, Part, Partial, Text
+from harness.results.part import Better, Count, Facts, Family, Part, Partial, PodDevice, Text
 
 #: Label of the arm without a datapath: two namespaces joined by one veth pair, nothing between.
 LIMIT = "limit"
@@ -51,6 +51,7 @@ class Built(Part, frozen=True, kw_only=True):
         topology: What the testbed is made of.
         nodes: Node → whole name of what ran there: rules by count and digest, or programs by tag.
         hosts: Host → its sysctls and interfaces.
+        pod_device: What joined pods to their nodes; None: the limit, or not recorded.
     """
 
     datapath: str | None
@@ -58,6 +59,7 @@ class Built(Part, frozen=True, kw_only=True):
     topology: Facts
     nodes: dict[str, str]
     hosts: dict[str, HostFacts]
+    pod_device: PodDevice | None = None
 
 
 class Arm(Built, frozen=True, kw_only=True):

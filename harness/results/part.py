@@ -26,6 +26,8 @@ Count = Annotated[int, Meta(ge=0, le=2**53)]
 #: What a testbed, a node or a measure was asked for, in words of its own.
 Facts = dict[str, object]
 Family = Literal["ipv4", "ipv6"]
+#: What joins pods to their nodes.
+PodDevice = Literal["veth", "netkit", "netkit-l3"]
 Better = Literal["lower", "higher"]
 #: ISO 8601, with its offset from UTC.
 Moment = Annotated[
@@ -40,3 +42,11 @@ Moment = Annotated[
 def family_name(version: int) -> Family:
     """What a record calls the family of an IP version, 4 or 6."""
     return "ipv4" if version == 4 else "ipv6"
+
+
+def pod_device(name: str) -> PodDevice | None:
+    """A topology's `pod_device` as a record has it; None: it names none."""
+    match name:
+        case "veth" | "netkit" | "netkit-l3":
+            return name
+    return None

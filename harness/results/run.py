@@ -11,7 +11,7 @@ from harness.results.assertion import Assertion, TestOutcome
 from harness.results.comparison import Comparison, Gain
 from harness.results.growth import Growth
 from harness.results.implementation import Implementation
-from harness.results.part import Family, Moment, Part, Partial, Text
+from harness.results.part import Family, Moment, Part, Partial, PodDevice, Text
 
 FORMAT = "hostroute-record"
 COLLECTION = "hostroute-records"
@@ -79,6 +79,7 @@ class ExactFigure(Part, frozen=True, kw_only=True):
         figure: What was counted, such as `round trip`.
         value: How many.
         unit: Of what.
+        pod_device: What joined pods to their nodes; None: not recorded.
     """
 
     datapath: str
@@ -87,6 +88,7 @@ class ExactFigure(Part, frozen=True, kw_only=True):
     figure: str
     value: float
     unit: str
+    pod_device: PodDevice | None = None
 
 
 class Run(Part, frozen=True, kw_only=True, tag_field="format", tag=FORMAT):

@@ -86,6 +86,7 @@ class Lab:
                 return {"master": next(lab.names)}
 
         monkeypatch.setattr(Arm, "build", lambda asked: Built(asked))  # noqa: PLW0108 - a class would not be bound
+        monkeypatch.setattr(Arm, "pod_device", "veth")
         for user in ("campaign", "growth_runner"):
             monkeypatch.setattr(f"harness.bench.{user}.network_facts", lambda _: {})
         monkeypatch.setattr("time.monotonic", lambda: self.seconds)

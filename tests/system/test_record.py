@@ -48,6 +48,7 @@ def test_a_conformance_run_records_legs_degradations_and_what_was_observed(tmp_p
     legs = entries["HR-07", "bpf", "ipv4"]
     assert (legs.testbed, legs.outcome, legs.degraded) == ("one_node", "passed", [])
     assert LegTable.parse(legs.legs[0]) == SAME_NODE["peer"]
+    assert {tuple(entry.pod_devices) for entry in found.conformance} == {("veth",)}
     (status,) = entries["HR-06", "bpf", "ipv6"].degraded
     assert status.startswith("master: Host Routing: Legacy (masquerading in BPF is not built")
     observed = entries["HR-38", "legacy", "ipv6"].observed

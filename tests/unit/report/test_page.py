@@ -343,6 +343,15 @@ def test_unlike_machines_are_said_at_the_top():
     )
 
 
+def test_unlike_devices_of_pods_are_said_at_the_top():
+    def on(device):
+        return [test | {"pod_devices": [device]} for test in records.conformance()]
+
+    text = page(small(conformance=on("veth")), small(seed=2, conformance=on("netkit-l3")))
+    words = Page(text.split("<main>")[0] + "</body></html>").words
+    assert words.count("Pods hung on unlike devices (veth and netkit-l3)") == 1
+
+
 def test_like_machines_raise_no_warning():
     assert "<aside" not in page(small(), small(seed=2))
 

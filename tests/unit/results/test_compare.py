@@ -192,6 +192,40 @@ def test_an_interface_of_another_mtu_is_a_difference(put, results, tmp_path):
     assert "only in one: pod1.interfaces.eth0.offloads tx-checksumming | -" in line
 
 
+def _on(device):
+    """Whole records whose arms, tests or exact figures had their pods on a device; None: unsaid."""
+    many = [device] if device else []
+    arms = records.record(**ONE, conformance=[], growth=[], exact=[])
+    arms["comparisons"][0]["arms"]["bpf"]["pod_device"] = device
+    curve = records.growth("pods")
+    curve["arms"]["bpf"]["pod_device"] = device
+    tests = [test | {"pod_devices": many} for test in records.conformance()]
+    exact = [figure | {"pod_device": device} for figure in records.exact()]
+    bare: dict[str, object] = {"measures": (), "conformance": [], "growth": [], "exact": []}
+    return {
+        "arms": arms,
+        "curves": records.record(**bare | {"growth": [curve]}),
+        "tests": records.record(**bare | {"conformance": tests}),
+        "exact": records.record(**bare | {"exact": exact}),
+    }
+
+
+@pytest.mark.parametrize("action", ["compare", "gate"])
+@pytest.mark.parametrize("part", ["arms", "curves", "tests", "exact"])
+def test_pods_on_unlike_devices_are_refused(results, tmp_path, action, part):
+    paths = {}
+    for device in ("veth", "netkit", "netkit-l3", None):
+        paths[device] = tmp_path / f"{device}.json"
+        paths[device].write_text(json.dumps(_on(device)[part]))
+    for pair in (("veth", "netkit"), ("netkit", "netkit-l3")):
+        line = refused(results(action, *(paths[each] for each in pair)), UnlikeError)
+        assert f"settings: pods' device (bpf) {pair[0]} | {pair[1]}" in line
+        marked = results(action, *(paths[each] for each in pair), "--across", "settings")
+        assert marked[0] == 0
+    for pair in (("veth", "veth"), ("veth", None), (None, "netkit")):  # of some nothing is known
+        assert results(action, *(paths[each] for each in pair))[0] == 0
+
+
 def test_a_kind_that_does_not_exist(put, results):
     line = refused(results("compare", put("a"), put("b"), "--across", "colour"), UnknownNameError)
     assert "--across 'colour' is unknown: use machine, kernel, rules, settings" in line
