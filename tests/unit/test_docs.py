@@ -16,7 +16,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 #: Where a path on a page may begin: a page about the harness or the suites leaves that part out.
 BASES = [ROOT, ROOT / "docs", ROOT / "harness", ROOT / "testbeds"]
 #: Names of files that are not ours: the kernel's, and what a run writes.
-FOREIGN = {"net/core/filter.c", "output.txt", "FILE.toml"}
+FOREIGN = {"net/core/filter.c", "output.txt", "FILE.toml", ".github/workflows/hostroute.yml"}
 _ENDS = r"\.(?:py|c|h|toml|ini|md|yml|sh|j2|css|txt|schema\.json)\b"
 _FILE = re.compile(rf"(?<![\w/.-])[\w.-]+(?:/[\w.-]+)*{_ENDS}(?:::\w+)?")
 _DIRECTORY = re.compile(r"(?<![\w/.-])(?:harness|testbeds|tests|bpf|docs|\.ci)/[\w/-]*+(?!\.)")
