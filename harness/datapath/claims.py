@@ -147,7 +147,8 @@ class Claims:
         "how the node's own addresses are known: looked up, or in a table that `sync` writes", "20",
     )  # fmt: skip
     masquerade: bool = _decides(
-        "a pod's address is masqueraded on its way out of the cluster, with default settings", "08"
+        "a pod's address is masqueraded on its way out of the cluster, with default settings",
+        "08 79",
     )
     keeps_mark: bool = _decides("skb->mark reaches the pod", "37")
     keeps_tstamp: bool = _decides("skb->tstamp reaches the pod", "37")

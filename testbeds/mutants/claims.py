@@ -66,7 +66,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _liar(
         "claims to masquerade", "bpf", {"masquerade": True},
-        Catch("two_node/test_legs::test_hr08_pod_and_world", "source in the world"),
+        Catch("two_node/test_legs::test_hr08_pod_and_world", "legs"),
     ),
     _liar(
         "claims not to keep the mark", "bpf", {"keeps_mark": False},

@@ -46,14 +46,18 @@ def _by_delivery(back: str, rest: str) -> dict[str, str]:
     return {key: f"{lxc.format(back=back)}\n{rest}" for key, lxc in _CLIENTS_LXC.items()}
 
 
-#: pod1 asks the world.
-WORLD = _by_delivery("reply", """
-    pod1:eth0        > request    < reply
-    master:enp0s8    > request    < reply
-    switch:master    < request    > reply
-    switch:world     > request    < reply
-    world:eth0       < request    > reply
-""")  # fmt: skip
+#: Whether pods are masqueraded → how a datapath delivers → pod1 asks the world, which sees the pod
+#: or, in form `n`, its node.
+WORLD = {
+    masqueraded: _by_delivery("reply", f"""
+        pod1:eth0        > request         < reply
+        master:enp0s8    > request{form}   < reply{form}
+        switch:master    < request{form}   > reply{form}
+        switch:world     > request{form}   < reply{form}
+        world:eth0       < request{form}   > reply{form}
+    """)
+    for masqueraded, form in ((False, ""), (True, ".n"))
+}  # fmt: skip
 
 #: A request that the second node answers with an ICMP error.
 REFUSED_FAR = _by_delivery("error", """

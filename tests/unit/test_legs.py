@@ -8,7 +8,7 @@ from harness.watch.legs import LegTable
 from testbeds.one_node import legs as one
 from testbeds.two_node import legs as two
 
-TABLES = [one.SAME_NODE, two.TWO_NODES, two.WORLD, two.REFUSED_FAR]
+TABLES = [one.SAME_NODE, two.TWO_NODES, two.WORLD[False], two.WORLD[True], two.REFUSED_FAR]
 
 
 @pytest.mark.parametrize("table", TABLES)
