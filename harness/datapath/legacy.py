@@ -47,13 +47,25 @@ class Legacy:
         """Load the rules, and give the pods' gateway to every lxc."""
         uplinks = tuple(node.uplinks) or UPLINKS[:1]  # an idle rule where it has none
         rules = [
-            node_rules(family, settings.legacy_services, settings.legacy_masquerade, uplinks)
+            node_rules(
+                family,
+                settings.legacy_services,
+                settings.legacy_masquerade,
+                uplinks,
+                settings.used_services,
+                _addresses_here(node),
+            )
             for family in Family
         ]
         loading = process.Running(
             [Job([_RESTORE[r.family]], r.text, node.ns, _NO_LOCK) for r in rules]
         )
         return InstalledLegacy(node, settings, rules, loading)
+
+
+def _addresses_here(node: Node) -> frozenset[str]:
+    """The addresses whose backends are local to a node: its pods' and its own."""
+    return frozenset(host.addresses[family] for host in (node, *node.pods) for family in Family)
 
 
 class InstalledLegacy:
@@ -103,8 +115,10 @@ class InstalledLegacy:
         """Name, services, rules and their digests."""
         sets = ", ".join(f"{r.family.name} {r.rules} rules {r.sha256}" for r in self.rules)
         masquerade = "masquerade" if self.settings.legacy_masquerade else "no masquerade"
-        services = self.settings.legacy_services
-        return f"legacy (conntrack, FORWARD, {masquerade}, {services} services: {sets})"
+        services = f"{self.settings.legacy_services} services"
+        if self.settings.used_services:
+            services += f" and {len(self.settings.used_services)} that are asked"
+        return f"legacy (conntrack, FORWARD, {masquerade}, {services}: {sets})"
 
     def remove(self) -> None:
         """The rules die with the namespace; who is still loading them ends."""
