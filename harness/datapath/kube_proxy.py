@@ -9,6 +9,7 @@ KUBE-POSTROUTING, KUBE-FORWARD): idle services with two endpoints each, those th
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import cache
 from ipaddress import ip_address
@@ -22,6 +23,19 @@ _SERVICE_BASE = {
     Family.ipv6: int(ip_address("fd00:5e::1")),
 }
 _ENDPOINTS = 2
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of a node's rules, for controls.
+
+    Attributes:
+        pattern: A regular expression; `^` and `$` stand for the ends of a line.
+        replacement: What becomes of it.
+    """
+
+    pattern: str
+    replacement: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,6 +87,14 @@ def _service(number: int, family: Family) -> tuple[list[str], list[str]]:
             f"-A {chain} -p tcp {comment} -m tcp -j DNAT --to-destination {target}",
         ]
     return chains, rules
+
+
+def changed(rules: RuleSet, changes: tuple[Change, ...]) -> RuleSet:
+    """The rules with some changes."""
+    text = rules.text
+    for change in changes:
+        text = re.sub(change.pattern, change.replacement, text, flags=re.MULTILINE)
+    return RuleSet(rules.family, text)
 
 
 @cache

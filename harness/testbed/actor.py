@@ -28,7 +28,7 @@ class DatagramOptions(TypedDict, total=False):
     ttl: int
     df: bool
     fenced: bool
-    front: Front
+    front: Front | None
     forms: Mapping[str, AnyForm]
 
 
@@ -36,7 +36,7 @@ class StreamOptions(TypedDict, total=False):
     """What a stream may be told: see `traffic.stream`."""
 
     deadline: float
-    front: Front
+    front: Front | None
     forms: Mapping[str, AnyForm]
 
 
