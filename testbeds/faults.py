@@ -38,6 +38,17 @@ def netdev_drop(node: Actor, hook: str, device: str = "enp0s8") -> None:
     ))  # fmt: skip
 
 
+def mute_redirects(node: Actor) -> None:
+    """The node's stack sends no ICMPv6 redirect, for which IPv6 has no sysctl.
+
+    It sends them for what leaves by the interface that it came by, ip6_forward(), three at once.
+    """
+    node.ns.run(["nft", "-f", "-"], stdin=(
+        "table ip6 mute { chain output { type filter hook output priority 0; policy accept;"
+        " icmpv6 type nd-redirect drop; }; }"
+    ))  # fmt: skip
+
+
 @contextmanager
 def program_returning(verdict: int) -> Iterator[int]:
     """A tc program that returns a verdict and does nothing else; gives its descriptor."""

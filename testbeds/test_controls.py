@@ -107,8 +107,8 @@ def test_requirement_of_a_helper_that_is_not_called_is_noticed(request, monkeypa
 
 
 def test_decision_that_ignores_a_requirement_is_noticed(request, monkeypatch):
-    def always_bpf(needs, settings, features):
-        decision = datapaths.requirements.decide(needs, settings, features)
+    def always_bpf(*asked):
+        decision = datapaths.requirements.decide(*asked)
         met = [dataclasses.replace(check, met=True) for check in decision.checks]
         return datapaths.Decision(tuple(met))
 

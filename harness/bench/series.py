@@ -126,7 +126,7 @@ class Asked(TypedDict):
 
 def asked(arm: Arm) -> Asked:
     """What was asked for of an arm; the limit has no node that could be asked."""
-    settings = {} if arm.datapath is None else asdict(arm.settings)
+    settings = {} if arm.datapath is None else arm.settings.facts()
     return {
         "datapath": arm.datapath, "settings": settings, "topology": asdict(arm.topology),
         "pod_device": arm.pod_device,

@@ -112,7 +112,7 @@ def decision_on(
     if not datapath.claims.bypasses_stack:
         return None
     answers = features if features is not None else running_kernel(datapath.needs)
-    return decide(datapath.needs, settings, answers)
+    return decide(datapath.needs, settings, answers, datapath.claims.stages)
 
 
 def placed(

@@ -110,18 +110,18 @@ class Claims:
 
     bypasses_stack: bool = _decides(
         "pods' traffic never enters the node's IP stack: no netfilter hook, no conntrack",
-        "01 02 03 04 05 06 09 12 20 27 30 33 82",
+        "01 02 03 04 05 06 09 12 20 27 30 33 42 61 82",
     )
     delivers: str = _row(
         "stack", DELIVERIES,
         "how a packet of this node reaches a local pod: by the stack, bpf_redirect to its lxc,"
         " bpf_redirect_peer into it, or a netkit pair",
-        "06 07 09 11 12 16 17 18 19 29 38 45 46 78 79",
+        "06 07 09 11 12 16 17 18 19 29 38 42 45 46 60 61 78 79",
     )  # fmt: skip
     delivers_off_wire: str = _row(
         "", ("", *DELIVERIES),
         "the same of a packet that comes off the wire; empty: as `delivers`",
-        "08 12 17 18 27 30 79",
+        "08 12 17 18 27 30 40 42 65 79",
     )  # fmt: skip
     forwards: str = _row(
         "stack", ("stack", "redirect", "neigh"),
@@ -147,8 +147,17 @@ class Claims:
         "how the node's own addresses are known: looked up, or in a table that `sync` writes", "20",
     )  # fmt: skip
     masquerade: bool = _decides(
-        "a pod's address is masqueraded on its way out of the cluster, with default settings", "08"
+        "a pod's address is masqueraded on its way out of the cluster, with default settings",
+        "08 40 79",
     )
+    services: frozenset[Family] = _families(
+        "translates services: ClusterIP, NodePort, external addresses, affinity; asked at a node,"
+        " a backend elsewhere answers through it", "42 58 59 60 61 62 65",
+    )  # fmt: skip
+    shows_client: bool = _decides(
+        "who asks at a node's NodePort is seen by a backend there under the own address, not under"
+        " that of the pods' gateway", "42",
+    )  # fmt: skip
     keeps_mark: bool = _decides("skb->mark reaches the pod", "37")
     keeps_tstamp: bool = _decides("skb->tstamp reaches the pod", "37")
     accepts_otherhost: bool = _decides(
@@ -158,7 +167,9 @@ class Claims:
         "its programs count verdicts, drops and lookups, which `Installed.counters` reads",
         "01 16 17 18 19 20 21 22 27 28 29 45 82",
     )
-    decrements_ttl: bool = _does("takes one from TTL or hop limit, as every router does", "13 17")
+    decrements_ttl: bool = _does(
+        "takes one from TTL or hop limit, as every router does", "13 17 42"
+    )
     time_exceeded: frozenset[Family] = _families("answers expired packets with an ICMP error", "17")
     quotes_in_full: bool = _decides(
         "an ICMP error quotes as much as fits into 576 bytes, 1280 with IPv6 (RFC 1812, 4.3.2.3;"
@@ -175,7 +186,9 @@ class Claims:
     answers_nd: bool = _does(
         "answers neighbour solicitations for the pods' gateway", "16 79", family=Family.ipv6
     )
-    answers_gateway_ping: frozenset[Family] = _families("answers pings of the pods' gateway", "16")
+    answers_gateway_ping: frozenset[Family] = _families(
+        "answers pings of the pods' gateway", "16 60"
+    )
     source_check: frozenset[Family] = _families(
         "drops what a pod sends from another's address", "45 82"
     )
@@ -263,6 +276,11 @@ class Claims:
     def off_wire(self) -> str:
         """How a packet off the wire is delivered."""
         return self.delivers_off_wire or self.delivers
+
+    @property
+    def stages(self) -> frozenset[str]:
+        """What of `requirements.STAGES` it carries out when a node asks for it."""
+        return frozenset({"service"} if self.services else ())
 
     @property
     def pod_devices(self) -> tuple[str, ...]:

@@ -2,16 +2,20 @@
 """The rules a Kubernetes node has, in kube-proxy's shape, as iptables-restore reads them.
 
 Shape: pkg/proxy/iptables/proxier.go (KUBE-SERVICES, KUBE-SVC-*, KUBE-SEP-*, KUBE-MARK-MASQ,
-KUBE-POSTROUTING, KUBE-FORWARD), two endpoints a service; and a CNI's masquerading of pod → world.
+KUBE-POSTROUTING, KUBE-FORWARD): idle services with two endpoints each, those that are asked
+(kube_services.py), and a CNI's masquerading of pod → world.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import cache
 from ipaddress import ip_address
 
+from harness.datapath.kube_services import Rules, chain_name, used_rules
+from harness.datapath.services import Service
 from harness.topology.addressing import PODS, UPLINKS, Family
 
 _SERVICE_BASE = {
@@ -19,6 +23,19 @@ _SERVICE_BASE = {
     Family.ipv6: int(ip_address("fd00:5e::1")),
 }
 _ENDPOINTS = 2
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of a node's rules, for controls.
+
+    Attributes:
+        pattern: A regular expression; `^` and `$` stand for the ends of a line.
+        replacement: What becomes of it.
+    """
+
+    pattern: str
+    replacement: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,18 +61,12 @@ class RuleSet:
         return hashlib.sha256(self.text.encode()).hexdigest()[:12]
 
 
-def _service_chain(kind: str, *parts: object) -> str:
-    """A chain's name as kube-proxy makes it: a prefix and 16 characters of a hash."""
-    digest = hashlib.sha256(":".join(map(str, parts)).encode()).hexdigest()[:16].upper()
-    return f"KUBE-{kind}-{digest}"
-
-
 def _service(number: int, family: Family) -> tuple[list[str], list[str]]:
     """Chains and rules of one ClusterIP service with two endpoints."""
     address = ip_address(_SERVICE_BASE[family] + number)
     host = f"{address}/{family.host_prefix}"
     comment = f'-m comment --comment "default/service-{number} cluster IP"'
-    service = _service_chain("SVC", number, family)
+    service = chain_name("SVC", number, family)
     chains, rules = [service], [
         f"-A KUBE-SERVICES -d {host} -p tcp {comment} -m tcp --dport 80 -j {service}",
         f"-A {service} ! -s {PODS[family]} -d {host} -p tcp {comment} -m tcp --dport 80"
@@ -65,7 +76,7 @@ def _service(number: int, family: Family) -> tuple[list[str], list[str]]:
     for index in range(_ENDPOINTS):
         endpoint = ip_address(base + number % 250 + index)
         target = f"{endpoint}:8080" if family is Family.ipv4 else f"[{endpoint}]:8080"
-        chain = _service_chain("SEP", number, index, family)
+        chain = chain_name("SEP", number, index, family)
         share = "" if index == _ENDPOINTS - 1 else (
             f" -m statistic --mode random --probability {1 / (_ENDPOINTS - index):.10f}"
         )  # fmt: skip
@@ -78,12 +89,22 @@ def _service(number: int, family: Family) -> tuple[list[str], list[str]]:
     return chains, rules
 
 
+def changed(rules: RuleSet, changes: tuple[Change, ...]) -> RuleSet:
+    """The rules with some changes."""
+    text = rules.text
+    for change in changes:
+        text = re.sub(change.pattern, change.replacement, text, flags=re.MULTILINE)
+    return RuleSet(rules.family, text)
+
+
 @cache
 def node_rules(
     family: Family,
     services: int,
     masquerade: bool = True,
     uplinks: tuple[str, ...] = UPLINKS[:1],
+    used: tuple[Service, ...] = (),
+    here: frozenset[str] = frozenset(),
 ) -> RuleSet:
     """Every rule of a node: conntrack, FORWARD, masquerading, and `services` services.
 
@@ -92,6 +113,8 @@ def node_rules(
         services: How many ClusterIP services.
         masquerade: Whether what leaves the cluster bears the node's address.
         uplinks: By which interfaces it leaves.
+        used: Services that are asked; those of the other family are left out.
+        here: Addresses of the node and its pods, whose backends are local.
     """
     chains = ["KUBE-SERVICES", "KUBE-MARK-MASQ", "KUBE-POSTROUTING", "CNI-MASQUERADE"]
     nat = [
@@ -115,11 +138,15 @@ def node_rules(
         more, rules = _service(number, family)
         chains += more
         nat += rules
+    own = tuple(service for service in used if service.family is family)
+    asked = used_rules(own, here) if own else Rules()
     lines = ["*filter", ":FORWARD ACCEPT [0:0]", ":KUBE-FORWARD - [0:0]",
+             *asked.declared("filter"), *asked.filter,
              '-A FORWARD -m comment --comment "kubernetes forwarding rules" -j KUBE-FORWARD',
              "-A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP",
              "-A KUBE-FORWARD -m mark --mark 0x4000/0x4000 -j ACCEPT",
              "-A KUBE-FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
              "COMMIT", "*nat"]  # fmt: skip
-    lines += [f":{chain} - [0:0]" for chain in chains] + nat + ["COMMIT", ""]
+    lines += [f":{chain} - [0:0]" for chain in chains] + asked.declared("nat")
+    lines += [*nat, *asked.nat, "COMMIT", ""]
     return RuleSet(family, "\n".join(lines))

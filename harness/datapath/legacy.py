@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from harness.attach import Listed, all_attachments
 from harness.datapath.base import Counters
 from harness.datapath.claims import BOTH, Claims
-from harness.datapath.kube_proxy import RuleSet, node_rules
+from harness.datapath.kube_proxy import Change, RuleSet, changed, node_rules
 from harness.datapath.settings import NodeSettings
 from harness.plumbing import process
 from harness.plumbing.process import Job
@@ -25,8 +25,8 @@ _NO_LOCK = {"XTABLES_LOCKFILE": "/dev/null"}
 #: What the stack does on a testbed's nodes. It limits its errors too, but by a budget of the whole
 #: machine before 6.13 (icmp_msgs_per_sec): to spend that would cost other tests their errors.
 CLAIMED = Claims(
-    masquerade=True, decrements_ttl=True, time_exceeded=BOTH, quotes_in_full=True, too_big=BOTH,
-    fragments=True, answers_arp=True, answers_nd=True, answers_gateway_ping=BOTH,
+    masquerade=True, services=BOTH, decrements_ttl=True, time_exceeded=BOTH, quotes_in_full=True,
+    too_big=BOTH, fragments=True, answers_arp=True, answers_nd=True, answers_gateway_ping=BOTH,
     wire_source_check=BOTH, header_check=BOTH, options_to_stack=BOTH, keeps_link_scope=True,
     refusing_routes="tell", tells_no_route=BOTH, any_device=True,
     obeys_forwarding=frozenset({Family.ipv4}),  # IPv6 forwards by `all` alone, ip6_forward()
@@ -36,24 +36,42 @@ CLAIMED = Claims(
 
 @dataclass(frozen=True)
 class Legacy:
-    """Kernel forwarding with conntrack, a FORWARD chain, masquerading and kube-proxy's rules."""
+    """Kernel forwarding with conntrack, a FORWARD chain, masquerading and kube-proxy's rules.
+
+    Attributes:
+        changes: Changes of those rules, for controls.
+        nft: More rules, as nft reads them, for controls.
+    """
 
     name: str = "legacy"
     summary: str = "the node's own stack: routes, conntrack, netfilter with kube-proxy's rules"
     needs: frozenset[str] = frozenset()
     claims: Claims = CLAIMED
+    changes: tuple[Change, ...] = ()
+    nft: str = ""
 
     def install(self, node: Node, settings: NodeSettings) -> InstalledLegacy:
         """Load the rules, and give the pods' gateway to every lxc."""
         uplinks = tuple(node.uplinks) or UPLINKS[:1]  # an idle rule where it has none
+        asked, here = settings.used_services, _addresses_here(node)
+        masquerade = settings.legacy_masquerade
         rules = [
-            node_rules(family, settings.legacy_services, settings.legacy_masquerade, uplinks)
+            changed(
+                node_rules(family, settings.legacy_services, masquerade, uplinks, asked, here),
+                self.changes,
+            )
             for family in Family
         ]
-        loading = process.Running(
-            [Job([_RESTORE[r.family]], r.text, node.ns, _NO_LOCK) for r in rules]
-        )
+        jobs = [Job([_RESTORE[r.family]], r.text, node.ns, _NO_LOCK) for r in rules]
+        if self.nft:
+            jobs.append(Job(["nft", "-f", "-"], self.nft, node.ns))
+        loading = process.Running(jobs)
         return InstalledLegacy(node, settings, rules, loading)
+
+
+def _addresses_here(node: Node) -> frozenset[str]:
+    """The addresses whose backends are local to a node: its pods' and its own."""
+    return frozenset(host.addresses[family] for host in (node, *node.pods) for family in Family)
 
 
 class InstalledLegacy:
@@ -103,8 +121,10 @@ class InstalledLegacy:
         """Name, services, rules and their digests."""
         sets = ", ".join(f"{r.family.name} {r.rules} rules {r.sha256}" for r in self.rules)
         masquerade = "masquerade" if self.settings.legacy_masquerade else "no masquerade"
-        services = self.settings.legacy_services
-        return f"legacy (conntrack, FORWARD, {masquerade}, {services} services: {sets})"
+        services = f"{self.settings.legacy_services} services"
+        if self.settings.used_services:
+            services += f" and {len(self.settings.used_services)} that are asked"
+        return f"legacy (conntrack, FORWARD, {masquerade}, {services}: {sets})"
 
     def remove(self) -> None:
         """The rules die with the namespace; who is still loading them ends."""

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from harness.datapath.features import FEATURES, Features, find
 from harness.datapath.settings import NodeSettings
 
-#: Stages that the programs of this version have (bpf/*.c). A setting that needs another one
-#: leaves the node in Legacy: a datapath that claims a stage it lacks would lose that traffic.
-BUILT_STAGES: frozenset[str] = frozenset()
+#: Stages that a datapath may have, by its claims. A setting that needs one it lacks leaves the node
+#: in Legacy: the traffic would be lost.
+STAGES = frozenset({"service", "masquerade", "encap"})
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,10 @@ class Decision:
         return f"Host Routing: Legacy ({'; '.join(self.reasons)})"
 
 
+#: How a requirement is judged: by the node's settings, and by the stages that the datapath has.
+_Judge = Callable[[NodeSettings, frozenset[str]], Check]
+
+
 def _kernel_check(need: str, features: Features) -> Check:
     feature, probe = find(need), features[need]
     title = f"bpf_{need}" if feature.kind == "helper" else f"{feature.kind} {need}"
@@ -67,10 +71,10 @@ def _kernel_check(need: str, features: Features) -> Check:
     return Check(need, False, detail)
 
 
-def _routing(settings: NodeSettings) -> Check:
+def _routing(settings: NodeSettings, stages: frozenset[str]) -> Check:
     if settings.routing == "direct":
         return Check("routing", True, "direct routing")
-    if settings.routing == "tunnel" and "encap" in BUILT_STAGES:
+    if settings.routing == "tunnel" and "encap" in stages:
         return Check("routing", True, "tunnel")
     detail = {
         "tunnel": "tunnel mode is not built into these programs",
@@ -79,21 +83,21 @@ def _routing(settings: NodeSettings) -> Check:
     return Check("routing", False, detail)
 
 
-def _in_bpf(setting: str, stage: str, title: str) -> Callable[[NodeSettings], Check]:
-    def check(settings: NodeSettings) -> Check:
+def _in_bpf(setting: str, stage: str, title: str) -> _Judge:
+    def check(settings: NodeSettings, stages: frozenset[str]) -> Check:
         value = getattr(settings, setting)
         if value == "none":
             return Check(setting, True, f"{title} is not asked for")
         if value == "iptables":
             return Check(setting, False, f"{title} is done by iptables")
-        if stage in BUILT_STAGES:
+        if stage in stages:
             return Check(setting, True, f"{title} in BPF")
         return Check(setting, False, f"{title} in BPF is not built into these programs")
 
     return check
 
 
-def _allowed(settings: NodeSettings) -> Check:
+def _allowed(settings: NodeSettings, _stages: frozenset[str]) -> Check:
     if settings.host_routing:
         return Check("host_routing", True, "not switched off")
     return Check("host_routing", False, "switched off by the user")
@@ -101,7 +105,7 @@ def _allowed(settings: NodeSettings) -> Check:
 
 #: Name → how it is judged; after the first come the kernel's features that the datapath needs. The
 #: rows are conformance.md's conditions of "the decision at start".
-REQUIREMENTS: dict[str, Callable[[NodeSettings], Check]] = {
+REQUIREMENTS: dict[str, _Judge] = {
     "host_routing": _allowed,
     "routing": _routing,
     "services": _in_bpf("services", "service", "service translation (kube-proxy replacement)"),
@@ -109,19 +113,25 @@ REQUIREMENTS: dict[str, Callable[[NodeSettings], Check]] = {
 }
 
 
-def decide(needs: frozenset[str], settings: NodeSettings, features: Features) -> Decision:
+def decide(
+    needs: frozenset[str],
+    settings: NodeSettings,
+    features: Features,
+    stages: frozenset[str] = frozenset(),
+) -> Decision:
     """Judge a datapath's requirements.
 
     Args:
         needs: What the datapath needs of the kernel: rows of `features.FEATURES`.
         settings: The node's.
         features: The kernel's answers.
+        stages: Those of `STAGES` that the datapath has.
 
     Raises:
         UnknownNameError: A need is not in the table.
     """
     for need in needs:
         find(need)
-    first, *others = (judge(settings) for judge in REQUIREMENTS.values())
+    first, *others = (judge(settings, stages) for judge in REQUIREMENTS.values())
     of_kernel = [_kernel_check(name, features) for name in FEATURES if name in needs]
     return Decision((first, *of_kernel, *others))

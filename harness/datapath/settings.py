@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Literal
 
+from harness.datapath.services import SERVICE_NETWORKS, Service, check
 from harness.plumbing.errors import UnknownNameError
 
 _CHOICES: dict[str, tuple[object, ...]] = {
@@ -18,15 +19,17 @@ _CHOICES: dict[str, tuple[object, ...]] = {
 
 @dataclass(frozen=True)
 class NodeSettings:
-    """A node's configuration, as far as it decides between BPF and Legacy.
+    """A node's configuration: what decides between BPF and Legacy, and what either carries out.
 
     Attributes:
         host_routing: False: the operator switched BPF host routing off.
         routing: How pods of other nodes are reached.
         services: Who translates services: nobody, BPF, or kube-proxy's iptables rules.
         masquerade: Who masquerades pod → world: nobody, BPF, or iptables.
-        legacy_services: How many services' worth of kube-proxy rules the legacy path carries.
+        legacy_services: How many idle services' worth of kube-proxy rules the legacy path carries.
         legacy_masquerade: Whether the legacy path masquerades pod → world, as a CNI's does.
+        used_services: Services that are asked, of both families; whoever translates has them all.
+        service_networks: The networks that their addresses are taken from.
     """
 
     host_routing: bool = True
@@ -35,6 +38,8 @@ class NodeSettings:
     masquerade: Literal["none", "bpf", "iptables"] = "none"
     legacy_services: int = 100
     legacy_masquerade: bool = True
+    used_services: tuple[Service, ...] = ()
+    service_networks: tuple[str, ...] = SERVICE_NETWORKS
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -46,3 +51,15 @@ class NodeSettings:
             raise UnknownNameError(
                 f"setting legacy_services={self.legacy_services} is not between 0 and 20000"
             )
+        if self.used_services and self.services == "none":
+            raise UnknownNameError(
+                "setting services='none' translates none of used_services", "use bpf or iptables"
+            )
+        check(self.used_services, self.service_networks)
+
+    def facts(self) -> dict[str, object]:
+        """Each setting by its name, as records and agents have them; without unused stages'."""
+        facts = asdict(self)
+        if not self.used_services:
+            del facts["used_services"], facts["service_networks"]
+        return facts

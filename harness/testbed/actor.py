@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypedDict, Unpack
 
 from harness.topology import Family, Host, Node, Pod
-from harness.traffic import Exchange, Flow, Transfer, datagrams, inject, ping, stream
+from harness.traffic import Exchange, Flow, Knock, Transfer, datagrams, inject, knock, ping, stream
+from harness.traffic.form import NO_FORMS, AnyForm, Front
 
 
 class PingOptions(TypedDict, total=False):
@@ -17,7 +18,7 @@ class PingOptions(TypedDict, total=False):
     ttl: int
     df: bool
     mark: int
-    translated: tuple[str, ...]
+    forms: Mapping[str, AnyForm]
 
 
 class DatagramOptions(TypedDict, total=False):
@@ -27,12 +28,16 @@ class DatagramOptions(TypedDict, total=False):
     ttl: int
     df: bool
     fenced: bool
+    front: Front | None
+    forms: Mapping[str, AnyForm]
 
 
 class StreamOptions(TypedDict, total=False):
     """What a stream may be told: see `traffic.stream`."""
 
     deadline: float
+    front: Front | None
+    forms: Mapping[str, AnyForm]
 
 
 class Actor:
@@ -102,6 +107,12 @@ class Actor:
         )
         self._record(transfer.flow)
         return transfer
+
+    def knock(self, front: Front, forms: Mapping[str, AnyForm] = NO_FORMS) -> Knock:
+        """Ask for a TCP connection once; see `traffic.knock`."""
+        found = knock(self.ns, self.family, self.address, front, forms)
+        self._record(found.flow)
+        return found
 
     def inject(
         self, ifname: str, frames: Sequence[bytes], flow: Flow | None = None, *,

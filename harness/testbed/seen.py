@@ -40,10 +40,12 @@ class Seen:
 
         Args:
             interface: `pod1:eth0`.
-            kind: `request`, `reply`, `error`, `who-has`, … (see `legs.classify`).
+            kind: `request`, `reply.b`, `error`, `who-has`, … (see `legs.classify`).
             direction: `in`, `out`, or both.
         """
         self._check()
+        if any(flow.learns for flow in self.flows):
+            self.legs()  # in the order of all frames, so that the first packet fixes the port
         return [
             frame
             for frame in self.frames

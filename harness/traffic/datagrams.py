@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from contextlib import ExitStack
 
 from harness.plumbing.netns import NetNS
@@ -11,6 +12,7 @@ from harness.topology import Family
 from harness.traffic.exchange import Exchange, pattern, set_options
 from harness.traffic.fence import Fence, pinned
 from harness.traffic.flow import NUMBER, Flow, next_identity
+from harness.traffic.form import NO_FORMS, AnyForm, Front
 
 
 def datagrams(
@@ -24,6 +26,8 @@ def datagrams(
     ttl: int = 64,
     df: bool = False,
     fenced: bool = True,
+    front: Front | None = None,
+    forms: Mapping[str, AnyForm] = NO_FORMS,
 ) -> Exchange:
     """Send UDP datagrams and send each back; the server answers from the same thread.
 
@@ -38,8 +42,14 @@ def datagrams(
         ttl: TTL or hop limit.
         df: Forbid fragmentation.
         fenced: False: if every reply is there, do not wait for second copies.
+        front: Whom the client asks instead, where something translates; None: the server.
+        forms: How the packets look where something translates them; see `Form`.
     """
-    flow = Flow(family, socket.IPPROTO_UDP, client, server, next_identity(), next_identity())
+    front = front or Front.direct(server, next_identity())
+    listening, asked = (server, front.backend_port), (front.address, front.port)
+    flow = Flow(
+        family, socket.IPPROTO_UDP, client, front.address, next_identity(), front.port, forms=forms
+    )
     exchange = Exchange(flow)
     with ExitStack() as stack:
         ask = stack.enter_context(client_ns.socket(family.af, socket.SOCK_DGRAM))
@@ -47,7 +57,7 @@ def datagrams(
         fence = stack.enter_context(Fence(client_ns))
         for sock, address, port in (
             (ask, client, flow.client_port),
-            (answer, server, flow.server_port),
+            (answer, *listening),
         ):
             set_options(sock, family, ttl, df)
             sock.bind((address, port))
@@ -56,7 +66,7 @@ def datagrams(
         for number in range(1, count + 1):
             flow.sent.append(number)
             with exchange.sending():
-                ask.sendto(NUMBER.pack(number) + body, (server, flow.server_port))
+                ask.sendto(NUMBER.pack(number) + body, asked)
             _answer(exchange, ask, answer, body)
         if fenced or len(exchange.replies) != count:
             fence.pass_()

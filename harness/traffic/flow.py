@@ -6,9 +6,12 @@ from __future__ import annotations
 import itertools
 import socket
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from harness.topology import Family
+from harness.traffic.form import AnyForm, Form, Tunnelled
 from harness.traffic.headers import ICMP_PROTOCOL
 
 #: The first bytes of a datagram's payload: its number.
@@ -37,7 +40,8 @@ class Flow:
         client_port: Port, or the echo's id.
         server_port: Port, or the echo's id.
         sent: Numbers of the requests, in the order sent.
-        translated: Addresses the client may be seen under, where something masquerades.
+        forms: Name → how its packets look after a translation. Without a name: as it sends them.
+        learnt: Form → the port that a translation chose.
     """
 
     family: Family
@@ -47,18 +51,50 @@ class Flow:
     client_port: int
     server_port: int
     sent: list[int] = field(default_factory=list)
-    translated: tuple[str, ...] = ()
+    forms: Mapping[str, AnyForm] = field(default_factory=dict)
+    learnt: dict[str, int] = field(default_factory=dict)
 
     @property
     def is_icmp(self) -> bool:
         """Whether it is a ping."""
         return self.protocol == ICMP_PROTOCOL[self.family]
 
-    def is_client(self, address: str, port: int) -> bool:
-        """Whether a packet's other end is the client, under its own or a translated address."""
-        if address == self.client:
-            return port == self.client_port
-        return address in self.translated
+    @cached_property
+    def translations(self) -> dict[str, Form]:
+        """Every form of its own packets, its own without a name first."""
+        named = {name: form for name, form in self.forms.items() if isinstance(form, Form)}
+        return {"": Form(), **named}
+
+    @cached_property
+    def tunnels(self) -> dict[str, Tunnelled]:
+        """Every form of a packet that carries one of its own."""
+        return {name: form for name, form in self.forms.items() if isinstance(form, Tunnelled)}
+
+    def ends(self, form: Form) -> tuple[str, tuple[str, int]]:
+        """The source of a form's requests, and their destination with its port."""
+        destination = form.destination or self.server
+        return form.source or self.client, (destination, form.destination_port or self.server_port)
+
+    @property
+    def learns(self) -> bool:
+        """Whether a port that a translation chooses is still to be seen."""
+        open_ports = (n for n, f in self.translations.items() if isinstance(f.source_port, range))
+        return any(name not in self.learnt for name in open_ports)
+
+    def has_port(self, name: str, port: int, learn: bool) -> bool:
+        """Whether a port, or an echo's id, is the requester's in a form.
+
+        Args:
+            name: Of the form.
+            port: What was seen.
+            learn: Whether a form that leaves it open takes it from now on.
+        """
+        wanted = self.translations[name].source_port
+        if not isinstance(wanted, range):
+            return port == (wanted or self.client_port)
+        if learn and name not in self.learnt and port in wanted:
+            self.learnt[name] = port
+        return port == self.learnt.get(name)
 
     def __str__(self) -> str:
         names = {socket.IPPROTO_UDP: "UDP", socket.IPPROTO_TCP: "TCP"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Mapping
 from contextlib import ExitStack
 
 from harness.plumbing.netns import NetNS
@@ -12,6 +13,7 @@ from harness.topology import Family
 from harness.traffic.exchange import Exchange, IcmpError, pattern, set_options
 from harness.traffic.fence import Fence, pinned
 from harness.traffic.flow import Flow, next_identity
+from harness.traffic.form import NO_FORMS, AnyForm
 from harness.traffic.headers import ICMP, ICMP_PROTOCOL, decode_icmp, decode_ip, echo_request
 
 
@@ -56,7 +58,7 @@ def ping(
     ttl: int = 64,
     df: bool = False,
     mark: int = 0,
-    translated: tuple[str, ...] = (),
+    forms: Mapping[str, AnyForm] = NO_FORMS,
 ) -> Exchange:
     """Send echo requests one after the other and collect replies and ICMP errors.
 
@@ -73,11 +75,11 @@ def ping(
         df: Forbid fragmentation, by the sender too; larger packets than the MTU may then fail
             to be sent at all.
         mark: SO_MARK of the sender's socket.
-        translated: Addresses the sender may be seen under, where something masquerades.
+        forms: How the packets look where something translates them; see `Form`.
     """
     identity = next_identity()
     protocol = ICMP_PROTOCOL[family]
-    flow = Flow(family, protocol, source, destination, identity, identity, translated=translated)
+    flow = Flow(family, protocol, source, destination, identity, identity, forms=forms)
     exchange = Exchange(flow)
     with ExitStack() as stack:
         sock = stack.enter_context(ns.socket(family.af, socket.SOCK_RAW, protocol))

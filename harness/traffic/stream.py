@@ -8,6 +8,7 @@ import random
 import selectors
 import socket
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.plumbing.errors import TrafficError
@@ -16,6 +17,7 @@ from harness.plumbing.signals import interruptible
 from harness.topology import Family
 from harness.traffic.fence import Fence, pinned
 from harness.traffic.flow import Flow, next_identity
+from harness.traffic.form import NO_FORMS, AnyForm, Front
 
 _CHUNK = 1 << 18
 
@@ -47,16 +49,33 @@ def stream(
     server: str,
     size: int,
     deadline: float = 20.0,
+    front: Front | None = None,
+    forms: Mapping[str, AnyForm] = NO_FORMS,
 ) -> Transfer:
     """Send `size` bytes over one TCP connection, both ends in this thread, on one CPU.
 
     veth delivers through a backlog for each CPU: a thread that is moved to another between two
     segments lets the second overtake the first, on any datapath.
 
+    Args:
+        client_ns: Namespace of the client.
+        server_ns: Namespace of the server.
+        family: Address family.
+        client: The client's address.
+        server: The server's address.
+        size: Bytes to send.
+        deadline: Seconds.
+        front: Whom the client asks instead, where something translates; None: the server.
+        forms: How the packets look where something translates them; see `Form`.
+
     Raises:
         TrafficError: The connection did not come about, or stalled past `deadline` seconds.
     """
-    flow = Flow(family, socket.IPPROTO_TCP, client, server, next_identity(), next_identity())
+    front = front or Front.direct(server, next_identity())
+    listening, asked = (server, front.backend_port), (front.address, front.port)
+    flow = Flow(
+        family, socket.IPPROTO_TCP, client, front.address, next_identity(), front.port, forms=forms
+    )
     end = time.monotonic() + deadline
     content = random.Random(flow.client_port).randbytes(_CHUNK)
     with (
@@ -64,16 +83,16 @@ def stream(
         server_ns.socket(family.af, socket.SOCK_STREAM) as listener,
         client_ns.socket(family.af, socket.SOCK_STREAM) as writer,
     ):
-        listener.bind((server, flow.server_port))
+        listener.bind(listening)
         listener.listen(1)
         listener.settimeout(deadline)
         writer.bind((client, flow.client_port))
         writer.settimeout(deadline)
         try:
-            writer.connect((server, flow.server_port))
+            writer.connect(asked)
             reader, _ = listener.accept()
         except OSError as error:
-            raise TrafficError(f"no TCP connection from {client} to {server}: {error}") from None
+            raise TrafficError(f"no TCP connection from {client} to {asked[0]}: {error}") from None
         with reader, Fence(client_ns) as fence:
             found = _transfer(flow, writer, reader, content, size, end)
             for each in (writer, reader):

@@ -28,6 +28,7 @@ from testbeds.mutants import (
     netkit,
     rewrite,
     router,
+    services,
     stack,
 )
 from testbeds.mutants.assertions import suites
@@ -47,6 +48,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *claims.MUTANTS,
     *hooks.MUTANTS,
     *netkit.MUTANTS,
+    *services.MUTANTS,
 )
 
 
@@ -54,7 +56,8 @@ def mutated(mutant: Mutant) -> Datapath:
     """The datapath with the mutant's fault, and with the claims that it is tested by."""
     datapath: Any = datapaths.find(mutant.datapath)
     own = datapaths.find(mutant.posing_as or mutant.datapath).claims
-    changes: dict[str, Any] = {"patches": mutant.patches} if mutant.patches else {}
+    parts = {"patches": mutant.patches, "changes": mutant.changes, "nft": mutant.nft}
+    changes: dict[str, Any] = {name: part for name, part in parts.items() if part}
     changes["claims"] = dataclasses.replace(own, **mutant.claims)
     changed: Datapath = dataclasses.replace(datapath, **changes)
     return changed

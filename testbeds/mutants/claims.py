@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.datapath.claims import BOTH
 from harness.topology import Family
+from testbeds.mutants import services as s
 from testbeds.mutants import targets as t
 from testbeds.mutants.mutant import Catch, Mutant
 
@@ -25,6 +26,15 @@ MUTANTS: tuple[Mutant, ...] = (
         Catch(t.B1 + "test_hr01_programs_attached_and_hit", "run counts"),
         Catch(t.B1 + "test_hr02_netfilter_hooks", "hooks"),
         Catch(t.B2 + "test_hr02_netfilter_hooks", "hooks"),
+        Catch(s.NEAR, "conntrack"), Catch(s.FAR, "conntrack"), Catch(s.NODE_PORT, "conntrack"),
+    ),
+    _liar(
+        "claims to translate services", "bpf", {"services": BOTH},
+        Catch(s.NEAR, "legs"), Catch(s.OUTSIDE, "legs", {"front": "node-port"}),
+    ),
+    _liar(
+        "claims to show the client to a NodePort's backend", "legacy", {"shows_client": True},
+        Catch(s.OUTSIDE, "legs", {"front": "node-port"}),
     ),
     _liar(
         "claims to deliver through the lxc", "bpf", {"delivers": "lxc", "keeps_mark": False},
@@ -66,7 +76,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _liar(
         "claims to masquerade", "bpf", {"masquerade": True},
-        Catch("two_node/test_legs::test_hr08_pod_and_world", "source in the world"),
+        Catch("two_node/test_legs::test_hr08_pod_and_world", "legs"),
     ),
     _liar(
         "claims not to keep the mark", "bpf", {"keeps_mark": False},
@@ -121,6 +131,8 @@ FALSE: Mapping[str, str] = {
     "local_pods": "claims to find pods by the node's routes",
     "node_addresses": "claims to look up the node's addresses",
     "masquerade": "claims to masquerade",
+    "services": "claims to translate services",
+    "shows_client": "claims to show the client to a NodePort's backend",
     "keeps_mark": "claims not to keep the mark",
     "keeps_tstamp": "claims not to keep the timestamp",
     "accepts_otherhost": "claims to refuse frames not addressed to the NIC",

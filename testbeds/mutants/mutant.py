@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.bpf.source import Patch
+from harness.datapath.kube_proxy import Change
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,15 @@ class Mutant(Fault):
     Attributes:
         posing_as: The datapath whose claims it makes, if not its own.
         claims: Claims of its own that it changes.
+        changes: Changes of the rules of the legacy path.
+        nft: More rules that it has, as nft reads them.
     """
 
     datapath: str = "bpf"
     posing_as: str = ""
     claims: Mapping[str, Any] = field(default_factory=dict)
+    changes: tuple[Change, ...] = ()
+    nft: str = ""
 
 
 def patch(file: str, old: str, new: str) -> tuple[Patch, ...]:

@@ -79,3 +79,30 @@ def with_resolution(family: int, delivers: str) -> str:
         name, rest = line.split(None, 1)
         rows[name] += " " + rest
     return "\n".join(f"{name} {rest}" for name, rest in rows.items())
+
+
+def _service(lxc1: str, lxc2: str) -> str:
+    return f"""
+        pod1:eth0      > request      < reply
+        master:lxc1    {lxc1}
+        master:lxc2    {lxc2}
+        pod2:eth0      < request.b    > reply.b
+    """
+
+
+#: pod1 asks a ClusterIP whose backend is pod2; form `b`: client ↔ backend.
+CLUSTER_IP = {
+    "stack": _service("< request > reply", "> request.b < reply.b"),
+    "lxc": _service("< request > reply", "> request.b < reply.b"),
+    "peer": _service("< request", "< reply.b"),
+    "netkit": _service("> reply", "> request.b"),
+}
+
+_HAIRPIN = "pod1:eth0 > request < request.g > reply.g < reply \n master:lxc1 {} \n"
+#: pod1 asks a ClusterIP whose backend it is itself; form `g`: the pods' gateway ↔ backend.
+HAIRPIN = {
+    "stack": _HAIRPIN.format("< request > request.g < reply.g > reply"),
+    "lxc": _HAIRPIN.format("< request > request.g < reply.g > reply"),
+    "peer": _HAIRPIN.format("< request < reply.g"),
+    "netkit": _HAIRPIN.format("> request.g > reply"),
+}

@@ -46,14 +46,18 @@ def _by_delivery(back: str, rest: str) -> dict[str, str]:
     return {key: f"{lxc.format(back=back)}\n{rest}" for key, lxc in _CLIENTS_LXC.items()}
 
 
-#: pod1 asks the world.
-WORLD = _by_delivery("reply", """
-    pod1:eth0        > request    < reply
-    master:enp0s8    > request    < reply
-    switch:master    < request    > reply
-    switch:world     > request    < reply
-    world:eth0       < request    > reply
-""")  # fmt: skip
+#: Whether pods are masqueraded → how a datapath delivers → pod1 asks the world, which sees the pod
+#: or, in form `n`, its node.
+WORLD = {
+    masqueraded: _by_delivery("reply", f"""
+        pod1:eth0        > request         < reply
+        master:enp0s8    > request{form}   < reply{form}
+        switch:master    < request{form}   > reply{form}
+        switch:world     > request{form}   < reply{form}
+        world:eth0       < request{form}   > reply{form}
+    """)
+    for masqueraded, form in ((False, ""), (True, ".n"))
+}  # fmt: skip
 
 #: A request that the second node answers with an ICMP error.
 REFUSED_FAR = _by_delivery("error", """
@@ -97,3 +101,75 @@ EXPIRED = {
         master:lxc1      > error
     """,
 }
+
+#: The switch's port behind each NIC.
+_PORTS = {
+    "master:enp0s8": "switch:master",
+    "node1:enp0s8": "switch:node1",
+    "world:eth0": "switch:world",
+}
+_OTHER_WAY = str.maketrans("<>", "><")
+
+
+def _with_switch(table: str) -> str:
+    """The table, with the switch's ports: each mirrors the NIC behind it."""
+    rows = [line.split(None, 1) for line in table.splitlines() if line.strip()]
+    mirrored = [
+        f"{_PORTS[name]} {legs.translate(_OTHER_WAY)}" for name, legs in rows if name in _PORTS
+    ]
+    return "\n".join([table, *mirrored])
+
+
+def _servers_lxc(lxc: str, form: str) -> dict[str, str]:
+    """What the lxc of a backend shows of what comes off the wire, and of its replies."""
+    through = f"{lxc} > request.{form} < reply.{form}"
+    return {"stack": through, "lxc": through, "peer": f"{lxc} < reply.{form}", "netkit": ""}
+
+
+def _served(lxc: str, form: str, clients: dict[str, str], rest: str) -> dict[str, str]:
+    return {
+        key: _with_switch(f"{clients.get(key, '')}\n{shown}\n{rest}")
+        for key, shown in _servers_lxc(lxc, form).items()
+    }
+
+
+#: pod1 asks a ClusterIP whose backend is pod3 on node1; form `b`: client ↔ backend.
+CLUSTER_IP = _served(
+    "node1:lxc3", "b", {key: lxc.format(back="reply") for key, lxc in _CLIENTS_LXC.items()}, """
+    pod1:eth0        > request      < reply
+    master:enp0s8    > request.b    < reply.b
+    node1:enp0s8     < request.b    > reply.b
+    pod3:eth0        < request.b    > reply.b
+""")  # fmt: skip
+
+#: Form → the world asks master, at a NodePort or an address outside, for pod2 on it. `b`: the pod
+#: sees the client; `g`: it sees its gateway.
+NODE_PORT = {
+    form: _served("master:lxc2", form, {}, f"""
+        world:eth0       > request           < reply
+        master:enp0s8    < request           > reply
+        pod2:eth0        < request.{form}    > reply.{form}
+    """)
+    for form in ("b", "g")
+}  # fmt: skip
+
+#: The world asks a NodePort of master for pod3 on node1; form `nb`: node ↔ backend.
+NODE_PORT_FAR = _served("node1:lxc3", "nb", {}, """
+    world:eth0       > request       < reply
+    master:enp0s8    < request       > request.nb    < reply.nb    > reply
+    node1:enp0s8     < request.nb    > reply.nb
+    pod3:eth0        < request.nb    > reply.nb
+""")  # fmt: skip
+
+#: The same, where no backend may answer.
+NODE_PORT_SILENT = _with_switch("""
+    world:eth0       > request
+    master:enp0s8    < request
+""")
+
+#: The world asks a NodePort of master for a process of node1.
+NODE_PORT_HOST = _with_switch("""
+    world:eth0       > request       < reply
+    master:enp0s8    < request       > request.nb    < reply.nb    > reply
+    node1:enp0s8     < request.nb    > reply.nb
+""")

@@ -5,6 +5,7 @@ import pytest
 
 from harness.plugin.building import BuildTestbed
 from harness.topology import netkit
+from harness.traffic import ANY_PORT, Form
 from testbeds.two_node.legs import TWO_NODES, WORLD
 
 pytestmark = pytest.mark.parametrize("device", netkit.MODES)
@@ -25,5 +26,6 @@ def test_hr79_pod_and_world(build_testbed: BuildTestbed, datapath, family, devic
     changes = {"pod_device": device, "world": True}
     testbed = build_testbed("two_node", datapath, family, changes)
     with testbed.capture() as seen:
-        testbed.pod1.ping(testbed.world, translated=(testbed.master.address,))
-    assert seen.legs() == WORLD[datapath.claims.off_wire]
+        testbed.pod1.ping(testbed.world, forms={"n": Form(testbed.master.address, ANY_PORT)})
+    claims = datapath.claims
+    assert seen.legs() == WORLD[claims.masquerade][claims.off_wire]

@@ -107,7 +107,7 @@ FAULTS: dict[str, Fault] = {
         "lost", {_LEFT4: _LEFT4.replace("TC_ACT_OK", "TC_ACT_SHOT")}),
     "masquerade": Fault(
         "test_hr08_pod_and_world",
-        "source in the world", toml=claiming("masquerade", '"yes"')),
+        "legs", toml=claiming("masquerade", '"yes"')),
     "keeps_mark": Fault(
         "test_hr37_mark_and_tstamp_across_the_border",
         "mark", toml={'keeps_mark = "yes"\n': ""}),

@@ -196,7 +196,7 @@ FALSIFIED: Mapping[str, Falsified] = {
         Catch(t.FIB + "test_hr20_address_of_the_node_that_is_no_pod", "lost"), _NOT_FORWARDED
     ),
     "masquerade": claiming(
-        Catch("two_node/test_legs::test_hr08_pod_and_world", "source in the world"),
+        Catch("two_node/test_legs::test_hr08_pod_and_world", "legs"),
         "masquerade = true",
     ),
     "keeps_mark": claiming(

@@ -43,7 +43,7 @@ def test_the_first_example_passes_as_it_stands(example):
     assert "HR-08" in ended.out
 
 
-def test_it_fails_on_legacy_where_translated_is_left_out(example):
-    ended = example(without=", translated=(masquerading,)")
+def test_it_fails_on_legacy_where_the_form_is_left_out(example):
+    ended = example(without=", forms=masqueraded")
     assert ended.code == 1, ended.text
     assert "2 failed, 2 passed" in ended.out

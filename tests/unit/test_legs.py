@@ -8,7 +8,18 @@ from harness.watch.legs import LegTable
 from testbeds.one_node import legs as one
 from testbeds.two_node import legs as two
 
-TABLES = [one.SAME_NODE, two.TWO_NODES, two.WORLD, two.REFUSED_FAR]
+TABLES = [
+    one.SAME_NODE,
+    one.CLUSTER_IP,
+    one.HAIRPIN,
+    two.CLUSTER_IP,
+    *two.NODE_PORT.values(),
+    two.NODE_PORT_FAR,
+    two.TWO_NODES,
+    two.WORLD[False],
+    two.WORLD[True],
+    two.REFUSED_FAR,
+]
 
 
 @pytest.mark.parametrize("table", TABLES)

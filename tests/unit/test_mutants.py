@@ -4,12 +4,34 @@
 import pytest
 
 from harness.datapath import DATAPATHS
+from harness.datapath.kube_proxy import changed, node_rules
+from harness.topology import Family
+from harness.topology import addressing as plan
+from testbeds import services
 from testbeds.mutants import MUTANTS, catches, mutated, never_failed, suites
 from testbeds.mutants.mutant import Catch
+
+#: Services that have every rule which a mutant changes.
+NEAR, FAR = plan.pod(1, 1), plan.pod(2, 1)
+SERVED = services.settings(
+    services.Served(1, (NEAR, FAR), affinity=1),
+    services.Served(2),
+    services.Served(3, (NEAR,), local=True),
+    services.Served(4, (FAR,), local=True),
+).used_services
+HERE = frozenset({NEAR.ipv4, NEAR.ipv6})
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name.replace(" ", "_"))
 def test_its_patches_apply_and_change_something(mutant):
+    if mutant.datapath == "legacy" and not mutant.claims:
+        assert mutated(mutant) != DATAPATHS["legacy"]
+        every = [node_rules(family, 1, used=SERVED, here=HERE) for family in Family]
+        for change in mutant.changes:
+            assert any(changed(rules, (change,)) != rules for rules in every)
+        for rules in every if mutant.changes else ():
+            assert changed(rules, mutant.changes) != rules
+        return
     if not mutant.patches:  # it claims what it is not, nothing else
         assert mutated(mutant).claims != DATAPATHS[mutant.datapath].claims
         return

@@ -7,7 +7,6 @@ published schema.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 from collections.abc import Sequence
@@ -150,8 +149,7 @@ def schema() -> dict[str, Any]:
 
 def settings_facts(settings: NodeSettings) -> dict[str, object]:
     """What an operator asked of the nodes."""
-    facts = dataclasses.asdict(settings)
-    return {key: value for key, value in facts.items() if not key.startswith("legacy_")}
+    return {key: value for key, value in settings.facts().items() if not key.startswith("legacy_")}
 
 
 def nodes_facts(nodes: Sequence[Node], needs: TestbedNeeds) -> list[dict[str, Any]]:

@@ -4,8 +4,8 @@
 `decode` reads a frame, `decode_ip` a packet, `decode_icmp` a message. None of them fails, whatever
 the bytes: a layer that is cut off or malformed is None, and so is every layer behind it.
 
-What an ICMP error quotes is a `Packet` of its own, with offsets into the same bytes. What a tunnel
-carries can be one too: IP in IP is one more reader in decode.py, VXLAN one more of a UDP payload.
+What an ICMP error quotes is a `Packet` of its own, with offsets into the same bytes; so is what
+VXLAN carries. Another tunnel is one more reader in decode.py.
 """
 
 from harness.traffic.headers.decode import decode, decode_icmp, decode_ip

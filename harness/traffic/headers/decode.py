@@ -29,6 +29,7 @@ _FAMILIES = {ethertype: family for family, ethertype in ETHERTYPE.items()}
 _TAGS = {0x8100, 0x88A8}  # 802.1Q, 802.1ad
 _SOLICITATION, _ADVERTISEMENT = 135, 136  # RFC 4861
 _FRAGMENT, _AUTHENTICATION = 44, 51
+_VNI_VALID = 0x08  # the I flag, RFC 7348, 5
 #: Hop-by-hop, routing, destination options, mobility, HIP, shim6: RFC 6564's common format.
 _EXTENSIONS = {0, 43, 60, 135, 139, 140, _FRAGMENT, _AUTHENTICATION}
 
@@ -45,19 +46,36 @@ def _address(raw: bytes) -> str:
 
 @lru_cache(maxsize=256)  # both ends of a veth pair see the same bytes, one soon after the other
 def decode(frame: bytes) -> Packet:
-    """The headers of an Ethernet frame."""
-    if len(frame) < 14:
-        return Packet(None, None, None, 0, 0, 0, len(frame))
-    ethertype, at = int.from_bytes(frame[12:14]), 14
+    """The headers of an Ethernet frame, and those of the frame that it carries in a tunnel."""
+    packet = _frame(frame, 0)
+    return _decapsulated(frame, packet) if isinstance(packet.transport, UDP) else packet
+
+
+def _frame(raw: bytes, start: int) -> Packet:
+    if len(raw) < start + 14:
+        return Packet(None, None, None, start, start, start, len(raw))
+    ethertype, at = int.from_bytes(raw[start + 12 : start + 14]), start + 14
     tags: tuple[int, ...] = ()
-    while ethertype in _TAGS and len(frame) >= at + 4:
-        tags += (int.from_bytes(frame[at : at + 2]) & 0x0FFF,)
-        ethertype, at = int.from_bytes(frame[at + 2 : at + 4]), at + 4
-    ethernet = Ethernet(_mac(frame[:6]), _mac(frame[6:12]), ethertype, tags)
+    while ethertype in _TAGS and len(raw) >= at + 4:
+        tags += (int.from_bytes(raw[at : at + 2]) & 0x0FFF,)
+        ethertype, at = int.from_bytes(raw[at + 2 : at + 4]), at + 4
+    target, source = raw[start : start + 6], raw[start + 6 : start + 12]
+    ethernet = Ethernet(_mac(target), _mac(source), ethertype, tags)
     if ethertype in _FAMILIES:
-        return _ip(frame, at, _FAMILIES[ethertype], ethernet)
-    arp = _arp(frame, at) if ethertype == ETHERTYPE_ARP else None
-    return Packet(ethernet, arp, None, at, at, at, len(frame))
+        return _ip(raw, at, _FAMILIES[ethertype], ethernet)
+    arp = _arp(raw, at) if ethertype == ETHERTYPE_ARP else None
+    return Packet(ethernet, arp, None, at, at, at, len(raw))
+
+
+def _decapsulated(raw: bytes, packet: Packet) -> Packet:
+    """The packet, with what it carries if it is VXLAN's with a valid VNI (RFC 7348, 5)."""
+    udp, at = packet.transport, packet.payload_at
+    if not isinstance(udp, UDP) or udp.destination not in layout.VXLAN_PORTS or len(raw) < at + 8:
+        return packet
+    flags, number = layout.VXLAN_LAYOUT.unpack_from(raw, at)
+    if not flags & _VNI_VALID:
+        return packet
+    return packet._replace(inner=_frame(raw, at + 8), vni=number >> 8)
 
 
 def decode_ip(packet: bytes) -> Packet:

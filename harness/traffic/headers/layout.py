@@ -28,6 +28,9 @@ IPV6_LAYOUT = struct.Struct("!IHBB16s16s")
 UDP_LAYOUT = struct.Struct("!HHHH")
 TCP_LAYOUT = struct.Struct("!HHIIHHHH")
 ICMP_LAYOUT = struct.Struct("!BBHI")
+VXLAN_LAYOUT = struct.Struct("!BxxxI")
+#: UDP ports of VXLAN: IANA's, and the one that Linux takes where none is named.
+VXLAN_PORTS = {4789, 8472}
 ARP_LAYOUT = struct.Struct("!HHBBH6s4s6s4s")
 
 
@@ -189,6 +192,8 @@ class Packet(NamedTuple):
         payload_at: Offset of what the transport carries.
         end: Where the packet ends by its own length. Beyond the bytes, if those were cut off.
         quote: What an ICMP error quotes. Its own quote is not decoded.
+        inner: The frame that a VXLAN packet carries. What that carries in turn is not decoded.
+        vni: That tunnel's number.
     """
 
     ethernet: Ethernet | None
@@ -199,6 +204,8 @@ class Packet(NamedTuple):
     payload_at: int
     end: int
     quote: Packet | None = None
+    inner: Packet | None = None
+    vni: int = 0
 
     @property
     def ip(self) -> IP | None:

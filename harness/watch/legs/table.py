@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from harness.traffic.flow import Flow
 from harness.watch.capture import Frame
-from harness.watch.legs.classify import ERROR, REPLY, REQUEST, look
+from harness.watch.legs.classify import ERROR, REPLY, REQUEST, kind_of, look
 
 ARROWS = {"in": "<", "out": ">"}
 Leg = tuple[str, str, str]  # interface, arrow, kind
@@ -108,8 +108,9 @@ class LegTable:
 
 
 def _cell_order(item: tuple[Leg, str]) -> tuple[int, str]:
-    kind = item[0][2]
-    return (_FLOW_KINDS.index(kind) if kind in _FLOW_KINDS else len(_FLOW_KINDS), kind)
+    name = item[0][2]
+    kind = kind_of(name)
+    return (_FLOW_KINDS.index(kind) if kind in _FLOW_KINDS else len(_FLOW_KINDS), name)
 
 
 def _remark(sightings: list[Packet | None], sent: list[Packet]) -> str:
@@ -147,29 +148,30 @@ def legs_of(
     for frame in frames:
         kind, packet = look(frame, flows)
         seen[frame.interface, ARROWS[frame.direction], kind].append(packet)
-    sent: list[Packet] = [(i, number) for i, flow in enumerate(flows) for number in flow.sent]
     legs = {
-        leg: _remark(sightings, sent + _segments(leg[2], seen, flows))
+        leg: _remark(sightings, [
+            packet
+            for index, flow in enumerate(flows)
+            for packet in _sent(index, flow, kind_of(leg[2]), seen)
+        ])
         for leg, sightings in seen.items()
-    }
+    }  # fmt: skip
     return LegTable(legs, interfaces)
 
 
-def _segments(
-    kind: str, seen: dict[Leg, list[Packet | None]], flows: Sequence[Flow]
-) -> list[Packet]:
-    """The TCP segments of a kind, as the tap saw them that saw the first of each flow.
+def _sent(
+    index: int, flow: Flow, kind: str, seen: dict[Leg, list[Packet | None]]
+) -> list[Packet]:  # fmt: skip
+    """The packets of a flow that a leg of a kind, in whatever form, must have.
 
     How many segments a stream takes its sender decides; `seen` is in the order of the frames'
     times, so a flow's first tap is its sender's. Every other must have seen the same.
     """
-    found = []
-    for index, flow in enumerate(flows):
-        if flow.protocol == socket.IPPROTO_TCP:
-            taps = (
-                [packet for packet in sightings if packet is not None and packet[0] == index]
-                for leg, sightings in seen.items()
-                if leg[2] == kind and leg[1] == ">"
-            )
-            found += next((tap for tap in taps if tap), [])
-    return found
+    if flow.protocol != socket.IPPROTO_TCP:
+        return [(index, number) for number in flow.sent]
+    taps = (
+        [packet for packet in sightings if packet is not None and packet[0] == index]
+        for leg, sightings in seen.items()
+        if kind_of(leg[2]) == kind and leg[1] == ">"
+    )
+    return next((tap for tap in taps if tap), [])

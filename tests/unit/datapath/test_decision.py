@@ -5,11 +5,12 @@ import itertools
 
 import pytest
 
-from harness.datapath import DATAPATHS, NodeSettings, decide, find, probes
+from harness.datapath import DATAPATHS, Claims, NodeSettings, decide, find, probes
 from harness.datapath.features import FEATURES, HELPERS
 from harness.datapath.probes import Probe
-from harness.datapath.requirements import REQUIREMENTS
+from harness.datapath.requirements import REQUIREMENTS, STAGES
 from harness.plumbing.errors import UnknownNameError
+from harness.topology import Family
 
 ROUTING = ("direct", "tunnel", "none")
 WHO = ("none", "bpf", "iptables")
@@ -63,6 +64,25 @@ def test_every_combination(name):
         assert all(reason in str(decision) for reason in decision.reasons)
         count += 1
     assert count == 2 * 3 * 3 * 3 * 2 ** len(NEEDED)
+
+
+@pytest.mark.parametrize(
+    ("asked", "stage"),
+    [
+        ({"services": "bpf"}, "service"),
+        ({"masquerade": "bpf"}, "masquerade"),
+        ({"routing": "tunnel"}, "encap"),
+    ],
+)
+def test_a_stage_that_a_datapath_has_is_no_reason_for_legacy(asked, stage):
+    needs, settings = DATAPATHS["bpf"].needs, NodeSettings(**asked)
+    assert decide(needs, settings, kernel(), frozenset({stage})).bpf
+    assert not decide(needs, settings, kernel(), STAGES - {stage}).bpf
+
+
+def test_who_claims_services_has_their_stage():
+    assert Claims(services=frozenset({Family.ipv6})).stages == {"service"}
+    assert Claims().stages == frozenset()
 
 
 def test_every_datapath_that_bypasses_is_judged():

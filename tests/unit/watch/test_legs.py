@@ -21,7 +21,7 @@ from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Raw
 
 from harness.topology import Family
-from harness.traffic import Flow
+from harness.traffic import Flow, Form
 from harness.watch.capture import Frame
 from harness.watch.legs import LegTable, classify, legs_of, look
 
@@ -29,7 +29,7 @@ A, B, ROUTER = "10.0.1.10", "10.0.1.11", "10.0.1.1"
 A6, B6, ROUTER6 = "fd00:10:0:1::a", "fd00:10:0:1::b", "fd00:10:0:1::1"
 PING = Flow(Family.ipv4, 1, A, B, 7, 7, [1])
 NODE = "192.168.56.11"
-MASQUERADED = Flow(Family.ipv4, 1, A, B, 7, 7, [1], translated=(NODE,))
+MASQUERADED = Flow(Family.ipv4, 1, A, B, 7, 7, [1], forms={"n": Form(NODE)})
 PING6 = Flow(Family.ipv6, 58, A6, B6, 7, 7, [1])
 UDP4 = Flow(Family.ipv4, 17, A, B, 1111, 2222, [1])
 TCP6 = Flow(Family.ipv6, 6, A6, B6, 1111, 2222)
@@ -167,7 +167,7 @@ FRAMES = [
     ("other", echo(1, identity=8), PING, None),  # another ping's
     ("other", echo(1, src=A, dst=ROUTER), PING, None),  # another target's
     ("other", echo(1, src=NODE), PING, None),  # masqueraded, where nothing should
-    ("request", echo(1, src=NODE), MASQUERADED, 1),
+    ("request.n", echo(1, src=NODE), MASQUERADED, 1),
     ("error", IP(src=ROUTER, dst=A) / ICMP(type=11) / QUOTE, PING, 1),
     ("error", IP(src=ROUTER, dst=A) / ICMP(type=3, code=4) / QUOTE_UDP, UDP4, 1),
     ("other", IP(src=ROUTER, dst=A) / ICMP(type=3) / QUOTE_UDP, PING, None),  # quotes another flow
@@ -207,7 +207,7 @@ FRAMES = [
 
 @pytest.mark.parametrize(("kind", "packet", "flow", "sent"), FRAMES)
 def test_what_a_frame_is_to_a_flow(kind, packet, flow, sent):
-    in_flow = kind in ("request", "reply", "error")
+    in_flow = kind.partition(".")[0] in ("request", "reply", "error")
     assert look(frame(packet), [flow]) == (kind, (0, sent) if in_flow else None)
     assert classify(frame(packet), [flow]) == kind
 

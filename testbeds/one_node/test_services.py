@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Services that pods ask on their own node, and the choice of a backend."""
+
+from collections import Counter
+
+import pytest
+
+from harness.plugin.building import BuildTestbed
+from harness.topology import addressing as plan
+from testbeds.faults import mute_redirects
+from testbeds.one_node.legs import CLUSTER_IP, HAIRPIN, OWN_NODE
+from testbeds.services import WHOLE, Served, ask, chosen, forms, settings
+
+POD1, POD2, POD3 = (plan.pod(1, number) for number in (1, 2, 3))
+OTHER = Served(1, (POD2,))
+ITSELF = Served(2, (POD1,))
+HOST = Served(3, (plan.node_uplink(1),))
+BOTH = Served(4, (POD2, POD3))
+KEPT = Served(5, (POD2, POD3), affinity=600)
+
+services = pytest.mark.claims("services")
+
+
+@services
+def test_hr42_cluster_ip_same_node(build_testbed: BuildTestbed, datapath, family):
+    claims = datapath.claims
+    testbed = build_testbed("one_node", datapath, family, None, settings(OTHER))
+    pod1, pod2 = testbed.pod1, testbed.pod2
+    with testbed.evidence() as evidence, testbed.capture() as seen:
+        answered = ask(pod1, pod2, OTHER.cluster_ip(family), forms(pod2))
+    assert seen.legs() == CLUSTER_IP[claims.delivers]
+    assert answered == WHOLE, "answered"
+    arrived = [*seen.at("pod2:eth0", "request.b", "in"), *seen.at("pod1:eth0", "reply", "in")]
+    assert {frame.ttl for frame in arrived} == {64 - claims.decrements_ttl}, "TTL at the pods"
+    flows = 0 if claims.bypasses_stack else 2
+    assert len(evidence.nodes["master"].conntrack) == flows, "conntrack"
+
+
+@services
+def test_hr60_hairpin(build_testbed: BuildTestbed, datapath, family):
+    testbed = build_testbed("one_node", datapath, family, None, settings(ITSELF))
+    pod1, gateway = testbed.pod1, testbed.master.gateway[family]
+    mute_redirects(testbed.master)
+    with testbed.capture() as seen:
+        answered = ask(pod1, pod1, ITSELF.cluster_ip(family), forms(pod1, g=gateway))
+    assert seen.legs() == HAIRPIN[datapath.claims.delivers]
+    assert answered == WHOLE, "answered"
+    replies = 2 if family in datapath.claims.answers_gateway_ping else 0
+    assert len(pod1.ping(gateway, 2).replies) == replies, "gateway's replies"
+
+
+@services
+def test_hr62_process_of_the_node(build_testbed: BuildTestbed, datapath, family):
+    testbed = build_testbed("one_node", datapath, family, None, settings(HOST))
+    pod1, master = testbed.pod1, testbed.master
+    with testbed.capture() as seen:
+        answered = ask(pod1, master, HOST.cluster_ip(family), forms(master))
+    assert seen.legs() == OWN_NODE
+    assert answered == WHOLE, "answered"
+
+
+@services
+def test_hr58_flows_spread_and_stay(build_testbed: BuildTestbed, datapath, family):
+    testbed = build_testbed("one_node", datapath, family, {"pods_per_node": 3}, settings(BOTH))
+    ends, front = (testbed.pod2, testbed.pod3), BOTH.cluster_ip(family)
+    reached = chosen(testbed.pod1, ends, front, flows=400, packets=2)
+    assert {len(names) for names in reached} == {2}, "arrived"
+    assert {len(set(names)) for names in reached} == {1}, "backends of a flow"
+    share = Counter(names[0] for names in reached)
+    assert all(140 <= share[end.name] <= 260 for end in ends), "share of each backend"
+
+
+@services
+def test_hr59_a_client_keeps_its_backend(build_testbed: BuildTestbed, datapath, family):
+    testbed = build_testbed("one_node", datapath, family, {"pods_per_node": 3}, settings(KEPT))
+    ends, front = (testbed.pod2, testbed.pod3), KEPT.cluster_ip(family)
+    reached = chosen(testbed.pod1, ends, front, flows=20)
+    assert {len(names) for names in reached} == {1}, "arrived"
+    assert len({names[0] for names in reached}) == 1, "backends of a client"
