@@ -135,11 +135,11 @@ Batch.add = add
 NO_IPV6 = """
 from harness.plumbing import netns
 
-def sysctls(self, values):
-    path = next(f"/proc/sys/net/{key}" for key in values if key.startswith("ipv6/"))
+def read_sysctls(self, keys, *_):
+    path = next(f"/proc/sys/net/{key}" for key in keys if key.startswith("ipv6/"))
     raise FileNotFoundError(2, "No such file or directory", path)
 
-netns.NetNS.sysctls = sysctls
+netns.NetNS.read_sysctls = read_sysctls
 """
 
 _READ_ONLY = "mount --bind /proc/sys /proc/sys && mount -o remount,ro,bind /proc/sys"
