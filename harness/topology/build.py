@@ -101,9 +101,7 @@ class Network(Closable):
             for _ in range(top.pods_on(number)):
                 self._add_pod(node)
         wires = self._lay_wires() if top.has_wire else []
-        if self._pins is not None:
-            for host in self.hosts:
-                self._pins.pin_devices(host.ns, ("lo", *host.macs))
+        self._pin_devices()
         with self._together():
             for host in self.hosts:
                 for ifname in ("lo", *host.macs):
@@ -121,6 +119,11 @@ class Network(Closable):
                     node.add_address("lo", node.addresses[family], family.host_prefix)
         for host in self.hosts:
             host.await_settled()
+
+    def _pin_devices(self) -> None:
+        if self._pins is not None:
+            for host in self.hosts:
+                self._pins.pin_devices(host.ns, ("lo", *host.macs))
 
     @contextmanager
     def _together(self) -> Iterator[None]:
