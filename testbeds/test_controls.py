@@ -12,6 +12,7 @@ import pytest
 from harness import datapath as datapaths
 from harness.attach import EGRESS, INGRESS, bpf_link, netkit
 from harness.datapath.bpf import InstalledBpf
+from harness.datapath.kube_proxy import RuleSet, node_rules
 from harness.plugin.building import BuildTestbed
 from harness.plumbing.errors import CaptureError
 from harness.topology import Family, Host
@@ -134,6 +135,49 @@ def test_probe_that_is_not_detached_is_noticed(request, monkeypatch, require_fea
     finally:
         for link in held:
             os.close(link)
+
+
+def _legacy_rules(monkeypatch, changed):
+    """The legacy path gets other rules than a node has."""
+
+    def rules(family, services, *others):
+        return RuleSet(family, changed(node_rules(family, services, *others)))
+
+    monkeypatch.setattr("harness.datapath.legacy.node_rules", rules)
+
+
+def _on_legacy(catches):
+    return pytest.mark.parametrize(
+        ("catch", "which"),
+        [
+            pytest.param(catch, which, id=f"{catch.assertion}-{number}-{which.name}")
+            for number, catch in enumerate(catches)
+            for which in Family
+        ],
+    )
+
+
+def _legacy_noticed(request, catch, which):
+    arguments = (datapaths.find("legacy"), which, catch.arguments)
+    return failed_assertion(request, find_test(catch), *arguments) == catch.assertion
+
+
+@_on_legacy(instrument.NO_RULES)
+def test_legacy_path_without_a_familys_rules_is_noticed(request, monkeypatch, catch, which):
+    _legacy_rules(monkeypatch, lambda exact: "" if exact.family is which else exact.text)
+    assert _legacy_noticed(request, catch, which)
+
+
+@_on_legacy((instrument.NO_SERVICES,))
+def test_legacy_path_without_services_is_noticed(request, monkeypatch, catch, which):
+    _legacy_rules(monkeypatch, lambda exact: node_rules(exact.family, 0).text)
+    assert _legacy_noticed(request, catch, which)
+
+
+@_on_legacy(instrument.INVALID_PASSES)
+def test_legacy_path_that_accepts_what_is_invalid_is_noticed(request, monkeypatch, catch, which):
+    _legacy_rules(monkeypatch, lambda exact: exact.text.replace("INVALID -j DROP", "INVALID"))
+    assert _legacy_noticed(request, catch, which)
 
 
 def test_kernel_splat_is_noticed(request, tmp_path):

@@ -79,8 +79,10 @@ def _check_devices(config: pytest.Config) -> None:
     Raises:
         UnknownNameError: One is.
     """
-    for name in chosen_datapaths(config) if option(config, "datapath") else ():
-        datapaths.placed(Topology(pod_device=option(config, "pod-device")), datapaths.find(name))
+    device = option(config, "pod-device")
+    named = device and option(config, "datapath")  # else the kernel would be asked, too early
+    for name in chosen_datapaths(config) if named else ():
+        datapaths.placed(Topology(pod_device=device), datapaths.find(name))
 
 
 def bring_in(config: pytest.Config) -> None:

@@ -12,6 +12,8 @@ import errno
 import os
 import socket
 import threading
+from collections.abc import Container, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -43,6 +45,20 @@ def _setns(fd: int) -> None:
 
 def _current() -> int:
     return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+
+
+@contextmanager
+def _opened(key: str, flags: int) -> Iterator[int]:
+    """The file of a sysctl, in a third of the time that open() takes; errors bear its name."""
+    path = f"/proc/sys/net/{key}"
+    fd = os.open(path, flags | os.O_CLOEXEC)
+    try:
+        yield fd
+    except OSError as error:
+        error.filename = path
+        raise
+    finally:
+        os.close(fd)
 
 
 class NetNS:
@@ -146,16 +162,37 @@ class NetNS:
         """Write `net.<key>` inside; dots in `key` are path separators, as in `ipv4/ip_forward`."""
         self.sysctls({key: value})
 
-    def sysctls(self, values: dict[str, int | str]) -> None:
-        """Write many sysctls with one entry into the namespace."""
+    def sysctls(self, values: Mapping[str, int | str]) -> None:
+        """Write many sysctls with one entry into the namespace.
+
+        Raises:
+            OSError: One cannot be written; `filename` says which.
+        """
         with self:
             for key, value in values.items():
-                # open() takes three times as long, and each testbed writes hundreds.
-                fd = os.open(f"/proc/sys/net/{key}", os.O_WRONLY | os.O_CLOEXEC)
+                with _opened(key, os.O_WRONLY) as fd:
+                    os.write(fd, str(value).encode())
+
+    def read_sysctls(self, keys: Iterable[str], perhaps: Container[str] = ()) -> dict[str, str]:
+        """Read many sysctls with one entry into the namespace.
+
+        Args:
+            keys: As in `sysctl`.
+            perhaps: Those that a kernel may lack: they are then left out.
+
+        Raises:
+            OSError: One cannot be read; `filename` says which.
+        """
+        found = {}
+        with self:
+            for key in keys:
                 try:
-                    os.write(fd, str(value).encode("ascii"))
-                finally:
-                    os.close(fd)
+                    with _opened(key, os.O_RDONLY) as fd:
+                        found[key] = os.read(fd, 4096).decode("ascii").strip()
+                except FileNotFoundError:
+                    if key not in perhaps:
+                        raise
+        return found
 
     def close(self) -> None:
         """Let go of the namespace; the kernel frees it once nothing else refers to it."""

@@ -7,6 +7,7 @@ import os
 import platform
 import resource
 import sys
+from collections.abc import Mapping
 
 from pyroute2.netlink.exceptions import NetlinkError
 
@@ -21,14 +22,28 @@ from harness.plumbing.netns import NetNS
 from harness.plumbing.process import TOOLS, find_tool
 from harness.topology import Network, Topology
 
-# capability.h: what building, attaching and capturing takes.
-_CAPABILITIES = {"NET_ADMIN": 12, "NET_RAW": 13, "SYS_ADMIN": 21}
+#: Capability → its number (uapi/linux/capability.h), and what takes it. README lists the names.
+CAPABILITIES: dict[str, tuple[int, str]] = {
+    "NET_ADMIN": (12, "devices, routes and programs on them"),
+    "NET_RAW": (13, "captures and crafted frames"),
+    "SYS_ADMIN": (21, "namespaces and BPF"),
+}
+#: What only a run of tests takes. tcpdump that is root always sets its groups: Debian builds it to
+#: drop root, and `-Z root` calls initgroups(3) all the same. The log is closed to others where
+#: kernel.dmesg_restrict is 1, as in Debian.
+RUN_CAPABILITIES = CAPABILITIES | {
+    "SETGID": (6, "tcpdump, which sets its groups"),
+    "SYSLOG": (34, "the kernel's log, HR-44"),
+}
 #: A testbed of the usual size with captures, tools and programs holds some hundred at once.
 _OPEN_FILES = 256
 
 
-def check_privileges() -> None:
-    """Root, with the capabilities that namespaces, BPF and captures take.
+def check_privileges(needed: Mapping[str, tuple[int, str]] = CAPABILITIES) -> None:
+    """Root, with the capabilities that are needed.
+
+    Args:
+        needed: `CAPABILITIES` to ask the kernel, `RUN_CAPABILITIES` to run tests.
 
     Raises:
         PrivilegeError: What is missing.
@@ -39,10 +54,12 @@ def check_privileges() -> None:
         )
     with open("/proc/self/status", encoding="ascii") as status:
         held = next(int(line.split()[1], 16) for line in status if line.startswith("CapEff"))
-    missing = [name for name, bit in _CAPABILITIES.items() if not held >> bit & 1]
+    missing = {name: why for name, (bit, why) in needed.items() if not held >> bit & 1}
     if missing:
+        listed = ", ".join(f"{name} ({why})" for name, why in missing.items())
+        add = " ".join(f"--cap-add {name}" for name in missing)
         raise PrivilegeError(
-            f"capability {', '.join(missing)} is missing", "run the container with --privileged"
+            f"missing capabilities: {listed}", f"run the container with {add}, or --privileged"
         )
 
 
@@ -67,7 +84,7 @@ def check_machine() -> None:
     Raises:
         HarnessError: The first thing that is missing, and what to do.
     """
-    check_privileges()
+    check_privileges(RUN_CAPABILITIES)
     lift_open_files()
     NetNS("a first try").close()
     for tool in TOOLS:

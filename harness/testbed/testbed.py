@@ -183,8 +183,12 @@ class Testbed(Hosts, Closable):
             self._open.remove(seen)
 
     @contextmanager
-    def evidence(self) -> Iterator[Evidence]:
+    def evidence(self, *, track: bool = True) -> Iterator[Evidence]:
         """Read every node's counters before and after the block.
+
+        Args:
+            track: Whether conntrack is made to track on every node, so that no entry means that
+                it was not asked; else a node's own rules decide.
 
         Raises:
             RuntimeError: Another block is open: the counters begin anew with each.
@@ -193,7 +197,7 @@ class Testbed(Hosts, Closable):
             raise RuntimeError("evidence is being taken already: leave that `with` block first")
         self._evidence_open = True
         try:
-            with closing(Evidence(self.network, self.datapaths)) as evidence:
+            with closing(Evidence(self.network, self.datapaths, track)) as evidence:
                 yield evidence
                 evidence.finish()
         finally:

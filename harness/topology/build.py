@@ -13,7 +13,7 @@ from itertools import count
 from harness.plumbing.closable import Closable
 from harness.plumbing.signals import interrupt_if_due
 from harness.topology import addressing as plan
-from harness.topology import netkit
+from harness.topology import netkit, sysctls
 from harness.topology.addressing import Addresses, Family
 from harness.topology.description import Topology
 from harness.topology.hosts import POD_IF, Host, Node, Pod
@@ -26,50 +26,6 @@ _IFINDEX = 1000
 _ONLINK = 4  # RTNH_F_ONLINK, uapi/linux/rtnetlink.h
 _STATIC, _MASTER = 0x40, 0x04  # NUD_NOARP, NTF_MASTER, uapi/linux/neighbour.h
 _LINK = 253  # RT_SCOPE_LINK, uapi/linux/rtnetlink.h
-
-#: Sysctls of every namespace, before its devices exist (they copy `default`). IPv4's come from
-#: the machine otherwise (devconf_inherit_init_net), so each that matters is set.
-#: Quiet means: no DAD, no RS, no link-local address, and MLDv1 with a short interval: its two
-#: reports then leave while the testbed is built, which `await_settled` waits for.
-_QUIET: dict[str, int | str] = {
-    f"{family}/conf/{device}/{key}": value
-    for device in ("all", "default")
-    for family, key, value in (
-        ("ipv4", "rp_filter", 0),
-        ("ipv4", "forwarding", 0),
-        ("ipv4", "accept_local", 0),
-        ("ipv4", "arp_ignore", 0),
-        ("ipv4", "arp_announce", 0),
-        ("ipv4", "arp_notify", 0),
-        ("ipv4", "arp_filter", 0),
-        ("ipv4", "arp_accept", 0),
-        ("ipv4", "proxy_arp", 0),
-        ("ipv4", "drop_gratuitous_arp", 0),
-        ("ipv4", "send_redirects", 0),
-        ("ipv6", "accept_dad", 0),
-        ("ipv6", "accept_ra", 0),
-        ("ipv6", "router_solicitations", 0),
-        ("ipv6", "force_mld_version", 1),
-        ("ipv6", "mldv1_unsolicited_report_interval", 1),
-        ("ipv6", "forwarding", 0),
-    )
-}
-_SYSCTLS: dict[str, int | str] = {
-    **_QUIET,
-    "ipv6/conf/default/addr_gen_mode": 1,  # no link-local address; `all` would be refused
-    "ipv4/ping_group_range": "0 2147483647",
-    "ipv4/icmp_ratelimit": 0,  # an ICMP error that is rate-limited looks like a lost one
-    "ipv6/icmp/ratelimit": 0,
-    # Where the machine's default is bbr, a stream goes on pacing by timers under any other.
-    "ipv4/tcp_congestion_control": "reno",
-}
-#: A node forwards, as every Kubernetes node does.
-_NODE_SYSCTLS: dict[str, int | str] = {
-    "ipv4/conf/all/forwarding": 1,
-    "ipv4/conf/default/forwarding": 1,
-    "ipv6/conf/all/forwarding": 1,
-    "ipv6/conf/default/forwarding": 1,
-}
 
 
 class Network(Closable):
@@ -90,6 +46,7 @@ class Network(Closable):
         self.world: Host | None = None
         self.switch: Host | None = None
         self._ifindexes = count(_IFINDEX)
+        self._pins: sysctls.Pins | None = None
         self._closing = ExitStack()
         try:
             self._build()
@@ -127,9 +84,11 @@ class Network(Closable):
         """Let every namespace go."""
         self._closing.close()
 
-    def _adopt(self, host: Host, sysctls: dict[str, int | str]) -> None:
+    def _adopt(self, host: Host) -> None:
         self._closing.callback(host.close)
-        host.ns.sysctls(sysctls)
+        if self._pins is None:
+            self._pins = sysctls.Pins(host.ns)
+        self._pins.pin(host.ns)
         host.links["lo"] = 1  # LOOPBACK_IFINDEX
 
     def _build(self) -> None:
@@ -137,10 +96,12 @@ class Network(Closable):
         for number in range(1, top.nodes + 1):
             node = Node(number, top.node_name(number))
             self.nodes.append(node)
-            self._adopt(node, _SYSCTLS | _NODE_SYSCTLS)
+            self._adopt(node)
+            node.ns.sysctls(sysctls.FORWARDING)
             for _ in range(top.pods_on(number)):
                 self._add_pod(node)
         wires = self._lay_wires() if top.has_wire else []
+        self._pin_devices()
         with self._together():
             for host in self.hosts:
                 for ifname in ("lo", *host.macs):
@@ -159,6 +120,11 @@ class Network(Closable):
         for host in self.hosts:
             host.await_settled()
 
+    def _pin_devices(self) -> None:
+        if self._pins is not None:
+            for host in self.hosts:
+                self._pins.pin_devices(host.ns, ("lo", *host.macs))
+
     @contextmanager
     def _together(self) -> Iterator[None]:
         """Every host's changes at once, when the context ends: a batch a host."""
@@ -171,7 +137,7 @@ class Network(Closable):
         interrupt_if_due()
         number = len(self.pods) + 1
         pod = Pod(number, node, plan.pod(node.number, len(node.pods) + 1))
-        self._adopt(pod, _SYSCTLS)
+        self._adopt(pod)
         node.pods.append(pod)
         self.pods.append(pod)
         if self.topology.pods_have_macs:
@@ -215,11 +181,12 @@ class Network(Closable):
         top = self.topology
         if top.world:
             self.world = Host("world", plan.WORLD)
-            self._adopt(self.world, _SYSCTLS)
+            self._adopt(self.world)
         if top.has_switch:
             self.switch = Host("switch", Addresses("", ""))
+            self._adopt(self.switch)
             off = {f"ipv6/conf/{which}/disable_ipv6": 1 for which in ("all", "default")}
-            self._adopt(self.switch, {**off})
+            self.switch.ns.sysctls({**off})
         return [self._lay_wire(number) for number in range(top.uplinks)]
 
     def _lay_wire(self, wire: int) -> list[tuple[Host, str]]:

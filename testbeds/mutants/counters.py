@@ -16,6 +16,11 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
     ),
     Mutant(
+        "hits not counted on the first CPU",
+        patch("count.c", "	if (hit)\n", "	if (hit && bpf_get_smp_processor_id())\n"),
+        (Catch(t.B1 + "test_hr02_counted_on_every_cpu", "hits"),),
+    ),
+    Mutant(
         "lookups that succeed counted as without a neighbour",
         patch("forward.c", "count_fib(result);", "count_fib(result == 0 ? FIB_NO_NEIGH : result);"),
         (Catch(t.NEIGH + "test_hr28_next_hops_that_share_an_address", "lookups"),),

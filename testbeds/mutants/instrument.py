@@ -165,6 +165,19 @@ NO_SCRUB = Catch(
 )  # fmt: skip
 SPLAT = Catch("test_kernel_log::test_hr44_no_kernel_splat_during_the_run", "splats", families=())
 
+_LEGACY = "one_node/test_legacy::"
+_COUNT = _LEGACY + "test_hr03_rules_in_the_namespace"
+NO_RULES = (
+    *(Catch(_COUNT, "rules", {"services": services}) for services in (0, 100)),
+    Catch(_LEGACY + "test_hr03_tracks_by_its_own_rules", "conntrack"),
+    Catch(_LEGACY + "test_hr03_invalid_is_dropped", "interfaces"),
+)
+NO_SERVICES = Catch(_COUNT, "rules", {"services": 100})
+INVALID_PASSES = (
+    Catch(_COUNT, "rule for INVALID", {"services": 0}),
+    Catch(_LEGACY + "test_hr03_invalid_is_dropped", "interfaces"),
+)
+
 #: What is broken → what must notice.
 BROKEN: dict[str, tuple[Catch, ...]] = {
     "`sync` forgets no address": (SYNC_THAT_FORGETS_NOTHING,),
@@ -176,4 +189,7 @@ BROKEN: dict[str, tuple[Catch, ...]] = {
     "a netkit program is attached to the wrong end": (WRONG_END,),
     "a verdict that netkit knows": (KNOWN_VERDICT,),
     "a netkit pair is told no scrub policy": (NO_SCRUB,),
+    "a family has no rules on the legacy path": NO_RULES,
+    "the legacy path has no services": (NO_SERVICES,),
+    "the legacy path accepts what is INVALID": INVALID_PASSES,
 }

@@ -22,6 +22,7 @@ MUTANTS: tuple[Mutant, ...] = (
             Catch(t.B1 + "test_hr04_forward_policy_drop", "lost"),
             Catch(t.B1 + "test_hr43_host_route_deleted_and_rp_filter_on", "lost"),
             Catch(t.B1 + "test_hr46_backlog_enqueues_a_round_trip", "backlog enqueues"),
+            Catch(t.B1 + "test_hr02_counted_on_every_cpu", "forward hook"),
         ),
     ),
     Mutant(

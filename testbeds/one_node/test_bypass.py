@@ -4,6 +4,8 @@
 Zeros mean nothing without the legacy arm's non-zeros: every test runs on both.
 """
 
+import os
+
 import pytest
 
 from harness.testbed import Testbed
@@ -135,3 +137,25 @@ def test_hr46_backlog_enqueues_a_round_trip(one_node: Testbed, datapath, family,
     hr_observed("backlog enqueues", min(rounds))
     # Others' traffic on this CPU, and a fence after a late reply, can only add.
     assert min(rounds) == BACKLOG[datapath.claims.delivers], "backlog enqueues"
+
+
+def test_hr02_counted_on_every_cpu(one_node: Testbed, datapath, family):
+    """The sender's CPU processes its packets; whichever that is, they count."""
+    cpus = sorted(os.sched_getaffinity(0))
+    lost, enqueues = 0, []
+    with one_node.run_counts() as runs, one_node.evidence() as evidence:
+        for cpu in cpus:
+            with pinned(cpu), BacklogCounter(cpu) as backlog:
+                lost += one_node.pod1.ping(one_node.pod2).lost
+                enqueues.append(backlog.read())
+    assert lost == 0, "lost"
+    # The fence behind each ping enqueues, too.
+    assert min(enqueues) >= BACKLOG[datapath.claims.delivers], "backlog enqueues"
+    node = evidence.nodes["master"]
+    stack = 0 if datapath.claims.bypasses_stack else 2 * len(cpus)
+    assert node.hooks["forward"] == stack, "forward hook"
+    assert node.snmp.get(FORWARDED[family], 0) == stack, "stack counters"
+    entered = {"master:lxc1": len(cpus), "master:lxc2": len(cpus)}
+    assert not datapath.claims.bypasses_stack or runs.unmatched(entered) == [], "run counts"
+    counted = {("from-container", "local"): 2 * len(cpus)} if datapath.claims.counts else {}
+    assert node.programs.hits == counted, "hits"

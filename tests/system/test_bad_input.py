@@ -74,10 +74,6 @@ def tool_hidden(name):
     return lack
 
 
-def without_capability(name):
-    return ("setpriv", "--bounding-set", f"-{name}", "--")
-
-
 def seccomp(errno):
     return (sys.executable, "-c", SECCOMP, str(errno))
 
@@ -139,11 +135,11 @@ Batch.add = add
 NO_IPV6 = """
 from harness.plumbing import netns
 
-def sysctls(self, values):
-    path = next(f"/proc/sys/net/{key}" for key in values if key.startswith("ipv6/"))
+def read_sysctls(self, keys, *_):
+    path = next(f"/proc/sys/net/{key}" for key in keys if key.startswith("ipv6/"))
     raise FileNotFoundError(2, "No such file or directory", path)
 
-netns.NetNS.sysctls = sysctls
+netns.NetNS.read_sysctls = read_sysctls
 """
 
 _READ_ONLY = "mount --bind /proc/sys /proc/sys && mount -o remount,ro,bind /proc/sys"
@@ -154,15 +150,6 @@ LACKS = {
         10, ("not root (uid 65534)", "use sudo"),
         ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps",
          "+dac_read_search", "--ambient-caps", "+dac_read_search", "--"),
-    ),
-    "no SYS_ADMIN": lambda _: Lack(
-        10, ("capability SYS_ADMIN is missing", "--privileged"), without_capability("sys_admin")
-    ),
-    "no NET_ADMIN": lambda _: Lack(
-        10, ("capability NET_ADMIN is missing", "--privileged"), without_capability("net_admin")
-    ),
-    "no NET_RAW": lambda _: Lack(
-        10, ("capability NET_RAW is missing", "--privileged"), without_capability("net_raw")
     ),
     "namespaces forbidden": lambda _: Lack(
         10, ("cannot create the network namespace", "Operation not permitted", "seccomp"),

@@ -55,6 +55,7 @@ class Tcpdump:
                 and some, in a ring of 2 MiB.
         """
         self.interface, self.direction, self.path = f"{ns.name}:{ifname}", direction, path
+        # -Z root: Debian's tcpdump becomes another user otherwise, and chowns what it writes.
         argv = ["tcpdump", "-i", ifname, "-n", "-p", "-U", "--immediate-mode", "-Z", "root",
                 "-s", str(snaplen), "-B", "2048", "--time-stamp-precision=nano",
                 "-w", str(path), "-Q", direction]  # fmt: skip

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Named nftables counters on the hooks of a node's stack.
 
-The same table goes on every node, whatever its datapath: its `ct state` rule also makes conntrack
-track in this namespace, so that "no conntrack entry" means something on a BPF node.
+The same table goes on every node, whatever its datapath. With a `ct state` rule it also makes
+conntrack track in this namespace, so that "no conntrack entry" means something on a BPF node.
 """
 
 from __future__ import annotations
@@ -26,19 +26,26 @@ table inet {_TABLE} {{
     chain prerouting {{ type filter hook prerouting priority -300; counter name prerouting; }}
     chain forward {{ type filter hook forward priority -300; counter name forward; }}
     chain postrouting {{ type filter hook postrouting priority -300; counter name postrouting; }}
-    chain tracking {{
-        type filter hook prerouting priority 300; ct state new accept;
-    }}
+}}
+"""
+_TRACKING = f"""\
+table inet {_TABLE} {{
+    chain tracking {{ type filter hook prerouting priority 300; ct state new accept; }}
 }}
 """
 
 
-def install(namespaces: Sequence[NetNS]) -> process.Running:
+def install(namespaces: Sequence[NetNS], track: bool = True) -> process.Running:
     """Put the counters on the hooks of nodes, at 0, once `outputs` of what is returned returns.
 
     They die with their namespaces.
+
+    Args:
+        namespaces: The nodes'.
+        track: Whether conntrack is made to track there, whatever rules the node has.
     """
-    return process.Running([process.Job(["nft", "-f", "-"], _RULES, ns) for ns in namespaces])
+    rules = _RULES + _TRACKING if track else _RULES
+    return process.Running([process.Job(["nft", "-f", "-"], rules, ns) for ns in namespaces])
 
 
 def parse_counters(text: str) -> dict[str, int]:

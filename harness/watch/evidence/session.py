@@ -46,8 +46,16 @@ class Evidence:
         links: (`pod1:eth0`, counter) → by how much it rose; filled by `finish`.
     """
 
-    def __init__(self, network: Network, datapaths: Iterable[NodeDatapath]) -> None:
-        """Put counters on every node's hooks and take the first reading."""
+    def __init__(
+        self, network: Network, datapaths: Iterable[NodeDatapath], track: bool = True
+    ) -> None:
+        """Put counters on every node's hooks and take the first reading.
+
+        Args:
+            network: The testbed's.
+            datapaths: What its nodes run.
+            track: Whether conntrack is made to track on every node; else a node's own rules decide.
+        """
         self._network = network
         self._datapaths = {datapath.node.name: datapath for datapath in datapaths}
         self.nodes: dict[str, NodeEvidence] = {}
@@ -57,7 +65,7 @@ class Evidence:
         try:
             for node in network.nodes:
                 self._conntrack[node.name] = conntrack.Table(node.ns)
-            with netfilter.install(self._namespaces) as installing:
+            with netfilter.install(self._namespaces, track) as installing:
                 self._before = self._read_nodes()
                 self._links_before = self._read_links()
                 installing.outputs()
