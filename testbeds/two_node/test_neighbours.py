@@ -99,7 +99,9 @@ def test_hr28_next_hop_moves_silently(two_node: Testbed, datapath, family):
                 exchange = two_node.pod1.ping(two_node.pod2)
             requests = seen.at("master:enp0s8", "request", "out")
             moves[after] = (exchange.lost, [frame.destination_mac for frame in requests])
-    assert moves[NEW_MAC] == (0, [NEW_MAC]), "MACs"
+    lost, macs = moves[NEW_MAC]
+    assert lost == 0, "lost"
+    assert macs == [NEW_MAC], "MACs"
     assert moves[NEXT_MAC] == (0, [NEXT_MAC]), "MACs after the second move"
 
 
