@@ -56,6 +56,15 @@ _EXCHANGE = (
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
+        "a pod's address told by all but one bit",
+        patch(
+            "from_container.c",
+            "	target = endpoints4.lookup(&pkt.dst4);",
+            "	u32 few = pkt.dst4 & ~bpf_htonl(64);\n	target = endpoints4.lookup(&few);",
+        ),
+        (Catch(t.PODS, "lost", families=(4,)),),
+    ),
+    Mutant(
         "bpf_redirect instead of bpf_redirect_peer",
         patch(
             "local_delivery.c", "redirect_peer(pod->ifindex, 0)", "bpf_redirect(pod->ifindex, 0)"

@@ -58,6 +58,16 @@ MUTANTS: tuple[Mutant, ...] = (
         (Catch(t.NEIGH + "test_hr28_next_hop_moves_silently", "MACs"),),
     ),
     Mutant(
+        "neighbours in use refreshed once only",
+        patch("forward.c", " && now - use->jiffies < REFRESH_JIFFIES))", "))"),
+        (Catch(t.NEIGH + "test_hr28_next_hop_moves_silently", "MACs after the second move"),),
+    ),
+    Mutant(
+        "next hops of one slot taken for one",
+        patch("forward.c", "(use->nexthop == nexthop && now -", "(now -"),
+        (Catch(t.NEIGH + "test_hr28_next_hops_that_share_a_slot", "in use"),),
+    ),
+    Mutant(
         "next hops told apart by their address alone",
         (
             Patch("forward.c", "nexthop_of(&fib) ^ (fib.ifindex << 16)", "nexthop_of(&fib)"),
@@ -87,6 +97,9 @@ MUTANTS: tuple[Mutant, ...] = (
                 "	if (1)",
             ),
         ),
-        (Catch(t.NEIGH + "test_hr28_next_hop_announces_another_mac", "MACs"),),
+        (
+            Catch(t.NEIGH + "test_hr28_next_hop_announces_another_mac", "MACs"),
+            Catch(t.NEXT_HOPS, "MACs"),
+        ),
     ),
 )

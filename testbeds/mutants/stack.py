@@ -10,6 +10,16 @@ from testbeds.mutants.mutant import Catch, Mutant, patch
 _PEER = "return redirected(program, VERDICT_LOCAL, redirect_peer(pod->ifindex, 0));"
 _TTL_NEXT = "	if (fib.ifindex == node->nic_ifindex && pkt->l3_size > node->nic_mtu)\n"
 
+
+def _numbered(which: str, statement: str) -> str:
+    """Something done to echo requests and replies of some numbers, before the TTL is looked at."""
+    return (
+        "	{ __be16 number; u32 l4 = 14 + (pkt->family == 2 ? 20 : 40);\n"
+        f"	if (!bpf_skb_load_bytes(skb, l4 + 6, &number, 2) && bpf_ntohs(number) {which})\n"
+        f"		{statement}; }}\n{_TTL_NEXT}"
+    )
+
+
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "local delivery left to the stack",
@@ -41,14 +51,22 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "one packet of a hundred forwarded by the stack",
+        patch("forward.c", _TTL_NEXT, _numbered("% 100 == 0", "return to_stack(program)")),
+        (Catch(t.MANY_FAR, "hooks", {"count": 1000}),),
+    ),
+    Mutant(
+        "one packet of ten thousand forwarded by the stack",
+        patch("forward.c", _TTL_NEXT, _numbered("== 7777", "return to_stack(program)")),
+        (Catch(t.THOUSANDS, "hooks"),),
+    ),
+    Mutant(
+        "one packet of ten thousand sent twice",
         patch(
             "forward.c",
             _TTL_NEXT,
-            "	{ __be16 number; u32 l4 = 14 + (pkt->family == 2 ? 20 : 40);\n"
-            "	if (!bpf_skb_load_bytes(skb, l4 + 6, &number, 2) && bpf_ntohs(number) % 100 == 0)\n"
-            "		return to_stack(program); }\n" + _TTL_NEXT,
+            _numbered("== 7777", "bpf_clone_redirect(skb, node->nic_ifindex, 0)"),
         ),
-        (Catch(t.MANY_FAR, "hooks", {"count": 1000}),),
+        (Catch(t.THOUSANDS, "packets on the wire"),),
     ),
     Mutant(
         "bpf-skip-fib leaves forwarding to the stack",
