@@ -83,9 +83,12 @@ def test_hr23_link_local_source_from_the_wire_is_not_delivered(
     assert _arrived(seen) == [], "arrived"
 
 
-#: Sources that no other host may use: the receiving node's own, and those that leave no host.
-#: Of IPv6's the stack refuses the loopback's alone.
-HOSTS_OWN = {4: ["192.168.56.12", "127.0.0.2", "0.0.0.0"], 6: ["::1"]}
+#: Sources that no other host may use: the receiving node's own, its pods' gateway's, and those that
+#: leave no host or are a group's. Of IPv6's the stack refuses neither the node's nor the gateway's.
+HOSTS_OWN = {
+    4: ["192.168.56.12", "10.0.2.1", "127.0.0.2", "0.0.0.0", "224.0.0.1", "255.255.255.255"],
+    6: ["::1", "::", "ff02::1", "ff0e::1"],
+}
 
 
 @pytest.mark.claims("wire_source_check")
