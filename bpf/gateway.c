@@ -75,7 +75,8 @@ static __always_inline int answer_solicitation(struct __sk_buff *skb, const stru
 	if (!node || !cursor_at(&cur, skb, sizeof(*sol)))
 		return to_stack(PROGRAM_FROM_CONTAINER);
 	sol = cur.l3;
-	if (sol->icmp.icmp6_type != ND_SOLICITATION || sol->ip.hop_limit != ND_HOP_LIMIT ||
+	if (sol->icmp.icmp6_type != ND_SOLICITATION || sol->icmp.icmp6_code ||
+	    sol->ip.hop_limit != ND_HOP_LIMIT ||
 	    !same_address6(&sol->target, &node->gateway6))
 		return to_stack(PROGRAM_FROM_CONTAINER);
 
