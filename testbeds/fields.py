@@ -9,13 +9,12 @@ from functools import cache
 from typing import Any
 
 from scapy.layers.inet import TCP, UDP
-from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 
 from harness.topology import Family
 from harness.traffic.headers import internet_checksum
 from harness.watch.capture import Frame
-from testbeds.packets import echo, ip
+from testbeds.packets import echo, framed, ip
 
 ETHERNET = 14
 _NUMBER = b"number"  # what its number follows in the payload
@@ -102,19 +101,15 @@ def crafted(family: Family, macs: tuple[str, str], ends: tuple[str, str]) -> Seq
     rows = [
         (kind, size, fields) for kind in _LAYERS for fields in FIELDS[family] for size in (9, 12)
     ]
-    link, found = bytes(Ether(src=macs[0], dst=macs[1], type=0))[:12], []
+    found = []
     for number, (kind, size, fields) in enumerate(rows):
         payload = (_NUMBER + number.to_bytes(2)).ljust(size, b".")
         content = packet(family, ends, kind, payload, 4000, fields)
         text = ", ".join(f"{name}={value}" for name, value in fields.items())
-        found.append(Crafted(f"{kind} of {size} B with {text}", _framed(link, content)))
+        found.append(Crafted(f"{kind} of {size} B with {text}", framed(*macs, content)))
     if family is Family.ipv4:
-        found.append(Crafted("datagram without a checksum", _framed(link, _unsummed(ends, found))))
+        found.append(Crafted("datagram without a checksum", framed(*macs, _unsummed(ends, found))))
     return found
-
-
-def _framed(link: bytes, content: bytes) -> bytes:
-    return link + (b"\x08\x00" if content[0] >> 4 == Family.ipv4 else b"\x86\xdd") + content
 
 
 def _unsummed(ends: tuple[str, str], found: Sequence[Crafted]) -> bytes:

@@ -9,7 +9,9 @@ from scapy.layers.l2 import Dot1Q, Ether
 from harness.plugin.building import BuildTestbed
 from harness.testbed import Testbed
 from harness.topology import Family
+from harness.watch.capture import WHOLE
 from harness.watch.legs import LegTable
+from testbeds import errors
 from testbeds.packets import from_pod, ip
 from testbeds.two_node.legs import DROPPED, EXPIRED, REFUSED_FAR
 
@@ -51,6 +53,28 @@ def test_hr17_ttl_2_ends_at_the_second_node(two_node: Testbed, datapath, family)
     assert seen.legs() == REFUSED_FAR[datapath.claims.off_wire]
     (error,) = seen.at("master:enp0s8", "error", "in")
     assert error.ttl >= INITIAL_TTL, "error's TTL"
+
+
+@pytest.mark.claims("time_exceeded")
+def test_hr17_every_field_of_time_exceeded_from_the_wire(two_node: Testbed, datapath, family):
+    pod, nics = two_node.pod1, [node.macs["enp0s8"] for node in (two_node.master, two_node.node1)]
+    packets, others = (
+        errors.refused(pod, two_node.pod2.address, (1, 8), (1, 0), macs=(nics[0], to))
+        for to in (nics[1], "02:00:00:00:00:99")
+    )
+    with two_node.capture(WHOLE) as seen:
+        two_node.master.inject("enp0s8", [each.frame for each in packets], past_egress=True)
+    found = errors.errors(seen.frames, "master:enp0s8")
+    pairs = list(errors.matched(packets, found))
+    assert [each.name for each, _ in pairs] == [each.name for each in packets], "answered"
+    assert {(f.source_mac, f.destination_mac) for f in found} == {(nics[1], nics[0])}, "MACs"
+    faults = [frame.checksum_faults() for frame in found]
+    assert not any(faults), "checksums"
+    changed = [each.name for each, frame in pairs if not errors.begins(each, errors.quote(frame))]
+    assert changed == [], "quotes"
+    with two_node.capture() as elsewhere:
+        two_node.master.inject("enp0s8", [each.frame for each in others], past_egress=True)
+    assert errors.errors(elsewhere.frames, "master:enp0s8") == [], "errors about others' frames"
 
 
 def _packet(family, source, destination):
