@@ -27,6 +27,7 @@ int write_metadata(struct __sk_buff *skb)
 	if (wanted) {
 		skb->mark = wanted->mark;
 		skb->tstamp = wanted->tstamp;
+		skb->priority = wanted->priority;
 	}
 	return GO_ON;
 }

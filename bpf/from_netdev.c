@@ -18,6 +18,8 @@ static __always_inline int from_netdev4(struct __sk_buff *skb)
 	    link_scope4(pkt.src4))
 		return to_stack(PROGRAM_FROM_NETDEV);
 	sender = endpoints4.lookup(&pkt.src4);
+	if (sender && sender->flags & ENDPOINT_GATEWAY)	/* no device has it: the stack would not know */
+		return drop(PROGRAM_FROM_NETDEV, DROP_SOURCE);
 	if (sender && sender->flags)	/* who poses as the node, the stack refuses */
 		return to_stack(PROGRAM_FROM_NETDEV);
 	action = deliver_local(skb, &pkt, target, PROGRAM_FROM_NETDEV);
@@ -38,6 +40,8 @@ static __always_inline int from_netdev6(struct __sk_buff *skb)
 	    link_scope6(&pkt.src6) || unspecified6(&pkt.src6))
 		return to_stack(PROGRAM_FROM_NETDEV);
 	sender = endpoints6.lookup(&pkt.src6);
+	if (sender && sender->flags & ENDPOINT_GATEWAY)	/* no device has it: the stack would not know */
+		return drop(PROGRAM_FROM_NETDEV, DROP_SOURCE);
 	if (sender && sender->flags)
 		return to_stack(PROGRAM_FROM_NETDEV);
 	action = deliver_local(skb, &pkt, target, PROGRAM_FROM_NETDEV);

@@ -24,7 +24,9 @@ static __always_inline int answer_arp(struct __sk_buff *skb, const struct source
 		return to_stack(PROGRAM_FROM_CONTAINER);
 	arp = cur.l3;
 	__builtin_memcpy(&target, arp->target, sizeof(target));
-	if (arp->head.ar_op != bpf_htons(ARPOP_REQUEST) || target != node->gateway4)
+	if (arp->head.ar_hrd != bpf_htons(ARPHRD_ETHER) || arp->head.ar_pro != bpf_htons(ETH_P_IP) ||
+	    arp->head.ar_hln != ETH_ALEN || arp->head.ar_pln != sizeof(target) ||
+	    arp->head.ar_op != bpf_htons(ARPOP_REQUEST) || target != node->gateway4)
 		return to_stack(PROGRAM_FROM_CONTAINER);
 
 	__builtin_memcpy(cur.eth->h_dest, arp->sender_mac, ETH_ALEN);
@@ -73,7 +75,8 @@ static __always_inline int answer_solicitation(struct __sk_buff *skb, const stru
 	if (!node || !cursor_at(&cur, skb, sizeof(*sol)))
 		return to_stack(PROGRAM_FROM_CONTAINER);
 	sol = cur.l3;
-	if (sol->icmp.icmp6_type != ND_SOLICITATION || sol->ip.hop_limit != ND_HOP_LIMIT ||
+	if (sol->icmp.icmp6_type != ND_SOLICITATION || sol->icmp.icmp6_code ||
+	    sol->ip.hop_limit != ND_HOP_LIMIT ||
 	    !same_address6(&sol->target, &node->gateway6))
 		return to_stack(PROGRAM_FROM_CONTAINER);
 

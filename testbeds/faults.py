@@ -149,21 +149,27 @@ class Metadata:
         )
         self._attached: list[Attachment] = []
         try:
-            read = self.module.table("read")
-            read[ctypes.c_int(0)] = read.Leaf()
+            self.read_anew()
         except BaseException:
             self.close()
             raise
 
-    def write_at(self, node: Actor, interface: str, mark: int, tstamp: int) -> None:
-        """Give every packet that enters through an interface a mark and a timestamp (ns)."""
+    def write_at(
+        self, node: Actor, interface: str, mark: int, tstamp: int, priority: int = 0
+    ) -> None:
+        """Give every packet that enters through an interface a mark, a timestamp (ns), a priority."""
         table = self.module.table("written")
-        table[ctypes.c_int(0)] = table.Leaf(tstamp=tstamp, mark=mark)
+        table[ctypes.c_int(0)] = table.Leaf(tstamp=tstamp, mark=mark, priority=priority)
         self._attached.append(_first(node, interface, INGRESS, self.module, "write_metadata"))
 
-    def read_at(self, pod: Actor, interface: str = "eth0") -> None:
-        """Read them from every packet that enters through an interface."""
-        self._attached.append(_first(pod, interface, INGRESS, self.module, "read_metadata"))
+    def read_at(self, host: Actor, interface: str = "eth0", direction: str = INGRESS) -> None:
+        """Read them from every packet that enters through an interface, or leaves."""
+        self._attached.append(_first(host, interface, direction, self.module, "read_metadata"))
+
+    def read_anew(self) -> None:
+        """Forget what was read."""
+        table = self.module.table("read")
+        table[ctypes.c_int(0)] = table.Leaf()
 
     def close(self) -> None:
         """Detach, and give the programs back."""

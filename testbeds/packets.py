@@ -34,6 +34,12 @@ def echo(family: Family, identity: int = 7, number: int = 1) -> Packet:
     return layer(id=identity, seq=number)
 
 
+def framed(source: str, destination: str, content: bytes) -> bytes:
+    """The frame of an IP packet, which says itself of which family it is."""
+    ethertype = 0x0800 if content[0] >> 4 == Family.ipv4 else 0x86DD
+    return bytes(Ether(src=source, dst=destination, type=ethertype)) + content
+
+
 def from_pod(pod: PodActor, packet: Packet) -> bytes:
     """The frame in which a pod hands a packet to its gateway."""
     return bytes(Ether(src=pod.mac, dst=pod.lxc_mac) / packet)

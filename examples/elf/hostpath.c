@@ -125,7 +125,7 @@ static __always_inline bool routable4(const struct iphdr *ip)
 
 	return ip->version == 4 && ip->ihl == 5 && ip->ttl > 1 &&
 	       (to >> 28) < 0xe && (to >> 16) != 0xa9fe && (from >> 16) != 0xa9fe &&
-	       (to >> 24) != 127;
+	       (to >> 24) != 127 && to;
 }
 
 static __always_inline bool routable6(const struct ipv6hdr *ip)

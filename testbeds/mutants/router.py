@@ -179,8 +179,9 @@ MUTANTS: tuple[Mutant, ...] = (
             Patch("parse.h", "first == 127 || ", ""),
             Patch(
                 "from_netdev.c",
-                "	sender = endpoints6.lookup(&pkt.src6);\n	if (sender && sender->flags)",
-                "	sender = endpoints6.lookup(&pkt.src6);\n	if (0)",
+                "		return drop(PROGRAM_FROM_NETDEV, DROP_SOURCE);\n"
+                "	if (sender && sender->flags)\n",
+                "		return drop(PROGRAM_FROM_NETDEV, DROP_SOURCE);\n	if (0)\n",
             ),
         ),
         (

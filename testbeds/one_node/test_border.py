@@ -5,15 +5,19 @@ from harness.datapath.features import release
 from harness.testbed import Testbed
 
 PINGS = 5
-MARK = 0x77
+MARK, PRIORITY = 0x77, 5
 TSTAMP = 1_234_567_890
 
 
 def test_hr37_mark_and_tstamp_across_the_border(
     one_node: Testbed, datapath, family, metadata, hr_observed
 ):
-    metadata.write_at(one_node.master, "lxc1", MARK, TSTAMP)
     metadata.read_at(one_node.pod2)
+    assert one_node.pod1.ping(one_node.pod2).lost == 0, "lost when not set"
+    unset = metadata.seen()
+    assert (unset["packets"], unset["mark"], unset["priority"]) == (1, 0, 0), "not set"
+    metadata.read_anew()
+    metadata.write_at(one_node.master, "lxc1", MARK, TSTAMP, PRIORITY)
     exchange = one_node.pod1.ping(one_node.pod2)
     seen = metadata.seen()
     hr_observed("mark", seen["mark"])
@@ -29,6 +33,8 @@ def test_hr37_mark_and_tstamp_across_the_border(
     # a timestamp that is no delivery time. What arrives then is 0, or, while anybody on this
     # machine captures in whatever namespace, the time of arrival (net_enable_timestamp()).
     assert seen["mark"] == (MARK if datapath.claims.keeps_mark else 0), "mark"
+    # veth gives the priority up together with the mark (__dev_forward_skb(), include/linux/netdevice.h).
+    assert seen["priority"] == (PRIORITY if datapath.claims.keeps_mark else 0), "priority"
     assert (seen["tstamp"] == TSTAMP) == datapath.claims.keeps_tstamp, "tstamp"
     assert seen["pkt_type"] == 0, "pkt_type"  # PACKET_HOST
 

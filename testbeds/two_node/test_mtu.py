@@ -6,6 +6,8 @@ import pytest
 from harness.plugin.building import BuildTestbed
 from harness.testbed import Testbed
 from harness.topology import Family
+from testbeds.fields import packet
+from testbeds.packets import framed
 from testbeds.two_node.legs import REFUSED, TWO_NODES
 
 MTU = 1400
@@ -44,6 +46,16 @@ def test_hr31_fragments_arrive_whole(build_testbed: BuildTestbed, datapath):
         exchange = testbed.pod1.ping(testbed.pod2, 3, size=MTU + 1 - HEADERS[4])
     assert exchange.lost == 0, "lost"
     assert len(seen.at("master:enp0s8", "fragment", "out")) == 6, "fragments"
+    pod, target = testbed.pod1, testbed.pod2
+    fields = {"tos": 0xB9, "id": 0xBEEF, "ttl": 64}
+    ends = pod.address, target.address
+    content = packet(Family.ipv4, ends, "datagram", bytes(MTU), fields=fields)
+    with testbed.capture() as cut:
+        pod.inject("eth0", [framed(pod.mac, pod.lxc_mac, content)])
+    whole = [f for f in cut.frames if (f.interface, f.direction) == ("pod2:eth0", "in")]
+    headers = [(f.raw[15], f.raw[18:20], f.ttl, f.headers.ip.protocol) for f in whole]
+    arrived = (0xB9, b"\xbe\xef", 64 - (2 if datapath.claims.decrements_ttl else 0), 17)
+    assert headers == [arrived] * 2, "fragments' headers"
 
 
 @pytest.mark.claims("too_big", family=Family.ipv6)

@@ -9,7 +9,9 @@ from scapy.layers.l2 import Dot1Q, Ether
 from harness.plugin.building import BuildTestbed
 from harness.testbed import Testbed
 from harness.topology import Family
+from harness.watch.capture import WHOLE
 from harness.watch.legs import LegTable
+from testbeds import errors
 from testbeds.packets import from_pod, ip
 from testbeds.two_node.legs import DROPPED, EXPIRED, REFUSED_FAR
 
@@ -53,6 +55,28 @@ def test_hr17_ttl_2_ends_at_the_second_node(two_node: Testbed, datapath, family)
     assert error.ttl >= INITIAL_TTL, "error's TTL"
 
 
+@pytest.mark.claims("time_exceeded")
+def test_hr17_every_field_of_time_exceeded_from_the_wire(two_node: Testbed, datapath, family):
+    pod, nics = two_node.pod1, [node.macs["enp0s8"] for node in (two_node.master, two_node.node1)]
+    packets, others = (
+        errors.refused(pod, two_node.pod2.address, (1, 8), (1, 0), macs=(nics[0], to))
+        for to in (nics[1], "02:00:00:00:00:99")
+    )
+    with two_node.capture(WHOLE) as seen:
+        two_node.master.inject("enp0s8", [each.frame for each in packets], past_egress=True)
+    found = errors.errors(seen.frames, "master:enp0s8")
+    pairs = list(errors.matched(packets, found))
+    assert [each.name for each, _ in pairs] == [each.name for each in packets], "answered"
+    assert {(f.source_mac, f.destination_mac) for f in found} == {(nics[1], nics[0])}, "MACs"
+    faults = [frame.checksum_faults() for frame in found]
+    assert not any(faults), "checksums"
+    changed = [each.name for each, frame in pairs if not errors.begins(each, errors.quote(frame))]
+    assert changed == [], "quotes"
+    with two_node.capture() as elsewhere:
+        two_node.master.inject("enp0s8", [each.frame for each in others], past_egress=True)
+    assert errors.errors(elsewhere.frames, "master:enp0s8") == [], "errors about others' frames"
+
+
 def _packet(family, source, destination):
     return ip(family, source, destination) / UDP(sport=4000, dport=4001) / b"crafted"
 
@@ -83,9 +107,12 @@ def test_hr23_link_local_source_from_the_wire_is_not_delivered(
     assert _arrived(seen) == [], "arrived"
 
 
-#: Sources that no other host may use: the receiving node's own, and those that leave no host.
-#: Of IPv6's the stack refuses the loopback's alone.
-HOSTS_OWN = {4: ["192.168.56.12", "127.0.0.2", "0.0.0.0"], 6: ["::1"]}
+#: Sources that no other host may use: the receiving node's own, its pods' gateway's, and those that
+#: leave no host or are a group's. Of IPv6's the stack refuses neither the node's nor the gateway's.
+HOSTS_OWN = {
+    4: ["192.168.56.12", "10.0.2.1", "127.0.0.2", "0.0.0.0", "224.0.0.1", "255.255.255.255"],
+    6: ["::1", "::", "ff02::1", "ff0e::1"],
+}
 
 
 @pytest.mark.claims("wire_source_check")
