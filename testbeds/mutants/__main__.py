@@ -13,8 +13,9 @@ from pathlib import Path
 from harness.plumbing.errors import HarnessError
 from testbeds.mutants import MUTANTS, Catch, never_failed, suites
 from testbeds.mutants.instrument import BROKEN, MISUSE
-from testbeds.mutants.mechanical.campaign import SURVIVED, Campaign, all_sites, chosen, summary
-from testbeds.mutants.mechanical.equivalent import EQUIVALENT
+from testbeds.mutants.mechanical.campaign import all_sites, chosen, counted, summary
+from testbeds.mutants.mechanical.judge import judge
+from testbeds.mutants.mechanical.memory import Memory, Outcome, tests_of_the_suites
 
 _HEAD = """\
 <!-- SPDX-License-Identifier: Apache-2.0 -->
@@ -83,19 +84,20 @@ def page() -> str:
 def _mechanical(arguments: argparse.Namespace) -> int:
     """Mutation testing; exit 1 if a mutant that counts survives."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hostroute"
+
+    def say(outcome: Outcome) -> None:
+        print(outcome, flush=True)
+
     try:
         wanted = chosen(all_sites(arguments.of), arguments.sample, arguments.seed)
-        campaign = Campaign(cache / "mutants")
-        print(f"{len(wanted)} mutants, seed {arguments.seed}; kept in {campaign.state}")
-        outcomes = []
-        for outcome in campaign.run(wanted, arguments.workers):
-            outcomes.append(outcome)
-            print(f"{outcome.outcome}: {outcome.site}  {outcome.by}".rstrip(), flush=True)
+        memory = Memory(cache / "mutants", "bpf", tests_of_the_suites())
+        print(f"{len(wanted)} mutants, seed {arguments.seed}; kept in {memory.state}", flush=True)
+        outcomes = judge(wanted, memory, arguments.workers, say)
     except HarnessError as error:
         print(f"hostroute: {error}", file=sys.stderr)
         return error.exit_code
     print("", *summary(outcomes), sep="\n")
-    return int(any(o.outcome == SURVIVED and o.site not in EQUIVALENT for o in outcomes))
+    return int(bool(counted(outcomes)[1]))
 
 
 def _main() -> int:
