@@ -13,7 +13,9 @@ from pathlib import Path
 from harness.plumbing.errors import HarnessError
 from testbeds.mutants import MUTANTS, Catch, never_failed, suites
 from testbeds.mutants.instrument import BROKEN, MISUSE
+from testbeds.mutants.mechanical import python_judge
 from testbeds.mutants.mechanical.campaign import all_sites, chosen, counted, summary
+from testbeds.mutants.mechanical.equivalent import EXCUSED
 from testbeds.mutants.mechanical.judge import judge
 from testbeds.mutants.mechanical.memory import Memory, Outcome, tests_of_the_suites
 
@@ -89,10 +91,15 @@ def _mechanical(arguments: argparse.Namespace) -> int:
         print(outcome, flush=True)
 
     try:
-        wanted = chosen(all_sites(arguments.of), arguments.sample, arguments.seed)
-        memory = Memory(cache / "mutants", "bpf", tests_of_the_suites())
+        python = arguments.python or arguments.of.endswith(".py")
+        found = python_judge.all_sites(arguments.of) if python else all_sites(arguments.of)
+        wanted = [site for site in chosen(found, arguments.sample, arguments.seed)
+                  if site.key not in EXCUSED]  # fmt: skip
+        name, tests = ("python", python_judge.tests()) if python else ("bpf", tests_of_the_suites())
+        memory = Memory(cache / "mutants", name, tests)
         print(f"{len(wanted)} mutants, seed {arguments.seed}; kept in {memory.state}", flush=True)
-        outcomes = judge(wanted, memory, arguments.workers, say)
+        attempt = python_judge.judge if python else judge
+        outcomes = attempt(wanted, memory, arguments.workers, say)
     except HarnessError as error:
         print(f"hostroute: {error}", file=sys.stderr)
         return error.exit_code
@@ -104,9 +111,14 @@ def _main() -> int:
     parser = argparse.ArgumentParser(prog="python -m testbeds.mutants", description=__doc__)
     parser.add_argument("--mechanical", action="store_true",
                         help="change bpf/ by rule, and run the suites on each change")  # fmt: skip
+    parser.add_argument("--python", action="store_true",
+                        help="change what installs and judges instead: harness/datapath,"
+                             " harness/watch, the suites")  # fmt: skip
     parser.add_argument("--sample", type=int, metavar="K", help="only K of them")
     parser.add_argument("--seed", type=int, default=1, help="decides which (default: %(default)s)")
-    parser.add_argument("--of", default="", metavar="FILE", help="only in one part of bpf/")
+    parser.add_argument(
+        "--of", default="", metavar="FILE", help="only in one part of bpf/, or in one module"
+    )
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)),
                         help="how many at once (default: %(default)s)")  # fmt: skip
     arguments = parser.parse_args()

@@ -18,7 +18,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 CAUGHT, SURVIVED, NO_PROGRAM, HUNG = "caught", "survived", "no program", "hung"
-SAME = "same program"
+SAME, NOT_RUN = "same program", "not run"
+_CONTROLS = "testbeds/test_controls.py"
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Outcome:
     Attributes:
         site: The site's key.
         outcome: `caught`, `survived`, `no program` (it does not compile, or the verifier refuses
-            it), `same program` (the compiler makes the same of it), or `hung`, which counts as
-            caught.
+            it), `same program` (the compiler makes the same of it), `not run` (no test of it runs
+            on this kernel), or `hung`, which counts as caught.
         by: The test that failed first.
         where: The site as it is shown: file, line, change.
         source: Digest of what was changed.
@@ -69,6 +70,9 @@ def tests_of(path: Path) -> Mapping[str, str]:
              if isinstance(each, ast.FunctionDef) and each.name.startswith("test_")]  # fmt: skip
     rest = [ast.get_source_segment(text, each) or "" for each in tree.body if each not in tests]
     name = path.relative_to(ROOT).as_posix()
+    if name == _CONTROLS:  # what they are run with
+        mutants = sorted((ROOT / "testbeds" / "mutants").glob("*.py"))
+        rest += [mutant.read_text(encoding="utf-8") for mutant in mutants]
     return {
         f"{name}::{test.name}": digest(ast.get_source_segment(text, test) or "", *rest, *(
             ast.get_source_segment(text, decorator) or "" for decorator in test.decorator_list
@@ -83,8 +87,8 @@ def tests_of_the_suites() -> list[Path]:
 
 
 def function_of(test: str) -> str:
-    """The function of a test's id."""
-    return test.partition("[")[0]
+    """The function of a test's id, of which a message may follow."""
+    return test.partition("[")[0].partition(" - ")[0]
 
 
 class Memory:
@@ -132,7 +136,7 @@ class Memory:
             return False
         if found.outcome == SURVIVED:
             return not self.unseen(key, source)
-        if found.outcome in (NO_PROGRAM, SAME):
+        if found.outcome in (NO_PROGRAM, SAME, NOT_RUN):
             return True
         test = function_of(found.by)
         same = self._then(found).get(test) == self.tests.get(test)
