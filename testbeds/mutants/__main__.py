@@ -84,7 +84,7 @@ def page() -> str:
 
 
 def _mechanical(arguments: argparse.Namespace) -> int:
-    """Mutation testing; exit 1 if a mutant that counts survives."""
+    """Mutation testing; exit 1 if fewer than asked for are caught of the mutants that count."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hostroute"
 
     def say(outcome: Outcome) -> None:
@@ -104,7 +104,8 @@ def _mechanical(arguments: argparse.Namespace) -> int:
         print(f"hostroute: {error}", file=sys.stderr)
         return error.exit_code
     print("", *summary(outcomes), sep="\n")
-    return int(bool(counted(outcomes)[1]))
+    caught, survivors = counted(outcomes)
+    return int(100 * caught < arguments.least * (caught + len(survivors)))
 
 
 def _main() -> int:
@@ -119,6 +120,8 @@ def _main() -> int:
     parser.add_argument(
         "--of", default="", metavar="FILE", help="only in one part of bpf/, or in one module"
     )
+    parser.add_argument("--least", type=float, default=97, metavar="PERCENT",
+                        help="exit 1 if fewer are caught (default: %(default)s)")  # fmt: skip
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)),
                         help="how many at once (default: %(default)s)")  # fmt: skip
     arguments = parser.parse_args()

@@ -278,7 +278,7 @@ def test_what_installs_or_looks_is_judged_by_its_unit_tests_first():
     plan = python_judge.plan_of(site)
     assert plan.paths[0] == "tests/unit/watch/test_legs.py"
     assert "testbeds/one_node" in plan.paths
-    with pytest.raises(UnknownNameError, match="'nix.py' judges nothing: use"):
+    with pytest.raises(UnknownNameError, match="judges nothing: use one of harness"):
         python_judge.all_sites("nix.py")
 
 
