@@ -115,6 +115,10 @@ class Compiled:
         if not self._holders:
             self.bpf.cleanup()
 
+    def map_names(self) -> list[str]:
+        """The names of its maps."""
+        return [name.decode() for name in self._maps]
+
     def make_maps(self) -> dict[str, Any]:
         """BCC's table objects, by name, of new and empty maps.
 

@@ -22,6 +22,7 @@ from harness.plumbing.errors import HarnessError
 _PREFIX = "hostroute-scratch-"
 _TRIES = 16  # directories made before giving up: another process's `reap` may take one or two
 _held: dict[Path, int] = {}
+os.register_at_fork(after_in_child=_held.clear)  # what a fork does not own it must not remove
 
 
 def _lock(path: Path) -> int:

@@ -13,8 +13,11 @@ from pathlib import Path
 from harness.plumbing.errors import HarnessError
 from testbeds.mutants import MUTANTS, Catch, never_failed, suites
 from testbeds.mutants.instrument import BROKEN, MISUSE
-from testbeds.mutants.mechanical.campaign import SURVIVED, Campaign, all_sites, chosen, summary
-from testbeds.mutants.mechanical.equivalent import EQUIVALENT
+from testbeds.mutants.mechanical import python_judge
+from testbeds.mutants.mechanical.campaign import all_sites, chosen, counted, summary
+from testbeds.mutants.mechanical.equivalent import EXCUSED
+from testbeds.mutants.mechanical.judge import judge
+from testbeds.mutants.mechanical.memory import Memory, Outcome, tests_of_the_suites
 
 _HEAD = """\
 <!-- SPDX-License-Identifier: Apache-2.0 -->
@@ -81,30 +84,44 @@ def page() -> str:
 
 
 def _mechanical(arguments: argparse.Namespace) -> int:
-    """Mutation testing; exit 1 if a mutant that counts survives."""
+    """Mutation testing; exit 1 if fewer than asked for are caught of the mutants that count."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hostroute"
+
+    def say(outcome: Outcome) -> None:
+        print(outcome, flush=True)
+
     try:
-        wanted = chosen(all_sites(arguments.of), arguments.sample, arguments.seed)
-        campaign = Campaign(cache / "mutants")
-        print(f"{len(wanted)} mutants, seed {arguments.seed}; kept in {campaign.state}")
-        outcomes = []
-        for outcome in campaign.run(wanted, arguments.workers):
-            outcomes.append(outcome)
-            print(f"{outcome.outcome}: {outcome.site}  {outcome.by}".rstrip(), flush=True)
+        python = arguments.python or arguments.of.endswith(".py")
+        found = python_judge.all_sites(arguments.of) if python else all_sites(arguments.of)
+        wanted = [site for site in chosen(found, arguments.sample, arguments.seed)
+                  if site.key not in EXCUSED]  # fmt: skip
+        name, tests = ("python", python_judge.tests()) if python else ("bpf", tests_of_the_suites())
+        memory = Memory(cache / "mutants", name, tests)
+        print(f"{len(wanted)} mutants, seed {arguments.seed}; kept in {memory.state}", flush=True)
+        attempt = python_judge.judge if python else judge
+        outcomes = attempt(wanted, memory, arguments.workers, say)
     except HarnessError as error:
         print(f"hostroute: {error}", file=sys.stderr)
         return error.exit_code
     print("", *summary(outcomes), sep="\n")
-    return int(any(o.outcome == SURVIVED and o.site not in EQUIVALENT for o in outcomes))
+    caught, survivors = counted(outcomes)
+    return int(100 * caught < arguments.least * (caught + len(survivors)))
 
 
 def _main() -> int:
     parser = argparse.ArgumentParser(prog="python -m testbeds.mutants", description=__doc__)
     parser.add_argument("--mechanical", action="store_true",
                         help="change bpf/ by rule, and run the suites on each change")  # fmt: skip
+    parser.add_argument("--python", action="store_true",
+                        help="change what installs and judges instead: harness/datapath,"
+                             " harness/watch, the suites")  # fmt: skip
     parser.add_argument("--sample", type=int, metavar="K", help="only K of them")
     parser.add_argument("--seed", type=int, default=1, help="decides which (default: %(default)s)")
-    parser.add_argument("--of", default="", metavar="FILE", help="only in one part of bpf/")
+    parser.add_argument(
+        "--of", default="", metavar="FILE", help="only in one part of bpf/, or in one module"
+    )
+    parser.add_argument("--least", type=float, default=97, metavar="PERCENT",
+                        help="exit 1 if fewer are caught (default: %(default)s)")  # fmt: skip
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)),
                         help="how many at once (default: %(default)s)")  # fmt: skip
     arguments = parser.parse_args()

@@ -16,7 +16,8 @@ from harness.bpf.contract import BPF_DIR
 from harness.bpf.module import Module
 from harness.bpf.source import Patch
 from harness.datapath.bpf import PARTS
-from testbeds.mutants.mechanical.sites import Site, sites
+from testbeds.mutants.mechanical.site import Site
+from testbeds.mutants.mechanical.sites import conditions, masked, statements
 
 _MOST = 2048
 _MAP = "covered"
@@ -62,13 +63,14 @@ def places() -> list[Place]:
 
 
 def _in(part: str) -> Iterator[Place]:
-    found = sites(part, read(part))
-    whole = [s for s in found if s.kind == "statement"]
-    ends = [(s.start, s.start + len(s.old)) for s in whole]
-    blocks = [s for s in found if s.kind == "condition"
-              and not any(first <= s.start < last for first, last in ends)]  # fmt: skip
-    for site in sorted([*whole, *blocks], key=lambda site: site.start):
-        yield Place(part, site.start, site.start + len(site.old), site.kind == "statement")
+    code = masked(read(part))
+    whole = [Place(part, start, start + len(old), True) for start, old in statements(code)]
+    blocks = [
+        Place(part, start, start + len(old), False)
+        for start, old in conditions(code)
+        if not any(place.start <= start < place.end for place in whole)
+    ]
+    yield from sorted([*whole, *blocks], key=lambda place: place.start)
 
 
 def instrumented() -> tuple[Patch, ...]:
@@ -99,7 +101,14 @@ def taken(module: Module) -> set[int]:
 
 
 def key_of(site: Site) -> int | None:
-    """The key of the place that a site is in, or that stands before it; None: before any."""
-    before = [key for key, place in enumerate(places())
-              if place.file == site.file and place.start <= site.start]  # fmt: skip
-    return before[-1] if before else None
+    """The key of the place that a site is in, or stands beside in its function; None: in none."""
+    text = read(site.file)
+    if not text[text.rfind("\n", 0, site.start) + 1 :].startswith("\t"):
+        return None  # a directive, a map
+    first, last = text.rfind("\n{", 0, site.start), text.find("\n}", site.start)
+    beside = {key: place for key, place in enumerate(places())
+              if place.file == site.file and first < place.start < last}  # fmt: skip
+    for key, place in beside.items():
+        if place.end > site.start:  # a declaration's value serves what comes behind it
+            return key
+    return max(beside, default=None)

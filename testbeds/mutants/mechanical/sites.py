@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from harness.bpf.source import Patch
+from testbeds.mutants.mechanical.site import Found, Site, in_order
 
 _MASKED = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'", re.S)
 _DIRECTIVE = re.compile(r"^[ \t]*#[^\n]*(?:\\\n[^\n]*)*", re.M)
@@ -27,6 +26,9 @@ _OPERATOR = re.compile(
 )  # fmt: skip
 _CONSTANT = re.compile(r"(?<![\w.])(0x[0-9a-fA-F]+|\d+)(?![\w.])")
 _CONDITION = re.compile(r"\bif \(")
+_EQUALITY = re.compile(r"\([^&|()]* [!=]= [^&|()]*\)")
+#: A function without it has no value: no change that a compiler lets pass.
+_LAST_RETURN = re.compile(r"\s*return\b[^;]*;\n\}")
 _STATEMENT = re.compile(r"(?<=[;{}:)])\s*\n(\t+)([^\s{}#][^;{}]*;)|(?<=else)\s*\n(\t+)([^;{}]*;)")
 _ELSE = re.compile(r"\s*else\b")
 _DECLARATION = re.compile(
@@ -34,41 +36,6 @@ _DECLARATION = re.compile(
     r"|__u8|__u16|__u32|__u64|__be16|__be32|__sum16|__wsum|char|void|case |default|for|while"
     r"|switch|do|else)\b"
 )
-
-
-@dataclass(frozen=True)
-class Site:
-    """A change by rule.
-
-    Attributes:
-        file: A part of bpf/.
-        line: Its first line, from 1.
-        kind: `operator`, `constant`, `condition` or `statement`.
-        start: Where the text that is replaced begins, in characters.
-        old: That text.
-        new: What replaces it.
-    """
-
-    file: str
-    line: int
-    kind: str
-    start: int
-    old: str
-    new: str
-
-    def __str__(self) -> str:
-        old, new = (" ".join(text.split()) for text in (self.old, self.new))
-        return f"{self.file}:{self.line}: {self.kind}: {old} -> {new or 'deleted'}"
-
-    def patch(self, text: str) -> Patch:
-        """The same with as much of the source around it as makes it unique."""
-        first, last = self.start, self.start + len(self.old)
-        # `count` does not see occurrences that overlap, as of a line that stands twice.
-        while text.find(text[first:last]) != first or text.find(text[first:last], first + 1) != -1:
-            first, last = max(first - 8, 0), min(last + 8, len(text))
-        old = text[first:last]
-        new = text[first : self.start] + self.new + text[self.start + len(self.old) : last]
-        return Patch(self.file, old, new)
 
 
 def masked(text: str) -> str:
@@ -86,37 +53,36 @@ def sites(file: str, text: str) -> list[Site]:
         *_operators(code),
         *_constants(code, _CONSTANT),
         *_constants(comments, _DEFINED),
-        *_conditions(code),
-        *((kind, start, old, ";") for kind, start, old in statements(code) if _deletable(old)),
+        *_negations(code),
+        *_deletions(code),
     ]
-    made = [
-        Site(file, text.count("\n", 0, start) + 1, kind, start, text[start : start + len(old)], new)
-        for kind, start, old, new in found
-    ]
-    return sorted(made, key=lambda site: (site.start, site.kind))
+    whole = ((kind, at, text[at : at + len(old)], new) for kind, at, old, new in found)
+    return in_order(file, text, whole)
 
 
-_Found = Iterator[tuple[str, int, str, str]]
-
-
-def _operators(code: str) -> _Found:
+def _operators(code: str) -> Iterator[Found]:
     for match in _OPERATOR.finditer(code):
         yield "operator", match.start(1), match[1], _SWAPPED[match[1]]
 
 
-def _constants(code: str, pattern: re.Pattern[str]) -> _Found:
+def _constants(code: str, pattern: re.Pattern[str]) -> Iterator[Found]:
     for match in pattern.finditer(code):
         value = int(match[1], 0)
         new = hex(value + 1) if match[1].startswith("0x") else str(value + 1)
         yield "constant", match.start(1), match[1], new
 
 
-def _conditions(code: str) -> _Found:
+def conditions(code: str) -> Iterator[tuple[int, str]]:
+    """Conditions of `if`, from their first character, with their parentheses."""
     for match in _CONDITION.finditer(code):
         first = match.end() - 1
-        last = _closing(code, first)
-        old = code[first : last + 1]
-        yield "condition", first, old, f"(!{old})"
+        yield first, code[first : _closing(code, first) + 1]
+
+
+def _negations(code: str) -> Iterator[Found]:
+    for first, old in conditions(code):
+        if not _EQUALITY.fullmatch(old):  # its operator swapped is the same
+            yield "condition", first, old, f"(!{old})"
 
 
 def _closing(code: str, first: int) -> int:
@@ -129,15 +95,18 @@ def _closing(code: str, first: int) -> int:
     raise ValueError(f"a parenthesis does not close: {code[first : first + 40]!r}")
 
 
-def statements(code: str) -> Iterator[tuple[str, int, str]]:
+def statements(code: str) -> Iterator[tuple[int, str]]:
     """Simple statements of functions, from their first character to their semicolon."""
     at = 0
     while match := _STATEMENT.search(code, at):
         group = 2 if match[2] is not None else 4
-        if not _ELSE.match(code, match.end()):  # else that branch would have no `if`
-            yield "statement", match.start(group), match[group]
+        after_if = _ELSE.match(code, match.end())  # without it `else` would have no `if`
+        if not after_if and not _DECLARATION.match(match[group]):
+            yield match.start(group), match[group]
         at = match.end() - 1
 
 
-def _deletable(statement: str) -> bool:
-    return not _DECLARATION.match(statement)
+def _deletions(code: str) -> Iterator[Found]:
+    for start, old in statements(code):
+        if not _LAST_RETURN.match(code, start):
+            yield "statement", start, old, ";"
