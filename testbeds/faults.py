@@ -30,11 +30,16 @@ def forward_policy_drop(node: Actor) -> None:
 
 
 def netdev_drop(node: Actor, hook: str, device: str = "enp0s8") -> None:
-    """Netfilter drops all IP at a device's netdev hook, `ingress` or `egress` (5.16 and later)."""
+    """Netfilter drops all IP at a device's netdev hook, `ingress` or `egress` (5.16 and later).
+
+    netkit marks what a pod sends to skip the egress hook (netkit_prep_forward(), netkit.c). The
+    stack clears the mark only while any device of the machine has an ingress hook
+    (__netif_receive_skb_core(), net/core/dev.c): so this one has, whatever else is attached.
+    """
+    chain = f"type filter hook {{}} device {device} priority 0; policy accept;"
     node.ns.run(["nft", "-f", "-"], stdin=(
-        "table netdev fault { chain fault {"
-        f" type filter hook {hook} device {device} priority 0; policy accept;"
-        " meta protocol { ip, ip6 } drop; }; }"
+        f"table netdev fault {{ chain seen {{ {chain.format('ingress')} }};"
+        f" chain fault {{ {chain.format(hook)} meta protocol {{ ip, ip6 }} drop; }}; }}"
     ))  # fmt: skip
 
 
