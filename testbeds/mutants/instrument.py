@@ -165,6 +165,15 @@ NO_SCRUB = Catch(
 )  # fmt: skip
 SPLAT = Catch("test_kernel_log::test_hr44_no_kernel_splat_during_the_run", "splats", families=())
 
+_REMOVED = "one_node/test_services::test_hr58_backend_is_removed"
+#: What a node is told of its services, and does not heed.
+NOT_SERVED = (
+    Catch(_REMOVED, "new flows"),
+    Catch("one_node/test_services::test_hr59_a_client_keeps_its_backend", "backend is gone"),
+)
+NOT_FORGOTTEN = Catch(_REMOVED, "UDP flows that were there")
+ALL_FORGOTTEN = Catch(_REMOVED, "TCP connection that was there")
+
 #: What is broken → what must notice.
 BROKEN: dict[str, tuple[Catch, ...]] = {
     "`sync` forgets no address": (SYNC_THAT_FORGETS_NOTHING,),
@@ -176,4 +185,7 @@ BROKEN: dict[str, tuple[Catch, ...]] = {
     "a netkit program is attached to the wrong end": (WRONG_END,),
     "a verdict that netkit knows": (KNOWN_VERDICT,),
     "a netkit pair is told no scrub policy": (NO_SCRUB,),
+    "`serve` changes nothing": NOT_SERVED,
+    "`serve` forgets no flow to a backend that is gone": (NOT_FORGOTTEN,),
+    "`serve` forgets every flow": (ALL_FORGOTTEN,),
 }
