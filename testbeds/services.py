@@ -3,28 +3,29 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from socket import SOCK_DGRAM, socket
+from socket import SOCK_DGRAM, SOCK_STREAM, SocketKind, socket
 from typing import Literal, NamedTuple
 
 from harness.datapath import NodeSettings
 from harness.datapath.services import Backend, Service
+from harness.plumbing.closable import Closable
 from harness.plumbing.errors import TrafficError
 from harness.testbed import Actor
 from harness.topology import Family
 from harness.topology.addressing import Addresses
 from harness.traffic import ANY_PORT, Form, Front
 from harness.traffic.fence import Fence, pinned
-from harness.traffic.flow import next_identity
+from harness.traffic.flow import NUMBER, next_identity
 from harness.traffic.form import AnyForm
 
 _PROTOCOLS: tuple[Literal["tcp", "udp"], ...] = ("tcp", "udp")
 PORT, BACKEND_PORT = 80, 8080
 #: Datagrams, and bytes of the stream, with which a service is asked.
 COUNT, SIZE = 3, 20_000
+_DEADLINE = 5.0  # seconds
 _IDLE = 10  # services' worth of rules that nobody asks
 
 
@@ -72,10 +73,14 @@ class Served:
         return Front(node.address, 30_000 + self.number, BACKEND_PORT)
 
 
+def told(*served: Served) -> tuple[Service, ...]:
+    """What nodes are told of some services."""
+    return tuple(service for each in served for service in each.services())
+
+
 def settings(*served: Served) -> NodeSettings:
     """What every node is asked for, so that it translates services."""
-    asked = tuple(service for each in served for service in each.services())
-    return NodeSettings(services="bpf", legacy_services=_IDLE, used_services=asked)
+    return NodeSettings(services="bpf", legacy_services=_IDLE, used_services=told(*served))
 
 
 def forms(backend: Actor, **sources: str) -> dict[str, AnyForm]:
@@ -124,34 +129,89 @@ def ask(
     return Answered(lost, sent.received_sha256 == sent.sent_sha256)
 
 
-def chosen(
-    client: Actor, backends: Sequence[Actor], front: Front, flows: int, packets: int = 1
-) -> list[list[str]]:
-    """Send datagrams in flows of their own ports; of each flow, whom its packets reached."""
-    reached: list[list[str]] = [[] for _ in range(flows)]
-    number, af = struct.Struct("!I"), client.family.af
-    with ExitStack() as closing:
-        fence = closing.enter_context(Fence(client.ns))
-        ends = {}
-        for backend in backends:
-            end = ends[backend.name] = closing.enter_context(backend.ns.socket(af, SOCK_DGRAM))
-            end.setblocking(False)
-            end.bind((backend.address, front.backend_port))
-        closing.enter_context(pinned())
-        for flow in range(flows):
-            with client.ns.socket(af, SOCK_DGRAM) as asking:
-                asking.bind((client.address, next_identity()))
-                for _ in range(packets):
-                    asking.sendto(number.pack(flow), (front.address, front.port))
-            if flow == flows - 1:
-                fence.pass_()
-            for name, end in ends.items():
-                for payload in _read(end):
-                    reached[number.unpack(payload)[0]].append(name)
-    return reached
+class Asking(Closable):
+    """UDP flows from a client to a service, and whom of its backends each reaches.
+
+    Attributes:
+        fence: Tells that what the client sent has come to its end.
+    """
+
+    def __init__(self, client: Actor, backends: Sequence[Actor], front: Front) -> None:
+        """Listen at the backends, UDP and TCP.
+
+        Args:
+            client: Who asks.
+            backends: Who may answer.
+            front: Where the service is asked.
+        """
+        self._client, self._front = client, front
+        self._closing = ExitStack()
+        self._ends: dict[tuple[str, SocketKind], socket] = {}
+        self._flows: list[socket] = []
+        try:
+            self.fence = self._closing.enter_context(Fence(client.ns))
+            for backend in backends:
+                for kind in (SOCK_DGRAM, SOCK_STREAM):
+                    end = self._closing.enter_context(backend.ns.socket(client.family.af, kind))
+                    end.bind((backend.address, front.backend_port))
+                    end.setblocking(False)
+                    self._ends[backend.name, kind] = end
+                end.listen()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close every socket."""
+        self._closing.close()
+
+    def _from(self, kind: SocketKind) -> socket:
+        end = self._closing.enter_context(self._client.ns.socket(self._client.family.af, kind))
+        end.bind((self._client.address, next_identity()))
+        return end
+
+    def begin(self, flows: int) -> None:
+        """Begin that many more UDP flows, each from a port of its own."""
+        self._flows += [self._from(SOCK_DGRAM) for _ in range(flows)]
+
+    def reached(self) -> list[str]:
+        """Send a datagram in each flow; of each, whom it reached: none, one, or several names."""
+        found: list[list[str]] = [[] for _ in self._flows]
+        with pinned():
+            for number, flow in enumerate(self._flows):
+                flow.sendto(NUMBER.pack(number), (self._front.address, self._front.port))
+                self._note(found)  # at once: a socket's buffer holds 277 of them
+            self.fence.pass_()
+            self._note(found)
+        return [" ".join(names) for names in found]
+
+    def _note(self, found: list[list[str]]) -> None:
+        for (name, kind), end in self._ends.items():
+            for payload in unread(end) if kind == SOCK_DGRAM else ():
+                found[NUMBER.unpack(payload)[0]].append(name)
+
+    def connection(self, backend: Actor, tries: int = 64) -> tuple[socket, socket]:
+        """A TCP connection that reached a backend, both ends.
+
+        Raises:
+            TrafficError: None of that many did.
+        """
+        for _ in range(tries):
+            asking = self._from(SOCK_STREAM)
+            with pinned():
+                asking.settimeout(_DEADLINE)
+                asking.connect((self._front.address, self._front.port))
+            try:
+                answering, _ = self._ends[backend.name, SOCK_STREAM].accept()
+            except BlockingIOError:
+                continue
+            answering.setblocking(False)
+            return asking, self._closing.enter_context(answering)
+        raise TrafficError(f"none of {tries} connections reached {backend}")
 
 
-def _read(sock: socket) -> Iterator[bytes]:
+def unread(sock: socket) -> Iterator[bytes]:
+    """What a socket that does not block has to read."""
     while True:
         try:
             yield sock.recv(64)

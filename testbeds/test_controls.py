@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Negative controls: what is broken must fail the assertion meant for it, and no other."""
 
+import contextlib
 import dataclasses
 import itertools
 import os
@@ -8,9 +9,11 @@ import signal
 from typing import Any
 
 import pytest
+from pyroute2 import NFCTSocket
 
 from harness import datapath as datapaths
 from harness.attach import EGRESS, INGRESS, bpf_link, netkit
+from harness.datapath import legacy
 from harness.datapath.bpf import InstalledBpf
 from harness.datapath.kube_proxy import RuleSet, node_rules
 from harness.plugin.building import BuildTestbed
@@ -178,6 +181,37 @@ def test_legacy_path_without_services_is_noticed(request, monkeypatch, catch, wh
 def test_legacy_path_that_accepts_what_is_invalid_is_noticed(request, monkeypatch, catch, which):
     _legacy_rules(monkeypatch, lambda exact: exact.text.replace("INVALID -j DROP", "INVALID"))
     assert _legacy_noticed(request, catch, which)
+
+
+def _noticed_in_both(request, catch):
+    found = [
+        failed_assertion(request, find_test(catch), datapaths.find("legacy"), each, catch.arguments)
+        for each in Family
+    ]
+    return set(found) == {catch.assertion}
+
+
+@pytest.mark.parametrize(
+    "catch", instrument.NOT_SERVED, ids=lambda catch: catch.test.split("::")[1]
+)
+def test_services_that_do_not_change_are_noticed(request, monkeypatch, catch):
+    monkeypatch.setattr(legacy.InstalledLegacy, "serve", lambda _self, _services: None)
+    assert _noticed_in_both(request, catch)
+
+
+def test_flows_that_are_not_forgotten_are_noticed(request, monkeypatch):
+    monkeypatch.setattr(legacy, "forget", lambda _ns, _backends: None)
+    assert _noticed_in_both(request, instrument.NOT_FORGOTTEN)
+
+
+def test_connections_that_are_forgotten_are_noticed(request, monkeypatch):
+    def forget_all(ns, _backends):
+        for family in Family:
+            with ns, contextlib.closing(NFCTSocket(nfgen_family=family.af)) as channel:
+                channel.flush()
+
+    monkeypatch.setattr(legacy, "forget", forget_all)
+    assert _noticed_in_both(request, instrument.ALL_FORGOTTEN)
 
 
 def test_kernel_splat_is_noticed(request, tmp_path):

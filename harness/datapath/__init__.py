@@ -14,12 +14,14 @@ from harness.datapath.base import (
     InstallsTogether,
     NodeDatapath,
     Reports,
+    Serves,
 )
 from harness.datapath.bpf import CLAIMED, HostRouting
 from harness.datapath.claims import BOTH, CLAIMS, NEITHER, Claim, ClaimError, Claims, unclaimed
 from harness.datapath.features import Features, running_kernel
 from harness.datapath.legacy import Legacy
 from harness.datapath.requirements import Check, Decision, decide
+from harness.datapath.services import Service
 from harness.datapath.settings import NodeSettings
 from harness.plumbing.errors import UnknownNameError
 from harness.plumbing.registry import Registry
@@ -197,6 +199,5 @@ def _begin(
 
 __all__ = ["BOTH", "CLAIMS", "DATAPATHS", "Check", "Claim", "ClaimError", "Claims", "Counters",
            "Datapath", "Decision", "Features", "HostRouting", "Installed", "Legacy", "NodeDatapath",
-           "NodeSettings", "Reports", "decide", "decision_on", "find", "install", "placed",
-           "running_kernel",
-           "unclaimed"]  # fmt: skip
+           "NodeSettings", "Reports", "Serves", "Service", "decide", "decision_on", "find",
+           "install", "placed", "running_kernel", "unclaimed"]  # fmt: skip

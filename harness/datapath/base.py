@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 from harness.attach import Listed
 from harness.datapath.claims import Claims
 from harness.datapath.requirements import Decision
+from harness.datapath.services import Service
 from harness.datapath.settings import NodeSettings
 from harness.topology import Node
 
@@ -122,6 +123,15 @@ class InstallsTogether(Protocol):
 
     def install_all(self, nodes: Sequence[Node], settings: NodeSettings) -> Sequence[Installed]:
         """As `Datapath.install` for each node; the first `remove` may take all back."""
+        ...
+
+
+@runtime_checkable
+class Serves(Protocol):
+    """An installed datapath that translates services, and can be given others."""
+
+    def serve(self, services: Sequence[Service]) -> None:
+        """Translate these from now on, without a restart; forget UDP flows to backends gone."""
         ...
 
 

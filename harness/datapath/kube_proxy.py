@@ -97,6 +97,13 @@ def changed(rules: RuleSet, changes: tuple[Change, ...]) -> RuleSet:
     return RuleSet(rules.family, text)
 
 
+def own_chains(rules: RuleSet) -> str:
+    """What writes kube-proxy's chains anew, and leaves the kernel's own as they are."""
+    kernels = ("FORWARD", "INPUT", "OUTPUT", "PREROUTING", "POSTROUTING")
+    skipped = tuple(f"{head}{chain} " for head in (":", "-A ") for chain in kernels)
+    return "".join(f"{line}\n" for line in rules.text.splitlines() if not line.startswith(skipped))
+
+
 @cache
 def node_rules(
     family: Family,

@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from harness.attach import Listed, all_attachments
 from harness.datapath.base import Counters
 from harness.datapath.claims import BOTH, Claims
-from harness.datapath.kube_proxy import Change, RuleSet, changed, node_rules
+from harness.datapath.kube_proxy import Change, RuleSet, changed, node_rules, own_chains
+from harness.datapath.legacy_flows import forget
+from harness.datapath.services import Service, gone
 from harness.datapath.settings import NodeSettings
 from harness.plumbing import process
+from harness.plumbing.errors import UnknownNameError
 from harness.plumbing.process import Job
 from harness.topology import Family, Node
 from harness.topology.addressing import UPLINKS
@@ -52,21 +56,25 @@ class Legacy:
 
     def install(self, node: Node, settings: NodeSettings) -> InstalledLegacy:
         """Load the rules, and give the pods' gateway to every lxc."""
+        rules = self.rules(node, settings)
+        jobs = [Job([_RESTORE[r.family]], r.text, node.ns, _NO_LOCK) for r in rules]
+        if self.nft:
+            jobs.append(Job(["nft", "-f", "-"], self.nft, node.ns))
+        loading = process.Running(jobs)
+        return InstalledLegacy(self, node, settings, rules, loading)
+
+    def rules(self, node: Node, settings: NodeSettings) -> list[RuleSet]:
+        """The rules of a node, of each family."""
         uplinks = tuple(node.uplinks) or UPLINKS[:1]  # an idle rule where it has none
         asked, here = settings.used_services, _addresses_here(node)
         masquerade = settings.legacy_masquerade
-        rules = [
+        return [
             changed(
                 node_rules(family, settings.legacy_services, masquerade, uplinks, asked, here),
                 self.changes,
             )
             for family in Family
         ]
-        jobs = [Job([_RESTORE[r.family]], r.text, node.ns, _NO_LOCK) for r in rules]
-        if self.nft:
-            jobs.append(Job(["nft", "-f", "-"], self.nft, node.ns))
-        loading = process.Running(jobs)
-        return InstalledLegacy(node, settings, rules, loading)
 
 
 def _addresses_here(node: Node) -> frozenset[str]:
@@ -86,8 +94,10 @@ class InstalledLegacy:
     name = "legacy"
 
     def __init__(
-        self, node: Node, settings: NodeSettings, rules: list[RuleSet], loading: process.Running
-    ) -> None:
+        self, datapath: Legacy, node: Node, settings: NodeSettings, rules: list[RuleSet],
+        loading: process.Running,
+    ) -> None:  # fmt: skip
+        self._datapath = datapath
         self.node = node
         self.settings = settings
         self.rules = rules
@@ -105,6 +115,26 @@ class InstalledLegacy:
         """Return when the rules are loaded and the gateway's addresses are in use."""
         self._loading.outputs()
         self.node.await_settled()
+
+    def serve(self, services: Sequence[Service]) -> None:
+        """Translate other services from now on, and forget UDP flows to backends that are gone.
+
+        Raises:
+            UnknownNameError: The node was built without any, or they cannot stand together.
+        """
+        before = self.settings.used_services
+        if not before:
+            raise UnknownNameError(
+                f"{self.name} on {self.node.name} was built without services in use",
+                "name some in NodeSettings.used_services",
+            )
+        self.settings = replace(self.settings, used_services=tuple(services))
+        self.rules = self._datapath.rules(self.node, self.settings)
+        process.run_together([
+            Job([_RESTORE[r.family], "--noflush"], own_chains(r), self.node.ns, _NO_LOCK)
+            for r in self.rules
+        ])  # fmt: skip
+        forget(self.node.ns, gone(before, services))
 
     def counters(self) -> Counters:
         """Nothing: it has no programs."""

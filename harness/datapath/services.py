@@ -158,3 +158,12 @@ def check(services: Sequence[Service], networks: Sequence[str]) -> None:
             if front in asked:
                 raise ServiceError(f"two services are asked at {front[0]}, {front[2]} {front[1]}")
             asked[front] = service
+
+
+def gone(before: Sequence[Service], after: Sequence[Service]) -> set[tuple[str, Backend]]:
+    """Backends, with their protocol, that no service has any more."""
+
+    def ends(services: Sequence[Service]) -> set[tuple[str, Backend]]:
+        return {(each.protocol, backend) for each in services for backend in each.backends}
+
+    return ends(before) - ends(after)

@@ -6,15 +6,15 @@ Tests, benchmarks, exact mode, `hostroute status --verify` and `hostroute shell`
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from harness import datapath as datapaths
-from harness.datapath import Datapath, Features, NodeDatapath, NodeSettings
+from harness.datapath import Datapath, Features, NodeDatapath, NodeSettings, Serves, Service
 from harness.plumbing import scratch
 from harness.plumbing.closable import Closable
-from harness.plumbing.errors import KernelError
+from harness.plumbing.errors import KernelError, UnknownNameError
 from harness.plumbing.netns import NetNS
 from harness.testbed.actor import Actor, Hosts, actor_of
 from harness.testbed.seen import Seen
@@ -157,6 +157,20 @@ class Testbed(Hosts, Closable):
     def datapath_of(self, node: str) -> NodeDatapath:
         """What a node runs."""
         return {entry.node.name: entry for entry in self.datapaths}[node]
+
+    def serve(self, services: Sequence[Service]) -> None:
+        """Translate other services on every node from now on, without a restart.
+
+        Raises:
+            UnknownNameError: A node translates none, or they cannot stand together.
+        """
+        for entry in self.datapaths:
+            if not isinstance(entry.installed, Serves):
+                raise UnknownNameError(
+                    f"{entry.installed.name} on {entry.node.name} cannot be given other services",
+                    "give what it installs a method `serve`",
+                )
+            entry.installed.serve(services)
 
     @contextmanager
     def capture(self, snaplen: int = HEADERS) -> Iterator[Seen]:

@@ -177,6 +177,14 @@ INVALID_PASSES = (
     Catch(_COUNT, "rule for INVALID", {"services": 0}),
     Catch(_LEGACY + "test_hr03_invalid_is_dropped", "interfaces"),
 )
+_REMOVED = "one_node/test_services::test_hr58_backend_is_removed"
+#: What a node is told of its services, and does not heed.
+NOT_SERVED = (
+    Catch(_REMOVED, "new flows"),
+    Catch("one_node/test_services::test_hr59_a_client_keeps_its_backend", "backend is gone"),
+)
+NOT_FORGOTTEN = Catch(_REMOVED, "UDP flows that were there")
+ALL_FORGOTTEN = Catch(_REMOVED, "TCP connection that was there")
 
 #: What is broken → what must notice.
 BROKEN: dict[str, tuple[Catch, ...]] = {
@@ -192,4 +200,7 @@ BROKEN: dict[str, tuple[Catch, ...]] = {
     "a family has no rules on the legacy path": NO_RULES,
     "the legacy path has no services": (NO_SERVICES,),
     "the legacy path accepts what is INVALID": INVALID_PASSES,
+    "`serve` changes nothing": NOT_SERVED,
+    "`serve` forgets no flow to a backend that is gone": (NOT_FORGOTTEN,),
+    "`serve` forgets every flow": (ALL_FORGOTTEN,),
 }

@@ -29,7 +29,7 @@ def _more(name: str, nft: str, *catches: Catch) -> Mutant:
 
 _IN_TURN = """
 table {ip} fault {{ chain fault {{ type filter hook prerouting priority raw; policy accept;
-    {ip} daddr {front} udp dport 80 notrack {ip} daddr set numgen inc mod 2 map {{ {map} }}
+    {ip} daddr {front} udp dport 80 notrack {ip} daddr set numgen random mod 2 map {{ {map} }}
         udp dport set 8080; }}; }}
 """
 
@@ -82,7 +82,7 @@ MUTANTS: tuple[Mutant, ...] = (
     _stack(
         "affinity is ignored",
         (Change(r"^-A KUBE-SVC-\S+ -m recent .*\n"),),
-        Catch(KEPT, "backends of a client"),
+        Catch(KEPT, "backend of a client"),
     ),
     _stack(
         "a local service masquerades who asks",
@@ -105,7 +105,7 @@ MUTANTS: tuple[Mutant, ...] = (
         + _IN_TURN.format(
             ip="ip6", front="fd00:5e::200:4", map="0 : fd00:10:0:1::b, 1 : fd00:10:0:1::c"
         ),
-        Catch(SPREAD, "backends of a flow"),
+        Catch(SPREAD, "backend of a flow"),
     ),
     _more(
         "replies are damaged",

@@ -2,6 +2,7 @@
 """Services that pods ask on their own node, and the choice of a backend."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -9,7 +10,7 @@ from harness.plugin.building import BuildTestbed
 from harness.topology import addressing as plan
 from testbeds.faults import mute_redirects
 from testbeds.one_node.legs import CLUSTER_IP, HAIRPIN, OWN_NODE
-from testbeds.services import WHOLE, Served, ask, chosen, forms, settings
+from testbeds.services import WHOLE, Asking, Served, ask, forms, settings, told, unread
 
 POD1, POD2, POD3 = (plan.pod(1, number) for number in (1, 2, 3))
 OTHER = Served(1, (POD2,))
@@ -17,6 +18,7 @@ ITSELF = Served(2, (POD1,))
 HOST = Served(3, (plan.node_uplink(1),))
 BOTH = Served(4, (POD2, POD3))
 KEPT = Served(5, (POD2, POD3), affinity=600)
+NAMES = {POD2: "pod2", POD3: "pod3"}
 
 services = pytest.mark.claims("services")
 
@@ -62,18 +64,47 @@ def test_hr62_process_of_the_node(build_testbed: BuildTestbed, datapath, family)
 @services
 def test_hr58_flows_spread_and_stay(build_testbed: BuildTestbed, datapath, family):
     testbed = build_testbed("one_node", datapath, family, {"pods_per_node": 3}, settings(BOTH))
-    ends, front = (testbed.pod2, testbed.pod3), BOTH.cluster_ip(family)
-    reached = chosen(testbed.pod1, ends, front, flows=400, packets=2)
-    assert {len(names) for names in reached} == {2}, "arrived"
-    assert {len(set(names)) for names in reached} == {1}, "backends of a flow"
-    share = Counter(names[0] for names in reached)
+    ends = (testbed.pod2, testbed.pod3)
+    with Asking(testbed.pod1, ends, BOTH.cluster_ip(family)) as asking:
+        asking.begin(400)
+        first, second = asking.reached(), asking.reached()
+    assert "" not in first, "arrived"
+    assert second == first, "backend of a flow"
+    share = Counter(first)
     assert all(140 <= share[end.name] <= 260 for end in ends), "share of each backend"
+
+
+@services
+def test_hr58_backend_is_removed(build_testbed: BuildTestbed, datapath, family):
+    testbed = build_testbed("one_node", datapath, family, {"pods_per_node": 3}, settings(BOTH))
+    ends = (testbed.pod2, testbed.pod3)
+    with Asking(testbed.pod1, ends, BOTH.cluster_ip(family)) as asking:
+        asking.begin(32)
+        asking.reached()
+        client, server = asking.connection(testbed.pod3)
+        testbed.serve(told(replace(BOTH, backends=(POD2,))))
+        asking.begin(32)
+        after = asking.reached()
+        client.sendall(b"still there?")
+        asking.fence.pass_()
+        heard = b"".join(unread(server))
+    assert after[32:] == ["pod2"] * 32, "new flows"
+    assert after[:32] == ["pod2"] * 32, "UDP flows that were there"
+    assert heard == b"still there?", "TCP connection that was there"
 
 
 @services
 def test_hr59_a_client_keeps_its_backend(build_testbed: BuildTestbed, datapath, family):
     testbed = build_testbed("one_node", datapath, family, {"pods_per_node": 3}, settings(KEPT))
-    ends, front = (testbed.pod2, testbed.pod3), KEPT.cluster_ip(family)
-    reached = chosen(testbed.pod1, ends, front, flows=20)
-    assert {len(names) for names in reached} == {1}, "arrived"
-    assert len({names[0] for names in reached}) == 1, "backends of a client"
+    ends = (testbed.pod2, testbed.pod3)
+    with Asking(testbed.pod1, ends, KEPT.cluster_ip(family)) as asking:
+        asking.begin(20)
+        reached = asking.reached()
+        kept = next((end for end in (POD2, POD3) if reached[0] == NAMES[end]), POD2)
+        left = POD3 if kept is POD2 else POD2
+        testbed.serve(told(replace(KEPT, backends=(left,))))
+        asking.begin(20)
+        after = asking.reached()
+    assert "" not in reached, "arrived"
+    assert len(set(reached)) == 1, "backend of a client"
+    assert set(after) == {NAMES[left]}, "backend is gone"

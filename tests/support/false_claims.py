@@ -108,6 +108,9 @@ FAULTS: dict[str, Fault] = {
     "masquerade": Fault(
         "test_hr08_pod_and_world",
         "legs", toml=claiming("masquerade", '"yes"')),
+    "services": Fault(
+        "test_hr42_cluster_ip_same_node",
+        "legs", toml=claiming("services", _BOTH)),
     "keeps_mark": Fault(
         "test_hr37_mark_and_tstamp_across_the_border",
         "mark", toml={'keeps_mark = "yes"\n': ""}),

@@ -17,6 +17,7 @@ from harness.testbed import Testbed
 from harness.topology import TESTBEDS, Family
 from testbeds.conftest import metadata  # noqa: F401  # what is called asks for it
 from testbeds.controls import failed_assertion, find_test
+from testbeds.mutants import services as s
 from testbeds.mutants import targets as t
 from testbeds.mutants.mutant import Catch
 from tests.support.agent_example import EXAMPLE, NAME, example
@@ -199,6 +200,7 @@ FALSIFIED: Mapping[str, Falsified] = {
         Catch("two_node/test_legs::test_hr08_pod_and_world", "legs"),
         "masquerade = true",
     ),
+    "services": claiming(Catch(s.NEAR, "legs"), "services = true"),
     "keeps_mark": claiming(
         Catch(t.BORDER + "test_hr37_mark_and_tstamp_across_the_border", "mark"),
         "keeps_mark = false",
@@ -274,6 +276,7 @@ FALSIFIED: Mapping[str, Falsified] = {
 }  # fmt: skip
 #: Claims that it cannot make falsely, and why.
 NEVER_FALSE = {
+    "shows_client": "seen only where services are translated",
     "forwards": "seen only where the programs count",
     "routing": "a tunnel is refused before anything is built",
     "limits_errors": "it declines: the stack limits its errors by itself since 6.13",

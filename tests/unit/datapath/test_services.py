@@ -6,8 +6,8 @@ import re
 import pytest
 
 from harness.datapath import NodeSettings
-from harness.datapath.kube_proxy import node_rules
-from harness.datapath.services import Backend, Service, ServiceError
+from harness.datapath.kube_proxy import node_rules, own_chains
+from harness.datapath.services import Backend, Service, ServiceError, gone
 from harness.plumbing.errors import UnknownNameError
 from harness.topology import Family
 
@@ -96,6 +96,14 @@ def test_what_nobody_asked_for_is_in_no_record():
     assert facts["used_services"][0]["node_port"] == 30_080
 
 
+def test_a_backend_is_gone_when_no_service_has_it():
+    both, one = service(backends=(POD, FAR)), service(backends=(POD,))
+    other = service(protocol="udp", backends=(FAR,))
+    assert gone([both], [one]) == {("tcp", Backend(FAR[4], 8080))}
+    assert gone([both, other], [both]) == {("udp", Backend(FAR[4], 8080))}
+    assert gone([one], [both]) == set()
+
+
 # ---------------------------------------------------------------------------- kube-proxy's rules
 
 
@@ -154,6 +162,13 @@ def test_what_comes_from_outside_is_masqueraded_unless_the_service_is_local():
     assert of(none_here, "KUBE-EXTERNAL-SERVICES") == [
         "-m addrtype --dst-type LOCAL -p tcp -m tcp --dport 30080 -j DROP"
     ]
+
+
+def test_what_is_written_anew_leaves_the_kernels_chains_alone(family):
+    text = own_chains(node_rules(family, 1, used=(service(family, node_port=30_080),)))
+    assert not re.search(r"^(:|-A )(FORWARD|INPUT|OUTPUT|PREROUTING|POSTROUTING)\b", text, re.M)
+    assert text.count("COMMIT\n") == 2
+    assert "-j DNAT" in text
 
 
 def test_nobody_to_answer_is_said_in_the_filter_table():
