@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 from harness.attach import Listed
 from harness.datapath.claims import Claims
+from harness.datapath.policy import Policy
 from harness.datapath.requirements import Decision
 from harness.datapath.settings import NodeSettings
 from harness.topology import Node
@@ -122,6 +123,15 @@ class InstallsTogether(Protocol):
 
     def install_all(self, nodes: Sequence[Node], settings: NodeSettings) -> Sequence[Installed]:
         """As `Datapath.install` for each node; the first `remove` may take all back."""
+        ...
+
+
+@runtime_checkable
+class Enforces(Protocol):
+    """An installed datapath that holds pods to rules, and can be given others."""
+
+    def enforce(self, policy: Policy) -> None:
+        """Put other rules in force, without a restart."""
         ...
 
 

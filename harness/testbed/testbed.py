@@ -11,10 +11,17 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from harness import datapath as datapaths
-from harness.datapath import Datapath, Features, NodeDatapath, NodeSettings
+from harness.datapath import (
+    Datapath,
+    Enforces,
+    Features,
+    NodeDatapath,
+    NodeSettings,
+    Policy,
+)
 from harness.plumbing import scratch
 from harness.plumbing.closable import Closable
-from harness.plumbing.errors import KernelError
+from harness.plumbing.errors import KernelError, UnknownNameError
 from harness.plumbing.netns import NetNS
 from harness.testbed.actor import Actor, Hosts, actor_of
 from harness.testbed.seen import Seen
@@ -157,6 +164,21 @@ class Testbed(Hosts, Closable):
     def datapath_of(self, node: str) -> NodeDatapath:
         """What a node runs."""
         return {entry.node.name: entry for entry in self.datapaths}[node]
+
+    def enforce(self, policy: Policy) -> None:
+        """Put other rules in force on every node, without a restart.
+
+        Raises:
+            UnknownNameError: A rule is of a pod that is not there, or a node knows no policy.
+        """
+        policy.check(pod.name for pod in self.network.pods)
+        for entry in self.datapaths:
+            if not isinstance(entry.installed, Enforces):
+                raise UnknownNameError(
+                    f"{entry.installed.name} on {entry.node.name} knows no policy",
+                    "give what it installs a method `enforce`",
+                )
+            entry.installed.enforce(policy)
 
     @contextmanager
     def capture(self, snaplen: int = HEADERS) -> Iterator[Seen]:
