@@ -53,6 +53,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "type": int, "default": 100, "metavar": "N",
         "help": "services' worth of kube-proxy rules on the legacy path (default 100)",
     },
+    "policy": {
+        "action": "store_true",
+        "help": "have every node hold its pods to rules that allow everything: the same suite with"
+        " policy built in and in use",
+    },
     "keep-pcaps": {
         "action": "store_true",
         "help": "keep every test's captures, not only a failed test's, in pcaps/ where records go",

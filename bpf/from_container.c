@@ -3,9 +3,9 @@
  * tc ingress of a pod's lxc: everything the pod sends.
  *
  * Stages, in order: source check, gateway's ARP and NDP, [service translation:
- * service.c], [egress policy: policy.c], the gateway itself, the node itself, local
- * delivery, [encapsulation: encap.c], forwarding. Those in brackets are not built yet; each
- * joins as a file of its own at its place below.
+ * service.c], policy of both ends (police.c; where a node asks for it), the gateway itself,
+ * the node itself, local delivery, [encapsulation: encap.c], forwarding. Those in brackets are
+ * not built yet; each joins as a file of its own at its place below.
  */
 
 static __always_inline int from_container4(struct __sk_buff *skb, const struct source *pod)
@@ -18,9 +18,14 @@ static __always_inline int from_container4(struct __sk_buff *skb, const struct s
 		return drop(PROGRAM_FROM_CONTAINER, DROP_MALFORMED);
 	if (pkt.src4 != pod->ip4)
 		return drop(PROGRAM_FROM_CONTAINER, DROP_SOURCE);
+#ifdef POLICY	/* police.c, before the stack forwards what has options */
+	action = police4(skb, &pkt, PROGRAM_FROM_CONTAINER, false);
+	if (action != TC_ACT_OK)
+		return action;
+#endif
 	if (link_scope4(pkt.dst4) || has_options4(skb) || for_the_stack(skb))
 		return to_stack(PROGRAM_FROM_CONTAINER);
-	/* service.c, then egress policy of policy.c */
+	/* service.c */
 	target = endpoints4.lookup(&pkt.dst4);
 	if (target && target->flags)
 		return target->flags & ENDPOINT_GATEWAY ? answer_echo(skb, &pkt, pod) :
@@ -50,9 +55,14 @@ static __always_inline int from_container6(struct __sk_buff *skb, const struct s
 		return drop(PROGRAM_FROM_CONTAINER, DROP_SOURCE);
 	if (discovery)
 		return answer_solicitation(skb, pod);
+#ifdef POLICY	/* police.c, before the stack forwards what has options */
+	action = police6(skb, &pkt, PROGRAM_FROM_CONTAINER, false);
+	if (action != TC_ACT_OK)
+		return action;
+#endif
 	if (link_scope6(&pkt.dst6) || has_options6(&pkt) || for_the_stack(skb))
 		return to_stack(PROGRAM_FROM_CONTAINER);
-	/* service.c, then egress policy of policy.c */
+	/* service.c */
 	target = endpoints6.lookup(&pkt.dst6);
 	if (target && target->flags)
 		return target->flags & ENDPOINT_GATEWAY ? answer_echo(skb, &pkt, pod) :

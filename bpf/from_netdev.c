@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * tc ingress of the NIC: what comes over the wire. Stages: [NodePort: service.c],
- * [reverse masquerade: masquerade.c], local delivery; all else goes up the stack.
+ * [reverse masquerade: masquerade.c], policy (police.c; where a node asks for it), local
+ * delivery; all else goes up the stack.
  */
 
 static __always_inline int from_netdev4(struct __sk_buff *skb)
@@ -22,6 +23,11 @@ static __always_inline int from_netdev4(struct __sk_buff *skb)
 		return drop(PROGRAM_FROM_NETDEV, DROP_SOURCE);
 	if (sender && sender->flags)	/* who poses as the node, the stack refuses */
 		return to_stack(PROGRAM_FROM_NETDEV);
+#ifdef POLICY
+	action = police4(skb, &pkt, PROGRAM_FROM_NETDEV, false);
+	if (action != TC_ACT_OK)
+		return action;
+#endif
 	action = deliver_local(skb, &pkt, target, PROGRAM_FROM_NETDEV);
 	return action == TTL_EXPIRED ? time_exceeded(skb, &pkt, PROGRAM_FROM_NETDEV) : action;
 }
@@ -44,6 +50,11 @@ static __always_inline int from_netdev6(struct __sk_buff *skb)
 		return drop(PROGRAM_FROM_NETDEV, DROP_SOURCE);
 	if (sender && sender->flags)
 		return to_stack(PROGRAM_FROM_NETDEV);
+#ifdef POLICY
+	action = police6(skb, &pkt, PROGRAM_FROM_NETDEV, false);
+	if (action != TC_ACT_OK)
+		return action;
+#endif
 	action = deliver_local(skb, &pkt, target, PROGRAM_FROM_NETDEV);
 	return action == TTL_EXPIRED ? time_exceeded(skb, &pkt, PROGRAM_FROM_NETDEV) : action;
 }

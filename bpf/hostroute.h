@@ -11,7 +11,8 @@ enum program {
 	PROGRAM_FROM_CONTAINER = 0,	/* tc ingress of a pod's lxc */
 	PROGRAM_FROM_NETDEV = 1,	/* tc ingress of the NIC */
 	PROGRAM_TO_NETDEV = 2,		/* tc egress of the NIC */
-	PROGRAMS = 3,
+	PROGRAM_TO_CONTAINER = 3,	/* tc egress of a pod's lxc; only with policy */
+	PROGRAMS = 4,
 };
 
 enum verdict {
@@ -34,7 +35,12 @@ enum drop_reason {
 	DROP_REDIRECT = 5,	/* a redirect helper returned TC_ACT_SHOT */
 	DROP_REWRITE = 6,	/* the packet could not be written to */
 	DROP_GATEWAY = 7,	/* for the gateway, which answers echo requests only */
-	DROP_REASONS = 8,
+	DROP_POLICY_EGRESS = 8,		/* no rule of the sender allows it */
+	DROP_POLICY_INGRESS = 9,	/* no rule of the receiver allows it */
+	DROP_POLICY_DENY_RULE = 10,	/* a rule denies it */
+	DROP_ICMP_UNRELATED = 11,	/* an ICMP error, or an echo's reply, of no known flow */
+	DROP_FRAGMENT_UNKNOWN = 12,	/* a later fragment of which no first one passed */
+	DROP_REASONS = 13,
 };
 
 /* Return codes of bpf_fib_lookup, BPF_FIB_LKUP_RET_* (uapi/linux/bpf.h). */

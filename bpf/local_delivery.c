@@ -20,7 +20,6 @@ static __always_inline int deliver_local(struct __sk_buff *skb, const struct pac
 	 * addressed to the NIC stays PACKET_OTHERHOST and ip_rcv() drops it in the pod. */
 	if (skb->pkt_type != PACKET_HOST)
 		bpf_skb_change_type(skb, PACKET_HOST);
-	/* Ingress policy (policy.c) joins here: the redirect bypasses the pod's lxc. */
 #ifdef NETKIT
 	u32 primary = pod->ifindex;
 

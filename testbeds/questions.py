@@ -167,5 +167,3 @@ def gateway_echoes(pod: PodActor, family: Family) -> list[bytes]:
         from_pod(pod, header / layer(id=0xEC40, seq=size) / bytes(range(1, size + 1)))
         for size in (0, 1, 8, 57)
     ]
-
-

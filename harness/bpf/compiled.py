@@ -30,6 +30,8 @@ _at_work = threading.Lock()
 _ERROR_LINE = re.compile(
     r"^(?P<file>[^\s:]+\.[ch]):(?P<line>\d+):\d+: (?:fatal )?error: (.*)$", re.M
 )
+#: BCC makes a source's maps while it compiles it.
+_REFUSED_MAP = re.compile(r"could not open bpf map: (?P<name>\S+?),? error: (?P<why>.*)")
 _INSTRUCTION = struct.Struct("=BBhi")
 _LOAD_WIDE, _PSEUDO_MAP_FD = 0x18, 1  # BPF_LD | BPF_IMM | BPF_DW and its source, uapi/linux/bpf.h
 
@@ -55,6 +57,13 @@ def captured_output() -> Iterator[Callable[[], str]]:
         yield text
 
 
+def _refused(name: str, why: str | None, log: str = "") -> BuildError:
+    return BuildError(
+        f"the kernel refused the map {name} ({why})",
+        "is there memory for it, and did the machine's other programs leave any?", log,
+    )  # fmt: skip
+
+
 def _compile(source: Source) -> Any:
     api = bcc()
     flags = [
@@ -70,6 +79,9 @@ def _compile(source: Source) -> Any:
         except Exception as error:  # noqa: BLE001 - BCC raises bare Exception
             log = output()
             reason = str(error)
+    refused = _REFUSED_MAP.search(log)
+    if refused:
+        raise _refused(refused["name"], refused["why"], log)
     where = _ERROR_LINE.search(log)
     what = f"{where['file']}:{where['line']}: {where[3]}" if where else reason
     raise BuildError(f"BPF source does not compile: {what}", log=log)
@@ -123,13 +135,16 @@ class Compiled:
         """BCC's table objects, by name, of new and empty maps.
 
         Raises:
-            OSError: The kernel refused one.
+            BuildError: The kernel refused one; says which.
         """
         made: dict[str, Any] = {}
         try:
             for name in self._maps:
                 table = copy.copy(self.bpf[name])
-                table.map_fd = syscall.map_create_like(table.map_fd)
+                try:
+                    table.map_fd = syscall.map_create_like(table.map_fd)
+                except OSError as error:
+                    raise _refused(name.decode(), error.strerror) from None
                 made[name.decode()] = table
         except BaseException:
             close_maps(made)

@@ -57,10 +57,7 @@ class Module:
         self._compiled = compiled
         self._programs = dict(programs)
         self._fds: dict[str, int] = {}
-        try:
-            self._maps = compiled.make_maps()
-        except OSError as error:
-            raise BuildError(f"the kernel refused a map ({error.strerror})") from None
+        self._maps = compiled.make_maps()
         compiled.hold()
         self._closed = False
         try:
@@ -139,6 +136,10 @@ class Module:
         except OSError:  # an older kernel
             for key in range(count):
                 table[ctypes.c_int(key)] = zero
+
+    def tables(self) -> tuple[str, ...]:
+        """The names of its maps."""
+        return tuple(self._maps)
 
     def attach_raw_tracepoint(self, program: str, tracepoint: str) -> int:
         """Attach to a raw tracepoint; closing the returned descriptor detaches."""

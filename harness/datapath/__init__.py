@@ -10,6 +10,7 @@ from dataclasses import replace
 from harness.datapath.base import (
     Counters,
     Datapath,
+    Enforces,
     Installed,
     InstallsTogether,
     NodeDatapath,
@@ -20,6 +21,7 @@ from harness.datapath.bpf import CLAIMED, HostRouting
 from harness.datapath.claims import BOTH, CLAIMS, NEITHER, Claim, ClaimError, Claims, unclaimed
 from harness.datapath.features import Features, running_kernel
 from harness.datapath.legacy import Legacy
+from harness.datapath.policy import Policy, Rule, Timeouts
 from harness.datapath.requirements import Check, Decision, decide
 from harness.datapath.services import Service
 from harness.datapath.settings import NodeSettings
@@ -167,8 +169,13 @@ def install(
 
     Returns:
         What came of it, in the order of the nodes; `remove` each when it is no longer needed.
+
+    Raises:
+        UnknownNameError: A rule is of a pod that none of the nodes has.
     """
     settings = settings or NodeSettings()
+    if settings.policy is not None:
+        settings.policy.check(pod.name for node in nodes for pod in node.pods)
     decision = decision_on(datapath, settings, features)
     chosen = datapath if decision is None or decision.bpf else find("legacy")
     entries = []
@@ -198,6 +205,7 @@ def _begin(
 
 
 __all__ = ["BOTH", "CLAIMS", "DATAPATHS", "Check", "Claim", "ClaimError", "Claims", "Counters",
-           "Datapath", "Decision", "Features", "HostRouting", "Installed", "Legacy", "NodeDatapath",
-           "NodeSettings", "Reports", "Serves", "Service", "decide", "decision_on", "find",
-           "install", "placed", "running_kernel", "unclaimed"]  # fmt: skip
+           "Datapath", "Decision", "Enforces", "Features", "HostRouting", "Installed", "Legacy",
+           "NodeDatapath", "NodeSettings", "Policy", "Reports", "Rule", "Serves", "Service",
+           "Timeouts", "decide", "decision_on", "find", "install", "placed", "running_kernel",
+           "unclaimed"]  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 from harness.attach import Listed
 from harness.datapath.claims import Claims
+from harness.datapath.policy import Policy
 from harness.datapath.requirements import Decision
 from harness.datapath.services import Service
 from harness.datapath.settings import NodeSettings
@@ -132,6 +133,15 @@ class Serves(Protocol):
 
     def serve(self, services: Sequence[Service]) -> None:
         """Translate these from now on, without a restart; forget UDP flows to backends gone."""
+        ...
+
+
+@runtime_checkable
+class Enforces(Protocol):
+    """An installed datapath that holds pods to rules, and can be given others."""
+
+    def enforce(self, policy: Policy) -> None:
+        """Put other rules in force, without a restart."""
         ...
 
 

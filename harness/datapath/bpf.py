@@ -7,7 +7,7 @@ import ctypes
 import socket
 import sys
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from harness.attach import (
@@ -24,19 +24,24 @@ from harness.bpf import pool, syscall
 from harness.bpf.contract import enums
 from harness.bpf.module import Module
 from harness.bpf.source import Patch, Source
+from harness.datapath import bpf_policy
 from harness.datapath.base import Counters
+from harness.datapath.bpf_policy import FlowEntry
 from harness.datapath.claims import BOTH, Claims
+from harness.datapath.policy import Policy
 from harness.datapath.settings import NodeSettings
+from harness.plumbing.errors import UnknownNameError
 from harness.topology import Family, Node, Pod
 from harness.topology.addressing import mac_bytes
 
-#: In the order in which they are joined: each part uses only what stands before it. The stages
-#: to come (policy.c, service.c, masquerade.c, encap.c) go between gateway_echo.c and
-#: local_delivery.c.
+#: In the order in which they are joined: each part uses only what stands before it. Those of a
+#: stage are empty where it is not asked for. The stages to come (service.c, masquerade.c, encap.c)
+#: go between police.c and local_delivery.c.
 PARTS = (
     "compat.h", "hostroute.h", "parse.h", "maps.c", "count.c", "read_packet.c", "rewrite.c",
-    "icmp_error.c", "gateway.c", "gateway_echo.c", "local_delivery.c", "forward.c",
-    "from_container.c", "from_netdev.c", "to_netdev.c",
+    "icmp_error.c", "gateway.c", "gateway_echo.c", "transport.c", "flow.c", "policy.c", "police.c",
+    "local_delivery.c", "forward.c", "from_container.c", "from_netdev.c", "to_netdev.c",
+    "to_container.c",
 )  # fmt: skip
 PROGRAMS = ("from_container", "from_netdev", "to_netdev")
 #: What is loaded, and as which type.
@@ -46,6 +51,8 @@ _MAPS = (
     "endpoints4", "endpoints6", "sources", "hits", "drops", "fib_results", "neighbour_used",
     "error_budgets",
 )  # fmt: skip
+#: The same with policy, which also looks at what the node's stack sends to a pod.
+LOADED_WITH_POLICY = LOADED | {"to_container": syscall.PROG_TYPE_SCHED_CLS}
 _BYTE_ORDER: Literal["little", "big"] = sys.byteorder
 
 
@@ -57,7 +64,7 @@ CLAIMED = Claims(
     answers_arp=True, answers_nd=True, answers_gateway_ping=BOTH, source_check=BOTH,
     wire_source_check=BOTH, header_check=BOTH, options_to_stack=BOTH, keeps_link_scope=True,
     refusing_routes="drop", tells_no_route=BOTH, obeys_forwarding=BOTH, any_device=True,
-    refreshes_neighbours=True,
+    refreshes_neighbours=True, policy=True,
 )  # fmt: skip
 
 
@@ -91,8 +98,11 @@ class HostRouting:
 
     def install(self, node: Node, settings: NodeSettings) -> InstalledBpf:
         """Attach the programs to every lxc and to every uplink of `node`, and fill the maps."""
-        del settings  # a node that got here has none that these programs do not serve
-        return InstalledBpf(self.name, node, pool.take(self.source, LOADED), self.hook)
+        if settings.policy is None:
+            return InstalledBpf(self.name, node, pool.take(self.source, LOADED), self.hook)
+        source = replace(self.source, defines=(*self.defines, *bpf_policy.defines()))
+        module = pool.take(source, LOADED_WITH_POLICY)
+        return InstalledBpf(self.name, node, module, self.hook, settings.policy)
 
 
 def _network_order(address: str) -> int:
@@ -109,16 +119,23 @@ class InstalledBpf:
         module: The loaded programs and their maps.
     """
 
-    def __init__(self, name: str, node: Node, module: Module, hook: str = "clsact") -> None:
+    def __init__(
+        self, name: str, node: Node, module: Module, hook: str = "clsact",
+        policy: Policy | None = None,
+    ) -> None:  # fmt: skip
         self.name = name
         self.node = node
         self.module = module
+        self._policy = policy
+        self._policy_maps = bpf_policy.PolicyMaps(module, node)
         self._attached: list[Attachment] = []
         try:
             self._empty_maps()
             self.sync()
             for pod in node.pods:
                 self._attach(hook, "from_container", pod.lxc, INGRESS)
+                if policy is not None:
+                    self._attach(hook, "to_container", pod.lxc, EGRESS)
             on_uplinks = tcx.NAME if hook == netkit.NAME else hook
             for uplink in node.uplinks:
                 self._attach(on_uplinks, "from_netdev", uplink, INGRESS)
@@ -134,6 +151,8 @@ class InstalledBpf:
     def _empty_maps(self) -> None:
         for name in _MAPS:
             self.module.empty(name)
+        if self._policy is not None:
+            self._policy_maps.empty()
 
     def sync(self) -> None:
         """Write pods, node addresses and links into the maps, as an agent would."""
@@ -147,6 +166,22 @@ class InstalledBpf:
         for pod in self.node.pods:
             endpoints |= self._write_pod(pod)
         self._write_endpoints(endpoints)
+        if self._policy is not None:
+            self._policy_maps.write(self._policy)
+
+    def enforce(self, policy: Policy) -> None:
+        """Put other rules in force; no program is loaded anew, and no flow is forgotten.
+
+        Raises:
+            UnknownNameError: The programs were built without policy.
+        """
+        if self._policy is None:
+            raise UnknownNameError(
+                f"{self.name} on {self.node.name} was built without policy",
+                "ask for it in NodeSettings.policy; Policy() has no rules",
+            )
+        self._policy = policy
+        self._policy_maps.write(policy)
 
     def _write_config(self) -> None:
         table = self.module.table("config")
@@ -196,6 +231,14 @@ class InstalledBpf:
                     else:
                         setattr(leaf, name, value)
                 table[table.Key.from_buffer_copy(packed)] = leaf
+
+    def flows(self, family: Family) -> list[FlowEntry]:
+        """The flows that policy remembers: two entries each."""
+        return self._policy_maps.flows(family)
+
+    def forget(self, family: Family, *, reply: bool) -> None:
+        """Delete each flow's entry of one direction, as an LRU map may at any time."""
+        self._policy_maps.forget(family, reply=reply)
 
     def await_ready(self) -> None:
         """The programs forward from the moment they are attached."""

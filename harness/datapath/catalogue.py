@@ -25,7 +25,6 @@ class Entry:
     core: bool = False
 
 
-_POLICY = "not in this version: policy.c"
 _SERVICE = "not in this version: service.c"
 _MASQUERADE = "not in this version: masquerade.c"
 _ENCAP = "not in this version: encap.c"
@@ -65,8 +64,8 @@ CATALOGUE: dict[str, Entry] = {
     "HR-31": Entry("MTU + 1 without DF: fragments arrive whole"),
     "HR-32": Entry("a route's own mtu", _ROUTES),
     "HR-33": Entry("a GSO TCP stream arrives intact, no code 8", core=True),
-    "HR-34": Entry("ingress policy deny", _POLICY),
-    "HR-35": Entry("egress policy deny", _POLICY),
+    "HR-34": Entry("ingress policy deny"),
+    "HR-35": Entry("egress policy deny"),
     "HR-36": Entry("tunnel", _ENCAP),
     "HR-37": Entry("skb mark and tstamp across the border"),
     "HR-38": Entry("pod RX counters rise; the lxc's TX does not"),
@@ -80,6 +79,15 @@ CATALOGUE: dict[str, Entry] = {
     "HR-46": Entry("backlog enqueues a round trip: 2 (stack: 4)"),
     "HR-47": Entry("OTHERHOST frame redirected to a pod: delivered"),
     "HR-48": Entry("redirect helpers misused: dropped, counted"),
+    "HR-49": Entry("policy without a rule changes nothing; an unselected direction is open"),
+    "HR-50": Entry("policy by network, protocol, port; deny wins"),
+    "HR-51": Entry("replies pass default deny; what begins elsewhere does not"),
+    "HR-52": Entry("ICMP errors: those about a live flow pass policy"),
+    "HR-53": Entry("fragments pass policy, or fall, with their first"),
+    "HR-54": Entry("every denial counted once, under its reason, in its program"),
+    "HR-55": Entry("options, tags, broadcast: no way round policy"),
+    "HR-56": Entry("a changed rule reaches established flows"),
+    "HR-57": Entry("flows expire, close, and begin anew"),
     "HR-58": Entry("services: flows spread over the backends, each stays with its own"),
     "HR-59": Entry("affinity: a client keeps its backend"),
     "HR-60": Entry("hairpin: a pod that is its own backend sees the gateway"),
@@ -94,4 +102,5 @@ CATALOGUE: dict[str, Entry] = {
     "HR-80": Entry("netkit's scrub: mark and priority zeroed, or kept"),
     "HR-81": Entry("the stack is bypassed on netkit pairs too"),
     "HR-82": Entry("redirect_peer with BPF_F_EGRESS: out of the pod's device"),
+    "HR-86": Entry("nothing asked for: nothing compiled in; each stage its own maps"),
 }

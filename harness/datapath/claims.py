@@ -110,18 +110,18 @@ class Claims:
 
     bypasses_stack: bool = _decides(
         "pods' traffic never enters the node's IP stack: no netfilter hook, no conntrack",
-        "01 02 03 04 05 06 09 12 20 27 30 33 42 61 82",
+        "01 02 03 04 05 06 09 12 20 27 30 33 42 53 61 82",
     )
     delivers: str = _row(
         "stack", DELIVERIES,
         "how a packet of this node reaches a local pod: by the stack, bpf_redirect to its lxc,"
         " bpf_redirect_peer into it, or a netkit pair",
-        "06 07 09 11 12 16 17 18 19 29 38 42 45 46 60 61 78 79",
+        "06 07 09 11 12 16 17 18 19 29 34 35 38 42 45 46 49 60 61 78 79",
     )  # fmt: skip
     delivers_off_wire: str = _row(
         "", ("", *DELIVERIES),
         "the same of a packet that comes off the wire; empty: as `delivers`",
-        "08 12 17 18 27 30 40 42 65 79",
+        "08 12 17 18 27 30 40 42 49 65 79",
     )  # fmt: skip
     forwards: str = _row(
         "stack", ("stack", "redirect", "neigh"),
@@ -165,7 +165,7 @@ class Claims:
     )
     counts: bool = _decides(
         "its programs count verdicts, drops and lookups, which `Installed.counters` reads",
-        "01 16 17 18 19 20 21 22 27 28 29 45 82",
+        "01 16 17 18 19 20 21 22 27 28 29 34 45 53 54 55 57 82 86",
     )
     decrements_ttl: bool = _does(
         "takes one from TTL or hop limit, as every router does", "13 17 42"
@@ -220,6 +220,11 @@ class Claims:
     )
     refreshes_neighbours: bool = _does(
         "keeps the neighbour layer informed that a next hop is in use", "28"
+    )
+
+    policy: bool = _does(
+        "holds pods to the rules of `NodeSettings.policy`, and its nodes to changed ones at once",
+        "34 35 49 50 51 52 53 54 55 56 57 86",
     )
 
     def __post_init__(self) -> None:
@@ -280,7 +285,8 @@ class Claims:
     @property
     def stages(self) -> frozenset[str]:
         """What of `requirements.STAGES` it carries out when a node asks for it."""
-        return frozenset({"service"} if self.services else ())
+        has = {"service": self.services, "policy": self.policy}
+        return frozenset(stage for stage, claimed in has.items() if claimed)
 
     @property
     def pod_devices(self) -> tuple[str, ...]:

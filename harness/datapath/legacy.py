@@ -12,6 +12,10 @@ from harness.datapath.claims import BOTH, Claims
 from harness.datapath.kube_proxy import Change, RuleSet, changed, node_rules, own_chains
 from harness.datapath.legacy_flows import forget
 from harness.datapath.services import Service, gone
+
+from harness.datapath.kube_proxy import Change, RuleSet, changed, node_rules
+from harness.datapath.legacy_policy import policy_rules
+from harness.datapath.policy import Policy
 from harness.datapath.settings import NodeSettings
 from harness.plumbing import process
 from harness.plumbing.errors import UnknownNameError
@@ -34,7 +38,7 @@ CLAIMED = Claims(
     wire_source_check=BOTH, header_check=BOTH, options_to_stack=BOTH, keeps_link_scope=True,
     refusing_routes="tell", tells_no_route=BOTH, any_device=True,
     obeys_forwarding=frozenset({Family.ipv4}),  # IPv6 forwards by `all` alone, ip6_forward()
-    refreshes_neighbours=True,
+    refreshes_neighbours=True, policy=True,
 )  # fmt: skip
 
 
@@ -114,6 +118,8 @@ class InstalledLegacy:
     def await_ready(self) -> None:
         """Return when the rules are loaded and the gateway's addresses are in use."""
         self._loading.outputs()
+        if self.settings.policy is not None:
+            self._load_policy(self.settings.policy, first=True)
         self.node.await_settled()
 
     def serve(self, services: Sequence[Service]) -> None:
@@ -135,6 +141,28 @@ class InstalledLegacy:
             for r in self.rules
         ])  # fmt: skip
         forget(self.node.ns, gone(before, services))
+
+    def enforce(self, policy: Policy) -> None:
+        """Put other rules in force: their chains are written anew in one transaction.
+
+        Raises:
+            UnknownNameError: The node was built without policy.
+        """
+        if self.settings.policy is None:
+            raise UnknownNameError(
+                f"{self.name} on {self.node.name} was built without policy",
+                "ask for it in NodeSettings.policy; Policy() has no rules",
+            )
+        self._load_policy(policy, first=False)
+
+    def _load_policy(self, policy: Policy, *, first: bool) -> None:
+        process.run_together([
+            Job(
+                [_RESTORE[family], "--noflush"],
+                policy_rules(self.node, policy, family, first=first), self.node.ns, _NO_LOCK,
+            )
+            for family in Family
+        ])  # fmt: skip
 
     def counters(self) -> Counters:
         """Nothing: it has no programs."""

@@ -14,7 +14,7 @@ from harness.datapath.settings import NodeSettings
 
 #: Stages that a datapath may have, by its claims. A setting that needs one it lacks leaves the node
 #: in Legacy: the traffic would be lost.
-STAGES = frozenset({"service", "masquerade", "encap"})
+STAGES = frozenset({"service", "masquerade", "encap", "policy"})
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,14 @@ def _in_bpf(setting: str, stage: str, title: str) -> _Judge:
     return check
 
 
+def _policy(settings: NodeSettings, stages: frozenset[str]) -> Check:
+    if settings.policy is None:
+        return Check("policy", True, "policy is not asked for")
+    if "policy" in stages:
+        return Check("policy", True, f"policy in BPF ({len(settings.policy.rules)} rules)")
+    return Check("policy", False, "policy is not built into these programs")
+
+
 def _allowed(settings: NodeSettings, _stages: frozenset[str]) -> Check:
     if settings.host_routing:
         return Check("host_routing", True, "not switched off")
@@ -110,6 +118,7 @@ REQUIREMENTS: dict[str, _Judge] = {
     "routing": _routing,
     "services": _in_bpf("services", "service", "service translation (kube-proxy replacement)"),
     "masquerade": _in_bpf("masquerade", "masquerade", "masquerading"),
+    "policy": _policy,
 }
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Literal
 
+from harness.datapath.policy import Policy
 from harness.datapath.services import SERVICE_NETWORKS, Service, check
 from harness.plumbing.errors import UnknownNameError
 
@@ -26,6 +27,8 @@ class NodeSettings:
         routing: How pods of other nodes are reached.
         services: Who translates services: nobody, BPF, or kube-proxy's iptables rules.
         masquerade: Who masquerades pod → world: nobody, BPF, or iptables.
+        policy: Rules of who may talk to whom; None: nobody asks for policy, and nothing of it is
+            built in. `Policy()` has no rules yet.
         legacy_services: How many idle services' worth of kube-proxy rules the legacy path carries.
         legacy_masquerade: Whether the legacy path masquerades pod → world, as a CNI's does.
         used_services: Services that are asked, of both families; whoever translates has them all.
@@ -36,6 +39,7 @@ class NodeSettings:
     routing: Literal["direct", "tunnel", "none"] = "direct"
     services: Literal["none", "bpf", "iptables"] = "none"
     masquerade: Literal["none", "bpf", "iptables"] = "none"
+    policy: Policy | None = None
     legacy_services: int = 100
     legacy_masquerade: bool = True
     used_services: tuple[Service, ...] = ()
@@ -62,4 +66,6 @@ class NodeSettings:
         facts = asdict(self)
         if not self.used_services:
             del facts["used_services"], facts["service_networks"]
+        if self.policy is None:
+            del facts["policy"]
         return facts

@@ -13,6 +13,7 @@ from harness import datapath as datapaths
 from harness.datapath import Claims, Datapath, NodeSettings
 from harness.datapath.brought import bring_all
 from harness.datapath.catalogue import CATALOGUE
+from harness.datapath.policy import IN_USE
 from harness.plumbing import safe_write
 from harness.plumbing.errors import HarnessError, RecordError, UnknownNameError
 from harness.topology import Topology
@@ -97,7 +98,10 @@ def bring_in(config: pytest.Config) -> None:
 
 def settings(config: pytest.Config) -> NodeSettings:
     """What every node is asked for."""
-    return NodeSettings(legacy_services=option(config, "legacy-services"))
+    return NodeSettings(
+        legacy_services=option(config, "legacy-services"),
+        policy=IN_USE if option(config, "policy") else None,
+    )
 
 
 def results_directory(config: pytest.Config) -> Path:

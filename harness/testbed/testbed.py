@@ -11,7 +11,16 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from harness import datapath as datapaths
-from harness.datapath import Datapath, Features, NodeDatapath, NodeSettings, Serves, Service
+from harness.datapath import (
+    Datapath,
+    Enforces,
+    Features,
+    NodeDatapath,
+    NodeSettings,
+    Policy,
+    Serves,
+    Service,
+)
 from harness.plumbing import scratch
 from harness.plumbing.closable import Closable
 from harness.plumbing.errors import KernelError, UnknownNameError
@@ -171,6 +180,21 @@ class Testbed(Hosts, Closable):
                     "give what it installs a method `serve`",
                 )
             entry.installed.serve(services)
+
+    def enforce(self, policy: Policy) -> None:
+        """Put other rules in force on every node, without a restart.
+
+        Raises:
+            UnknownNameError: A rule is of a pod that is not there, or a node knows no policy.
+        """
+        policy.check(pod.name for pod in self.network.pods)
+        for entry in self.datapaths:
+            if not isinstance(entry.installed, Enforces):
+                raise UnknownNameError(
+                    f"{entry.installed.name} on {entry.node.name} knows no policy",
+                    "give what it installs a method `enforce`",
+                )
+            entry.installed.enforce(policy)
 
     @contextmanager
     def capture(self, snaplen: int = HEADERS) -> Iterator[Seen]:

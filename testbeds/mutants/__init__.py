@@ -26,6 +26,7 @@ from testbeds.mutants import (
     mtu,
     neighbours,
     netkit,
+    policy,
     rewrite,
     router,
     services,
@@ -49,6 +50,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *hooks.MUTANTS,
     *netkit.MUTANTS,
     *services.MUTANTS,
+    *policy.MUTANTS,
 )
 
 

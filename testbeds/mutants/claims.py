@@ -156,6 +156,7 @@ FALSE: Mapping[str, str] = {
     "obeys_forwarding": "claims to obey an lxc's forwarding",
     "any_device": "claims to forward out of any device",
     "refreshes_neighbours": "neighbours in use never refreshed",
+    "policy": "policy counts its denials and lets them pass",
 }
 #: Claims of which the only false value is refused before anything is built.
 REFUSED = frozenset({"routing"})
@@ -181,4 +182,5 @@ DECLINING: Mapping[str, tuple[str, Mapping[str, Any]]] = {
         "link scope sent out of the NIC", {"keeps_link_scope": False, "options_to_stack": _IPV4},
     ),
     "refreshes_neighbours": ("neighbours in use never refreshed", {"refreshes_neighbours": False}),
+    "policy": ("policy counts its denials and lets them pass", {"policy": False}),
 }  # fmt: skip

@@ -23,6 +23,7 @@ from harness.datapath.brought.node import prepare
 from harness.datapath.brought.protocol import DEADLINES, PROTOCOL, Added, Done, Status, Version
 from harness.datapath.brought.table import Table
 from harness.datapath.claims import ClaimError, text
+from harness.datapath.policy import Policy
 from harness.datapath.settings import NodeSettings
 from harness.plumbing.closable import Closable
 from harness.plumbing.errors import AgentError
@@ -107,6 +108,7 @@ class Session(Closable):
         self.programs: list[protocol.Program] = []
         self._who = f"{agent.name}: agent {agent.argv[0]}"
         self._process = AgentProcess(self._who, agent.program, agent.argv[1:])
+        self._settings = NodeSettings()
         self._installed = self._closed = False
         self._lost = False  # whether what it says next may belong to an earlier question
         self._untold: AgentError | None = None
@@ -124,13 +126,19 @@ class Session(Closable):
     def add(self, nodes: Sequence[Node], settings: NodeSettings) -> None:
         """Have it put itself on nodes; devices that it makes there are the testbed's."""
         facts = protocol.nodes_facts(nodes, self.agent.description.testbed)
-        self._installed = True
+        self._installed, self._settings = True, settings
         self._changed("ADD", nodes, settings=protocol.settings_facts(settings), nodes=facts)
 
     def sync(self, node: Node) -> None:
         """Tell it what a node is like now."""
         facts = protocol.nodes_facts([node], self.agent.description.testbed)
         self._changed("SYNC", [node], nodes=facts)
+
+    def enforce(self, node: Node, policy: Policy) -> None:
+        """Tell it of other rules, with what a node is like now."""
+        facts = protocol.nodes_facts([node], self.agent.description.testbed)
+        settings = protocol.settings_facts(replace(self._settings, policy=policy))
+        self._changed("SYNC", [node], settings=settings, nodes=facts)
 
     def _changed(self, verb: str, on: Sequence[Node], **fields: object) -> None:
         added = self._ask(verb, Added, **fields)
@@ -244,6 +252,10 @@ class InstalledAgent:
     def sync(self) -> None:
         """Tell the agent what the node is like now."""
         self._session.sync(self.node)
+
+    def enforce(self, policy: Policy) -> None:
+        """Tell the agent of other rules."""
+        self._session.enforce(self.node, policy)
 
     def report(self) -> dict[str, str]:
         """Title → text: what the agent says of itself, the same on all its nodes."""

@@ -97,6 +97,11 @@ def from_tables(
     """
     files: dict[str, ElfFile] = {}
     entries = tuple(_attach(table, directory, files) for table in attach)
+    if description.claims.policy:
+        raise ClaimError(
+            f"{description.path}: policy is claimed, but nobody tells an ELF object its rules",
+            "leave the claim out, or describe an agent",
+        )
     _check_hook(description, entries)
     specs = _shared(files)
     fillings = tuple(filling.from_table(table, specs) for table in maps)

@@ -38,7 +38,9 @@ def test_the_headers_own_enums_are_dense_and_complete():
         assert numbers == list(range(numbers[0], numbers[0] + len(names)))
         assert len(set(names.values())) == len(names)
     assert {"program", "verdict", "drop_reason", "fib_result"} <= set(enums())
-    assert enums()["program"] == {0: "from-container", 1: "from-netdev", 2: "to-netdev"}
+    assert enums()["program"] == {
+        0: "from-container", 1: "from-netdev", 2: "to-netdev", 3: "to-container",
+    }  # fmt: skip
 
 
 def test_each_part_follows_a_line_marker():

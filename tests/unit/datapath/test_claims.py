@@ -132,7 +132,8 @@ def _used():
         }
         for function in (node for node in tree.body if isinstance(node, ast.FunctionDef)):
             number = re.search(r"_hr(\d\d)_", function.name)
-            names = (mark.id for mark in function.decorator_list if isinstance(mark, ast.Name))
+            names = [mark.id for mark in function.decorator_list if isinstance(mark, ast.Name)]
+            names.append("pytestmark")
             claims = set(_claims_in(function)).union(*(marks.get(name, ()) for name in names))
             for claim in claims if number else ():
                 found.setdefault(claim, set()).add(f"HR-{number[1]}")

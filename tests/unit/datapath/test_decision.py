@@ -94,7 +94,7 @@ def test_every_requirement_is_a_row_of_the_decision():
     decision = decide(DATAPATHS["bpf"].needs, NodeSettings(), kernel())
     assert [check.requirement for check in decision.checks] == [
         "host_routing", "redirect_peer", "redirect_neigh", "fib_lookup", "routing", "services",
-        "masquerade",
+        "masquerade", "policy",
     ]  # fmt: skip
     assert len(decision.checks) == len(REQUIREMENTS) + len(DATAPATHS["bpf"].needs)
     assert str(decision) == "Host Routing: BPF"

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Every packet's way through policy: its flow's entry, or the rules. At from_container and
+ * from_netdev a packet is looked up by its own tuple. At to_container it is looked up by the
+ * reversed one, which is the pod's own side: the entry is there, whoever began.
+ */
+#ifdef POLICY
+
+struct scratch4 {
+	struct tuple4 key, partner, original;
+	struct flow_state state;
+};
+
+struct scratch6 {
+	struct tuple6 key, partner, original;
+	struct flow_state state;
+};
+
+BPF_PERCPU_ARRAY(police_scratch4, struct scratch4, 1);
+BPF_PERCPU_ARRAY(police_scratch6, struct scratch6, 1);
+
+/*
+ * The entry that an ICMP error is about, at the pod's own side. Who sends one that is no pod is
+ * anybody, as routers are; but it is sent to whom the quoted packet came from, and a pod's own
+ * is about a packet that was sent to that pod.
+ */
+static __always_inline bool quoted4(struct __sk_buff *skb, const struct packet *pkt,
+				    const struct transport *t, bool by_pod, struct tuple4 *key)
+{
+	struct transport inner = {};
+	struct tuple4 sent = {};
+	struct iphdr ip;
+
+	if (bpf_skb_load_bytes(skb, t->quote, &ip, sizeof(ip)) || ip.version != 4 ||
+	    ip.frag_off & bpf_htons(IP4_FRAGMENT_OFFSET))
+		return false;
+	inner.protocol = ip.protocol;
+	inner.offset = t->quote + ip.ihl * 4;
+	if (!read_ports(skb, &inner, true) || inner.error)
+		return false;
+	sent.src = ip.saddr;
+	sent.dst = ip.daddr;
+	sent.sport = inner.sport;
+	sent.dport = inner.dport;
+	sent.protocol = inner.protocol;
+	sent.hook = FLOW_LOCAL;
+	if (by_pod) {
+		reverse4(key, &sent, FLOW_LOCAL);
+		return ip.daddr == pkt->src4;
+	}
+	*key = sent;
+	return ip.saddr == pkt->dst4;
+}
+
+static __always_inline bool quoted6(struct __sk_buff *skb, const struct packet *pkt,
+				    const struct transport *t, bool by_pod, struct tuple6 *key)
+{
+	struct transport inner = {};
+	struct tuple6 sent = {};
+	struct ipv6hdr ip;
+
+	if (bpf_skb_load_bytes(skb, t->quote, &ip, sizeof(ip)) || ip.version != 6)
+		return false;
+	inner.protocol = ip.nexthdr;
+	inner.offset = t->quote + sizeof(ip);
+	if (!walk_extensions(skb, &inner) || inner.later || !read_ports(skb, &inner, false) ||
+	    inner.error)
+		return false;
+	__builtin_memcpy(&sent.src, &ip.saddr, sizeof(sent.src));
+	__builtin_memcpy(&sent.dst, &ip.daddr, sizeof(sent.dst));
+	sent.sport = inner.sport;
+	sent.dport = inner.dport;
+	sent.protocol = inner.protocol;
+	sent.hook = FLOW_LOCAL;
+	if (by_pod) {
+		reverse6(key, &sent, FLOW_LOCAL);
+		return same_address6(&sent.dst, &pkt->src6);
+	}
+	*key = sent;
+	return same_address6(&sent.src, &pkt->dst6);
+}
+
+/* Whether a tuple's source is a pod of this node; of the node's own packets nobody asks. */
+static __always_inline u8 hook4(u32 address)
+{
+	struct endpoint *found = endpoints4.lookup(&address);
+
+	return found && !found->flags ? FLOW_LOCAL : FLOW_WIRE;
+}
+
+static __always_inline u8 hook6(const union address6 *address)
+{
+	struct endpoint *found = endpoints6.lookup((union address6 *)address);
+
+	return found && !found->flags ? FLOW_LOCAL : FLOW_WIRE;
+}
+
+/* What nearly every packet is: ports right behind a header of fixed size, no SYN, FIN or RST. */
+static __always_inline bool plain(struct __sk_buff *skb, const struct packet *pkt, u32 l3_length)
+{
+	u8 *data = LOAD_POINTER(data, skb), *end = LOAD_POINTER(data_end, skb);
+
+	if (!pkt->has_ports || data + L3_OFFSET + sizeof(struct iphdr) > end)
+		return false;
+	if (pkt->family == ADDRESS_FAMILY_INET && (data[L3_OFFSET] & 0xf) != 5)
+		return false;
+	if (pkt->protocol != IPPROTO_TCP)
+		return true;
+	if (data + L3_OFFSET + l3_length + TCP_FLAGS + 1 > end)
+		return false;
+	return !(data[L3_OFFSET + l3_length + TCP_FLAGS] & (TCP_SYN | TCP_FIN | TCP_RST));
+}
+
+/* Whatever is not plain: the whole way, the first lookup once more. */
+static __always_inline int police_closely4(struct __sk_buff *skb, const struct packet *pkt,
+					   u32 program, bool own)
+{
+	bool inbound = program == PROGRAM_TO_CONTAINER, known = false, reply = inbound;
+	struct transport t = {};
+	struct flow_config *config;
+	struct scratch4 *at;
+	struct flow4 *flow;
+	u64 now = jiffies64();
+	u8 bits, hook = program == PROGRAM_FROM_NETDEV;
+	u32 zero = 0;
+	int reason;
+
+	config = flow_settings.lookup(&zero);
+	at = police_scratch4.lookup(&zero);
+	if (!config || !at)
+		return drop(program, DROP_REWRITE);
+	if (link_scope4(pkt->dst4) || (program == PROGRAM_FROM_CONTAINER && for_the_stack(skb)))
+		return TC_ACT_OK;	/* never leaves its link */
+	reason = read_transport4(skb, pkt, &t);
+	if (!reason && t.later)
+		reason = fragment_ports4(pkt, &t, now);
+	if (reason)
+		return drop(program, reason - REFUSED(0));
+
+	at->original.src = pkt->src4;
+	at->original.dst = pkt->dst4;
+	at->original.sport = t.sport;
+	at->original.dport = t.dport;
+	at->original.protocol = t.protocol;
+	at->original.hook = hook;
+	if (inbound)
+		reverse4(&at->key, &at->original, FLOW_LOCAL);
+	else
+		at->key = at->original;
+	if (!t.error || quoted4(skb, pkt, &t, program == PROGRAM_FROM_CONTAINER, &at->key)) {
+		flow = flows4.lookup(&at->key);
+		known = flow && alive(&flow->state, now, t.tcp_flags);
+	}
+	if (known) {
+		reply = flow->state.reply;
+		bits = tcp_bits(t.tcp_flags, reply != inbound);
+		at->partner = flow->partner;
+		at->state = flow->state;
+		at->state.tcp |= bits;
+		at->original = reply ? at->partner : at->key;
+	} else {
+		if (inbound && !own)
+			at->original.hook = hook4(pkt->src4);
+		hook = inbound ? at->original.hook :
+		       program == PROGRAM_FROM_NETDEV ? FLOW_LOCAL : hook4(pkt->dst4);
+		reverse4(&at->partner, &at->key, hook);
+		at->state.tcp = tcp_bits(t.tcp_flags, false);
+		at->state.reply = inbound;
+		at->state.generation = 0;
+	}
+	if (!own && (!known || at->state.generation != config->generation)) {
+		reason = refused4(&at->original, known || t.begins);
+		if (reason > 0) {
+			if (known) {
+				flows4.delete(&at->key);
+				flows4.delete(&at->partner);
+			}
+			return drop(program, reason - REFUSED(0));
+		}
+		if (reason < 0)
+			return TC_ACT_OK;
+	}
+	if (t.error || (!known && !t.begins))
+		return TC_ACT_OK;	/* what is about a flow does not keep it alive */
+	at->state.generation = config->generation;
+	at->state.expires = now + timeout_of(config, t.protocol, at->state.tcp);
+	at->state.quiet = now + config->renewal;
+	if (at->state.quiet > at->state.expires)
+		at->state.quiet = at->state.expires;
+	renew_pair4(&at->key, &at->partner, &at->state);
+	if (t.fragment && !t.later)
+		remember_fragment4(pkt, &t, now + config->fragment);
+	return TC_ACT_OK;
+}
+
+/* TC_ACT_OK: it may go on. `own`: of the node itself, to_container only. */
+static __always_inline int police4(struct __sk_buff *skb, const struct packet *pkt, u32 program,
+				   bool own)
+{
+	bool inbound = program == PROGRAM_TO_CONTAINER;
+	struct tuple4 key = {};
+	struct flow4 *flow;
+
+	if (plain(skb, pkt, sizeof(struct iphdr))) {
+		key.src = inbound ? pkt->dst4 : pkt->src4;
+		key.dst = inbound ? pkt->src4 : pkt->dst4;
+		key.sport = inbound ? pkt->dport : pkt->sport;
+		key.dport = inbound ? pkt->sport : pkt->dport;
+		key.protocol = pkt->protocol;
+		key.hook = program == PROGRAM_FROM_NETDEV ? FLOW_WIRE : FLOW_LOCAL;
+		flow = flows4.lookup(&key);
+		if (flow && settled(&flow->state))
+			return TC_ACT_OK;
+	}
+	return police_closely4(skb, pkt, program, own);
+}
+
+static __always_inline int police_closely6(struct __sk_buff *skb, const struct packet *pkt,
+					   u32 program, bool own)
+{
+	bool inbound = program == PROGRAM_TO_CONTAINER, known = false, reply = inbound;
+	struct transport t = {};
+	struct flow_config *config;
+	struct scratch6 *at;
+	struct flow6 *flow;
+	u64 now = jiffies64();
+	u8 bits, hook = program == PROGRAM_FROM_NETDEV;
+	u32 zero = 0;
+	int reason;
+
+	config = flow_settings.lookup(&zero);
+	at = police_scratch6.lookup(&zero);
+	if (!config || !at)
+		return drop(program, DROP_REWRITE);
+	if (link_scope6(&pkt->dst6) || (program == PROGRAM_FROM_CONTAINER && for_the_stack(skb)))
+		return TC_ACT_OK;	/* never leaves its link */
+	reason = read_transport6(skb, pkt, &t);
+	if (!reason && t.later)
+		reason = fragment_ports6(pkt, &t, now);
+	if (reason)
+		return drop(program, reason - REFUSED(0));
+
+	at->original.src = pkt->src6;
+	at->original.dst = pkt->dst6;
+	at->original.sport = t.sport;
+	at->original.dport = t.dport;
+	at->original.protocol = t.protocol;
+	at->original.hook = hook;
+	if (inbound)
+		reverse6(&at->key, &at->original, FLOW_LOCAL);
+	else
+		at->key = at->original;
+	if (!t.error || quoted6(skb, pkt, &t, program == PROGRAM_FROM_CONTAINER, &at->key)) {
+		flow = flows6.lookup(&at->key);
+		known = flow && alive(&flow->state, now, t.tcp_flags);
+	}
+	if (known) {
+		reply = flow->state.reply;
+		bits = tcp_bits(t.tcp_flags, reply != inbound);
+		at->partner = flow->partner;
+		at->state = flow->state;
+		at->state.tcp |= bits;
+		at->original = reply ? at->partner : at->key;
+	} else {
+		if (inbound && !own)
+			at->original.hook = hook6(&pkt->src6);
+		hook = inbound ? at->original.hook :
+		       program == PROGRAM_FROM_NETDEV ? FLOW_LOCAL : hook6(&pkt->dst6);
+		reverse6(&at->partner, &at->key, hook);
+		at->state.tcp = tcp_bits(t.tcp_flags, false);
+		at->state.reply = inbound;
+		at->state.generation = 0;
+	}
+	if (!own && (!known || at->state.generation != config->generation)) {
+		reason = refused6(&at->original, known || t.begins);
+		if (reason > 0) {
+			if (known) {
+				flows6.delete(&at->key);
+				flows6.delete(&at->partner);
+			}
+			return drop(program, reason - REFUSED(0));
+		}
+		if (reason < 0)
+			return TC_ACT_OK;
+	}
+	if (t.error || (!known && !t.begins))
+		return TC_ACT_OK;	/* what is about a flow does not keep it alive */
+	at->state.generation = config->generation;
+	at->state.expires = now + timeout_of(config, t.protocol, at->state.tcp);
+	at->state.quiet = now + config->renewal;
+	if (at->state.quiet > at->state.expires)
+		at->state.quiet = at->state.expires;
+	renew_pair6(&at->key, &at->partner, &at->state);
+	if (t.fragment && !t.later)
+		remember_fragment6(pkt, &t, now + config->fragment);
+	return TC_ACT_OK;
+}
+
+static __always_inline int police6(struct __sk_buff *skb, const struct packet *pkt, u32 program,
+				   bool own)
+{
+	bool inbound = program == PROGRAM_TO_CONTAINER;
+	struct tuple6 key = {};
+	struct flow6 *flow;
+
+	if (plain(skb, pkt, sizeof(struct ipv6hdr))) {
+		key.src = inbound ? pkt->dst6 : pkt->src6;
+		key.dst = inbound ? pkt->src6 : pkt->dst6;
+		key.sport = inbound ? pkt->dport : pkt->sport;
+		key.dport = inbound ? pkt->sport : pkt->dport;
+		key.protocol = pkt->protocol;
+		key.hook = program == PROGRAM_FROM_NETDEV ? FLOW_WIRE : FLOW_LOCAL;
+		flow = flows6.lookup(&key);
+		if (flow && settled(&flow->state))
+			return TC_ACT_OK;
+	}
+	return police_closely6(skb, pkt, program, own);
+}
+
+#endif
