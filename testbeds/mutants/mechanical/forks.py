@@ -73,7 +73,7 @@ def _in_fork(function: Callable[[], object], said: int) -> NoReturn:
     """Never returns into what the parent was doing."""
     status = _BROKEN
     try:
-        os.setsid()
+        os.setpgid(0, 0)  # not a session: the scheduler would count each as another user's
         null = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(null, number)

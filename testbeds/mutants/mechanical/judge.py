@@ -9,6 +9,7 @@ time, what caught its neighbours, then those that execute few other lines.
 from __future__ import annotations
 
 import json
+import random
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -78,6 +79,7 @@ class Judge:
                 left.append(site)
         if not left:
             return
+        random.Random(len(left)).shuffle(left)  # a run that is broken off is a sample
         exact = self._exact()
         self._covered = self._coverage()
         began: dict[str, float] = {}

@@ -11,13 +11,14 @@ from __future__ import annotations
 import ast
 import json
 import os
+import random
 import re
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -147,11 +148,17 @@ def judge(
             say(known)
         else:
             left.append(site)
+    random.Random(len(left)).shuffle(left)  # a run that is broken off is a sample
     with ThreadPoolExecutor(workers) as pool:
-        for outcome in pool.map(lambda site: _attempt(site, memory, sources[site.file]), left):
-            memory.note(outcome)
-            found[outcome.site] = outcome
-            say(outcome)
+        running = [pool.submit(_attempt, site, memory, sources[site.file]) for site in left]
+        try:
+            for ended in as_completed(running):
+                outcome = ended.result()
+                memory.note(outcome)
+                found[outcome.site] = outcome
+                say(outcome)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
     return [found[site.key] for site in wanted]
 
 
@@ -204,5 +211,5 @@ def _run(site: Site, plan: Plan) -> tuple[str, str]:
     if ended.returncode == _PASSED:
         return SURVIVED, ""
     failed = [line for line in ended.stdout.splitlines() if line.startswith(("FAILED ", "ERROR "))]
-    said = failed[0].split(" ", 1)[1] if failed else f"pytest itself: {ended.stderr[-200:]}"
-    return CAUGHT, said[:300]
+    said = " ".join(ended.stderr.split())[-200:]
+    return CAUGHT, failed[0].split(" ", 1)[1][:300] if failed else f"pytest itself: {said}"
