@@ -13,7 +13,6 @@ from harness.datapath.kube_proxy import Change, RuleSet, changed, node_rules, ow
 from harness.datapath.legacy_flows import forget
 from harness.datapath.services import Service, gone
 
-from harness.datapath.kube_proxy import Change, RuleSet, changed, node_rules
 from harness.datapath.legacy_policy import policy_rules
 from harness.datapath.policy import Policy
 from harness.datapath.settings import NodeSettings
