@@ -11,10 +11,9 @@ from harness.datapath.base import Counters
 from harness.datapath.claims import BOTH, Claims
 from harness.datapath.kube_proxy import Change, RuleSet, changed, node_rules, own_chains
 from harness.datapath.legacy_flows import forget
-from harness.datapath.services import Service, gone
-
 from harness.datapath.legacy_policy import policy_rules
 from harness.datapath.policy import Policy
+from harness.datapath.services import Service, gone
 from harness.datapath.settings import NodeSettings
 from harness.plumbing import process
 from harness.plumbing.errors import UnknownNameError
