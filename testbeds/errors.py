@@ -71,10 +71,9 @@ def refused(
     rows = [(kind, size, ttl) for kind in _LAYERS for size in sizes for ttl in ttls]
     found = []
     for number, (kind, size, ttl) in enumerate(rows, 1000):
-        content = packet(
-            pod.family, (pod.address, target), kind, bytes(n & 0xFF for n in range(size)), number,
-            {"ttl": ttl, **(fields or {})},
-        )  # fmt: skip
+        payload = bytes(at & 0xFF for at in range(1, size + 1))
+        ends, given = (pod.address, target), {"ttl": ttl, **(fields or {})}
+        content = packet(pod.family, ends, kind, payload, number, given)
         frame = framed(source, destination, content)
         found.append(Refused(f"{kind} of {size} B, TTL {ttl}", frame, number))
     return found
@@ -108,6 +107,13 @@ def matched(packets: Sequence[Refused], found: Sequence[Frame]) -> Iterator[tupl
         each = by_number.get(number_of(frame.headers.quote))
         if each is not None:
             yield each, frame
+
+
+def kind(frame: Frame) -> tuple[int, int]:
+    """Its type and code."""
+    icmp = frame.headers.transport
+    assert isinstance(icmp, ICMP)
+    return icmp.type, icmp.code
 
 
 def quote(frame: Frame) -> bytes:

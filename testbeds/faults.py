@@ -162,7 +162,7 @@ class Metadata:
     def write_at(
         self, node: Actor, interface: str, mark: int, tstamp: int, priority: int = 0
     ) -> None:
-        """Give every packet that enters through an interface a mark, a timestamp (ns), a priority."""
+        """Give all that enters through an interface a mark, a timestamp (ns) and a priority."""
         table = self.module.table("written")
         table[ctypes.c_int(0)] = table.Leaf(tstamp=tstamp, mark=mark, priority=priority)
         self._attached.append(_first(node, interface, INGRESS, self.module, "write_metadata"))

@@ -31,7 +31,7 @@ ANOTHER_MAC = "02:00:00:00:00:77"
 ARP_ASKED: dict[str, dict[str, Any]] = {
     "broadcast": {},
     "unicast": {"to": "lxc"},
-    "probe": {"psrc": "0.0.0.0"},  # noqa: S104 - an address, not a binding
+    "probe": {"psrc": "0.0.0.0"},
     "from another MAC": {"hwsrc": ANOTHER_MAC},
     "with a target's MAC": {"hwdst": ANOTHER_MAC},
 }
@@ -50,9 +50,11 @@ ARP_NOT_ASKED: dict[str, dict[str, Any]] = {
 
 def arp_question(pod: PodActor, given: dict[str, Any]) -> bytes:
     """A question of ARP, as a frame of a pod."""
-    fields = {"op": 1, "hwsrc": pod.mac, "psrc": pod.addresses.ipv4, "hwdst": _NOBODY,
-              "pdst": pod.node.gateway.ipv4, "hwtype": 1, "ptype": 0x0800, "hwlen": 6, "plen": 4,
-              "to": ""} | given  # fmt: skip
+    fields: dict[str, Any] = {
+        "op": 1, "hwsrc": pod.mac, "psrc": pod.addresses.ipv4, "hwdst": _NOBODY,
+        "pdst": pod.node.gateway.ipv4, "hwtype": 1, "ptype": 0x0800, "hwlen": 6, "plen": 4,
+        "to": "",
+    } | given  # fmt: skip
     to = pod.lxc_mac if fields.pop("to") else _BROADCAST
     # By hand: scapy would make the addresses as long as the lengths say.
     lengths = {name: fields.pop(name) for name in ("hwtype", "ptype", "hwlen", "plen")}
@@ -70,7 +72,7 @@ def arp_answer(pod: PodActor, given: dict[str, Any]) -> bytes:
     return bytes(Ether(src=pod.lxc_mac, dst=asked["hwsrc"]) / answer)
 
 
-# ------------------------------------------------------------------------------- neighbour discovery
+# ----------------------------------------------------------------------------- neighbour discovery
 
 _SOLICITED_NODE = "ff02::1:ff00:1"  # of the gateway's, fd00:10:0:1::1 (RFC 4291, 2.7.1)
 _SOLICITED_MAC = "33:33:ff:00:00:01"
@@ -96,8 +98,10 @@ ND_NOT_ASKED: dict[str, dict[str, Any]] = {
 def nd_question(pod: PodActor, given: dict[str, Any]) -> bytes:
     """A neighbour solicitation, as a frame of a pod."""
     gateway = pod.node.gateway.ipv6
-    fields = {"src": pod.addresses.ipv6, "dst": "", "hlim": 255, "tgt": gateway, "code": 0,
-              "option": True, "kind": ICMPv6ND_NS} | given  # fmt: skip
+    fields: dict[str, Any] = {
+        "src": pod.addresses.ipv6, "dst": "", "hlim": 255, "tgt": gateway, "code": 0,
+        "option": True, "kind": ICMPv6ND_NS,
+    } | given  # fmt: skip
     header = IPv6(src=fields["src"], dst=gateway if fields["dst"] else _SOLICITED_NODE,
                   hlim=fields["hlim"])  # fmt: skip
     packet = header / fields["kind"](tgt=fields["tgt"], code=fields["code"])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Packets that a pod sends from an address that is not its own: the sources, and what they carry."""
+"""What a pod sends from an address that is not its own: the sources, and what carries them."""
 
 from __future__ import annotations
 
@@ -30,30 +30,35 @@ LABEL = b"from another's address"
 GENUINE = b"from the pod's address"
 #: RFC 4861: what has crossed a router is no neighbour discovery.
 ND_HOP_LIMIT = 255
-_PORTS = {"sport": 4000, "dport": 4001}
+#: What carries a source that matters by its role.
+CARRIED: dict[str, Callable[[Family], Packet]] = {
+    "ping": echo,
+    "datagram": lambda _: UDP(sport=4000, dport=4001),
+    "SYN": lambda _: TCP(sport=4000, dport=4001, flags="S"),
+}
+#: Neighbour discovery, and which of its fields are addresses: those of the destination.
+DISCOVERY: dict[str, tuple[Callable[..., Packet], tuple[str, ...]]] = {
+    "solicitation": (ICMPv6ND_NS, ("tgt",)),
+    "advertisement": (ICMPv6ND_NA, ("tgt",)),
+    "router-solicitation": (ICMPv6ND_RS, ()),
+    "router-advertisement": (ICMPv6ND_RA, ()),
+    "redirect": (ICMPv6ND_Redirect, ("tgt", "dst")),
+}
 
-#: What carries a source that matters by its role: name → a layer, made from the destination.
-CARRIED: dict[str, Callable[[Family, str], Packet]] = {
-    "ping": lambda family, _: echo(family),
-    "datagram": lambda family, _: UDP(**_PORTS),
-    "SYN": lambda family, _: TCP(**_PORTS, flags="S"),
-}
-DISCOVERY: dict[str, Callable[[Family, str], Packet]] = {
-    "solicitation": lambda _, target: ICMPv6ND_NS(tgt=target),
-    "advertisement": lambda _, target: ICMPv6ND_NA(tgt=target, R=0, O=1),
-    "router-solicitation": lambda _, target: ICMPv6ND_RS(),
-    "router-advertisement": lambda _, target: ICMPv6ND_RA(),
-    "redirect": lambda _, target: ICMPv6ND_Redirect(tgt=target, dst=target),
-}
+
+def _layer(family: Family, kind: str, target: str) -> Packet:
+    if kind in CARRIED:
+        return CARRIED[kind](family)
+    layer, addresses = DISCOVERY[kind]
+    return layer(**dict.fromkeys(addresses, target))
 
 
 @cache  # the addresses are the plan's: each datapath is sent the same frames
 def _frame(
     family: Family, macs: tuple[str, str], source: str, target: str, kind: str, label: bytes
 ) -> bytes:
-    layer = (CARRIED | DISCOVERY)[kind](family, target)
     header = ip(family, source, target, ND_HOP_LIMIT if kind in DISCOVERY else 64)
-    return bytes(Ether(src=macs[0], dst=macs[1]) / header / layer / label)
+    return bytes(Ether(src=macs[0], dst=macs[1]) / header / _layer(family, kind, target) / label)
 
 
 def near(address: str) -> Iterator[str]:
@@ -72,7 +77,7 @@ def roles(testbed: Testbed, family: Family) -> list[str]:
 
 def spoofed(testbed: Testbed, family: Family, targets: list[str]) -> list[bytes]:
     """Every source with every layer, to every target, as frames of pod1."""
-    kinds = CARRIED | (DISCOVERY if family is Family.ipv6 else {})
+    kinds = [*CARRIED, *(DISCOVERY if family is Family.ipv6 else ())]
     rows = [(source, kind) for source in roles(testbed, family) for kind in kinds]
     rows += [(source, "datagram") for source in near(testbed.pod1.addresses[family])]
     pod = testbed.pod1

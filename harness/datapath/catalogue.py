@@ -53,7 +53,7 @@ CATALOGUE: dict[str, Entry] = {
     "HR-20": Entry("the node answers for its own other addresses"),
     "HR-21": Entry("no route: the pod gets unreachable"),
     "HR-22": Entry("lxc forwarding off: code 5 off the node, local passes"),
-    "HR-23": Entry("IPv6 link-local and multicast are not routed"),
+    "HR-23": Entry("link-local and multicast are not routed"),
     "HR-24": Entry("ip rule and other tables; fwmark", _ROUTES),
     "HR-25": Entry("multipath: flows spread", _ROUTES),
     "HR-26": Entry("IPv4 through an IPv6 next hop", _ROUTES),

@@ -15,9 +15,11 @@ from typing import Any
 from harness import datapath as datapaths
 from harness.datapath import Datapath
 from testbeds.mutants import (
+    answers,
     claims,
     counters,
     delivery,
+    fields,
     gateway,
     hooks,
     impostors,
@@ -30,6 +32,7 @@ from testbeds.mutants import (
     rewrite,
     router,
     services,
+    sources,
     stack,
 )
 from testbeds.mutants.assertions import suites
@@ -44,6 +47,9 @@ MUTANTS: tuple[Mutant, ...] = (
     *mtu.MUTANTS,
     *router.MUTANTS,
     *gateway.MUTANTS,
+    *sources.MUTANTS,
+    *fields.MUTANTS,
+    *answers.MUTANTS,
     *counters.MUTANTS,
     *impostors.MUTANTS,
     *claims.MUTANTS,

@@ -33,6 +33,7 @@ FIB = "two_node/test_fib::"
 NEIGH = "two_node/test_neighbours::"
 MTU = "two_node/test_mtu::"
 BORDER = "one_node/test_border::"
+METADATA = "test_hr37_mark_and_tstamp_across_the_border"
 KEPT = "one_node/test_frames::test_hr13_nothing_but_the_ttl_changes_same_node"
 KEPT_FAR = "two_node/test_frames::test_hr13_nothing_but_the_ttl_changes_two_nodes"
 HOOKS = "one_node/test_hooks::"
@@ -41,3 +42,14 @@ NETKIT_GATEWAY = "one_node/test_netkit::test_hr79_gateway_is_resolved_only_where
 NETKIT_FAR = "two_node/test_netkit::test_hr79_legs_and_ttl_two_nodes"
 NETKIT_WORLD = "two_node/test_netkit::test_hr79_pod_and_world"
 OFFLOADS = {"offloads": True}
+SOURCES = "two_node/test_sources::test_hr45_no_source_but_the_pods_own_reaches_anybody"
+LINK_SCOPE = "two_node/test_sources::test_hr23_what_linux_routes_of_ipv4s_link_scope_is_routed"
+CLAIMED = (
+    "one_node/test_claimed_addresses::"
+    "test_hr45_no_neighbour_believes_a_pod_that_claims_anothers_address"
+)
+FIELDS = "two_node/test_fields::test_hr13_only_ttl_and_its_sum_change"
+ANSWERS = "one_node/test_gateway_answers::"
+ERRORS = "one_node/test_errors::test_hr17_every_field_of_time_exceeded"
+ERRORS_FAR = D2 + "test_hr17_every_field_of_time_exceeded_from_the_wire"
+BORDER_FAR = "two_node/test_border::test_hr37_mark_and_priority_towards_the_uplink"

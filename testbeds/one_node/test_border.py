@@ -33,7 +33,7 @@ def test_hr37_mark_and_tstamp_across_the_border(
     # a timestamp that is no delivery time. What arrives then is 0, or, while anybody on this
     # machine captures in whatever namespace, the time of arrival (net_enable_timestamp()).
     assert seen["mark"] == (MARK if datapath.claims.keeps_mark else 0), "mark"
-    # veth gives the priority up together with the mark (__dev_forward_skb(), include/linux/netdevice.h).
+    # veth clears the priority, too (____dev_forward_skb(), include/linux/netdevice.h).
     assert seen["priority"] == (PRIORITY if datapath.claims.keeps_mark else 0), "priority"
     assert (seen["tstamp"] == TSTAMP) == datapath.claims.keeps_tstamp, "tstamp"
     assert seen["pkt_type"] == 0, "pkt_type"  # PACKET_HOST

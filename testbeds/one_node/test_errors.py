@@ -24,7 +24,7 @@ def test_hr17_every_field_of_time_exceeded(one_node: Testbed, datapath, family):
     found = e.errors(seen.frames, "pod1:eth0")
     pairs = list(e.matched(packets, found))
     assert [each.name for each, _ in pairs] == [each.name for each in packets], "answered"
-    kinds = {(f.headers.transport.type, f.headers.transport.code) for f in found}
+    kinds = {e.kind(frame) for frame in found}
     assert kinds == {TIME_EXCEEDED[family]}, "type and code"
     assert {(f.source_mac, f.destination_mac) for f in found} == {(pod.lxc_mac, pod.mac)}, "MACs"
     classes = {e.traffic_class(frame) for frame in found}

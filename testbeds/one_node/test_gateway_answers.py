@@ -13,6 +13,8 @@ from testbeds import questions as q
 
 pytestmark = pytest.mark.needs_macs
 _ARP_SIZE = 42
+ADVERTISEMENT = 136
+ECHO_REPLY = {4: 0, 6: 129}
 
 
 def _came(seen):
@@ -34,7 +36,14 @@ def test_hr16_every_field_of_arp_answers(build_testbed: BuildTestbed, datapath):
     assert [str(frame) for frame in _came(silent)] == [], "answered what was not asked"
 
 
-def _advertised(frame, pod):
+def _advertisements(seen):
+    frames = [(frame, frame.headers.transport) for frame in _came(seen)]
+    return [
+        frame for frame, icmp in frames if isinstance(icmp, ICMP) and icmp.type == ADVERTISEMENT
+    ]
+
+
+def _advertised(frame):
     """What an advertisement says: a field a row."""
     packet = frame.packet
     icmp, option = packet[ICMPv6ND_NA], packet.getlayer(ICMPv6NDOptDstLLAddr)
@@ -52,8 +61,11 @@ def _advertised(frame, pod):
 
 
 def _advertisement(pod, given):
-    """What an advertisement must say; RFC 4861, 7.2.4, lets one to a unicast question leave the
-    option out, and then it may not override."""
+    """What an advertisement may say.
+
+    RFC 4861, 7.2.4: the answer to a unicast question may leave out the option, and with it the
+    override flag.
+    """
     gateway, duplicate = pod.node.gateway.ipv6, given.get("src") == "::"
     to = ("33:33:00:00:00:01", "ff02::1") if duplicate else (pod.mac, pod.addresses.ipv6)
     whole = {
@@ -76,15 +88,16 @@ def test_hr16_every_field_of_advertisements(build_testbed: BuildTestbed, datapat
     pod = testbed.pod1
     with testbed.capture(WHOLE) as seen:
         pod.inject("eth0", [q.nd_question(pod, given) for given in q.ND_ASKED.values()])
-    answers, wanted = _came(seen), [_advertisement(pod, given) for given in q.ND_ASKED.values()]
+    answers = _advertisements(seen)
+    wanted = [_advertisement(pod, given) for given in q.ND_ASKED.values()]
     assert len(answers) == len(wanted), "answered"
     assert [frame.checksum_faults() for frame in answers] == [[]] * len(wanted), "checksums"
-    said = [_advertised(frame, pod) for frame in answers]
+    said = [_advertised(frame) for frame in answers]
     right = [one if one in all_ else all_[0] for one, all_ in zip(said, wanted, strict=True)]
     assert said == right, "answers"
     with testbed.capture() as silent:
         pod.inject("eth0", [q.nd_question(pod, given) for given in q.ND_NOT_ASKED.values()])
-    assert [str(frame) for frame in _came(silent)] == [], "answered what was not asked"
+    assert [str(frame) for frame in _advertisements(silent)] == [], "answered what was not asked"
 
 
 def _traffic_class(raw):
@@ -92,27 +105,29 @@ def _traffic_class(raw):
     return first & 0xFF if first >> 12 == 4 else first >> 4 & 0xFF
 
 
-def _echoed(frames):
-    """Class of traffic, what ICMP says, and what follows it, of each echo reply."""
+def _echoed(raw, at):
+    """Class of traffic, id and number, and what follows them."""
+    return _traffic_class(raw), raw[at + 4 : at + 8], raw[at + 8 :]
+
+
+def _replies(seen, family):
+    """Of what pod1 got, all that says that it is an echo reply, of whichever family's protocol."""
+    found = [(frame.raw, frame.headers) for frame in _came(seen) if frame.headers.ip]
     return [
-        (_traffic_class(frame.raw), icmp.rest, frame.headers.payload(frame.raw))
-        for frame in frames
-        if isinstance(icmp := frame.headers.transport, ICMP) and icmp.is_reply
+        _echoed(raw[: headers.end], headers.transport_at)
+        for raw, headers in found
+        if headers.ip.protocol in (1, 58) and raw[headers.transport_at] == ECHO_REPLY[family]
     ]
 
 
 @pytest.mark.claims("answers_gateway_ping")
 def test_hr16_gateway_answers_echo_and_nothing_like_it(one_node: Testbed, datapath, family):
-    pod = one_node.pod1
+    pod, requests = one_node.pod1, q.gateway_echoes(one_node.pod1, family)
     with one_node.capture(WHOLE) as seen:
-        pod.inject("eth0", q.gateway_echoes(pod, family) + q.no_echoes(pod, family))
-    sizes = [len(data) for _, rest, data in _echoed(_came(seen)) if rest >> 16 == 0xEC40]
-    assert sizes == [0, 1, 8, 57], "answered"
+        pod.inject("eth0", requests + q.no_echoes(pod, family))
+    replies, asked = _replies(seen, family), [_echoed(r, {4: 34, 6: 54}[family]) for r in requests]
+    data = [content for *_, content in replies]
+    assert [content for *_, content in asked if content not in data] == [], "answered"
+    assert replies == asked, "what is answered"
     faults = [frame.checksum_faults() for frame in _came(seen)]
     assert not any(faults), "checksums"
-    sent = [
-        (_traffic_class(frame), int.from_bytes(frame[at : at + 4]), frame[at + 4 :])
-        for at in ({4: 38, 6: 58}[family],)
-        for frame in q.gateway_echoes(pod, family)
-    ]
-    assert _echoed(_came(seen)) == sent, "what is answered"

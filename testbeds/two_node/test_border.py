@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which skb metadata a packet keeps on its way out of the uplink."""
 
+from harness.attach import EGRESS
 from harness.testbed import Testbed
-from testbeds.faults import EGRESS
 
 MARK, PRIORITY, TSTAMP = 0x77, 5, 1_234_567_890
 

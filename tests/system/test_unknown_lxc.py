@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An lxc of which the bundled programs know no pod: whatever it sends is dropped, and counted."""
+
+import pytest
+
+from harness import datapath as datapaths
+from harness.testbed import Testbed
+from harness.topology import TESTBEDS, Family
+from testbeds.packets import echo, from_pod, ip
+from testbeds.questions import arp_question, nd_question
+
+pytestmark = pytest.mark.usefixtures("hr_machine")
+
+
+def test_what_an_lxc_without_a_pod_sends_is_dropped():
+    topology = TESTBEDS.find("one_node").topology
+    with Testbed(topology, datapaths.find("bpf"), insist=True) as testbed:
+        pod, other = testbed.pod1, testbed.pod2
+        frames = [
+            from_pod(pod, ip(family, pod.addresses[family], to.addresses[family]) / echo(family))
+            for family in Family
+            for to in (other, testbed.master)
+        ]
+        frames += [arp_question(pod, {}), nd_question(pod, {})]
+        assert pod.ping(other).lost == 0
+        testbed.datapath_of("master").installed.module.table("sources").clear()
+        with testbed.evidence() as evidence, testbed.capture() as seen:
+            pod.inject("eth0", frames)
+        assert {frame.interface for frame in seen.frames} == {"pod1:eth0", "master:lxc1"}
+        assert {frame.direction for frame in seen.frames if frame.interface == "pod1:eth0"} == {
+            "out"
+        }
+        assert evidence.nodes["master"].programs.drops == {"no-endpoint": len(frames)}
