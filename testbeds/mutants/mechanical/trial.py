@@ -13,6 +13,7 @@ from harness.plumbing.errors import BuildError
 from testbeds.mutants.mechanical import coverage, programs
 from testbeds.mutants.mechanical.memory import CAUGHT, NO_PROGRAM, SAME, SURVIVED
 from testbeds.mutants.mechanical.site import Site
+from testbeds.mutants.mechanical.sites import conditional
 
 #: Datapaths whose programs are changed. One kind of attachment is enough: hooks are not in C.
 DATAPATHS = ("bpf", "bpf-redirect", "bpf-skip-fib")
@@ -62,11 +63,17 @@ def attempt(
         exact: Datapath → digest of its programs without the change.
         reports: Has what tests report.
     """
-    programs.change((site.patch(coverage.read(site.file)),))
+    text = coverage.read(site.file)
+    programs.change((site.patch(text),))
+    everywhere = not conditional(text, site.start)
     differs = False
     for name, items in wanted.items():
+        if differs and not items:
+            continue
         try:
             if programs.digest(name) == exact[name]:
+                if everywhere:
+                    break  # so it is in the other datapaths' programs
                 continue
         except BuildError:
             return {"outcome": NO_PROGRAM}
