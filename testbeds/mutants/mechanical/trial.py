@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -55,7 +56,7 @@ def attempt(
     exact: Mapping[str, str],
     reports: Reports,
 ) -> dict[str, Any]:
-    """Run tests on a mutant.
+    """Run tests on a mutant; says what became of it, and what that cost in CPU seconds.
 
     Args:
         site: Where and how.
@@ -63,6 +64,22 @@ def attempt(
         exact: Datapath → digest of its programs without the change.
         reports: Has what tests report.
     """
+    began = _spent()
+    found = _attempt(site, wanted, exact, reports)
+    return found | {"seconds": round(_spent() - began, 1)}
+
+
+def _spent() -> float:
+    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(u.ru_utime + u.ru_stime for u in map(resource.getrusage, whose))
+
+
+def _attempt(
+    site: Site,
+    wanted: Mapping[str, Sequence[pytest.Item]],
+    exact: Mapping[str, str],
+    reports: Reports,
+) -> dict[str, Any]:
     text = coverage.read(site.file)
     programs.change((site.patch(text),))
     everywhere = not conditional(text, site.start)
