@@ -15,7 +15,7 @@ from testbeds.mutants import MUTANTS, Catch, never_failed, suites
 from testbeds.mutants.instrument import BROKEN, MISUSE
 from testbeds.mutants.mechanical import python_judge
 from testbeds.mutants.mechanical.campaign import all_sites, chosen, counted, summary
-from testbeds.mutants.mechanical.equivalent import EXCUSED
+from testbeds.mutants.mechanical.equivalent import EQUIVALENT
 from testbeds.mutants.mechanical.judge import judge
 from testbeds.mutants.mechanical.memory import Memory, Outcome, tests_of_the_suites
 
@@ -94,7 +94,7 @@ def _mechanical(arguments: argparse.Namespace) -> int:
         python = arguments.python or arguments.of.endswith(".py")
         found = python_judge.all_sites(arguments.of) if python else all_sites(arguments.of)
         wanted = [site for site in chosen(found, arguments.sample, arguments.seed)
-                  if site.key not in EXCUSED]  # fmt: skip
+                  if site.key not in EQUIVALENT]  # fmt: skip
         name, tests = ("python", python_judge.tests()) if python else ("bpf", tests_of_the_suites())
         memory = Memory(cache / "mutants", name, tests)
         print(f"{len(wanted)} mutants, seed {arguments.seed}; kept in {memory.state}", flush=True)

@@ -15,6 +15,7 @@ from testbeds.mutants.mechanical import (
     coverage,
     equivalent,
     forks,
+    judge,
     memory,
     python_judge,
     python_sites,
@@ -22,7 +23,7 @@ from testbeds.mutants.mechanical import (
 )
 from testbeds.mutants.mechanical.campaign import all_sites, chosen, summary
 from testbeds.mutants.mechanical.memory import Memory, Outcome
-from testbeds.mutants.mechanical.sites import sites
+from testbeds.mutants.mechanical.sites import conditional, sites
 
 SOURCE = """\
 /* a comment with 1 + 2, and if (x) */
@@ -123,6 +124,37 @@ def test_a_sample_is_drawn_by_its_seed():
     assert chosen(found, 20, 1) == chosen(found, 20, 1) != chosen(found, 20, 2)
     assert chosen(found, None, 1) == found
     assert len(chosen(found, 20, 1)) == 20
+
+
+def test_what_a_variants_macro_decides_is_told_from_what_all_variants_have():
+    text = coverage.read("forward.c")
+    assert conditional(text, text.index("redirect_neigh(node->nic_ifindex"))
+    assert conditional(text, text.index("count_fib(result)"))
+    assert not conditional(text, text.index("use->nexthop = nexthop"))
+    text = coverage.read("parse.h")
+    assert not conditional(text, text.index("pkt->sport = ports[0]"))
+
+
+def test_a_site_is_tried_with_the_tests_that_execute_its_place():
+    place = {
+        site.old: coverage.key_of(site) for site in sites("forward.c", coverage.read("forward.c"))
+    }
+    assert place["use->nexthop = nexthop;"] != place["use->jiffies = now;"]
+    assert place["64"] is None  # a directive: any test may show it
+    beside = coverage.places()[place[">>"]]  # in a declaration: what comes behind it
+    assert coverage.read("forward.c")[beside.start :].startswith("if (!use ||")
+
+
+def test_likely_tests_come_first_then_quick_ones_one_of_each_function():
+    covered = {test: {"keys": [1] * lines, "seconds": seconds} for test, lines, seconds in (
+        ("a[1]", 1, 1.0), ("a[2]", 2, 1.0), ("b[1]", 3, 3.0), ("c[1]", 9, 9.0),
+    )}  # fmt: skip
+    assert judge._ordered(list(covered), covered, ["gone", "c[1]"]) == [
+        "c[1]",
+        "a[1]",
+        "b[1]",
+        "a[2]",
+    ]
 
 
 def test_instrumented_programs_count_every_place_once():

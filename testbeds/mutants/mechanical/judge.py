@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import random
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -82,12 +81,10 @@ class Judge:
         random.Random(len(left)).shuffle(left)  # a run that is broken off is a sample
         exact = self._exact()
         self._covered = self._coverage()
-        began: dict[str, float] = {}
 
         def jobs() -> Iterator[forks.Job]:
             for site in left:
                 plan = self._plan(site, sources[site.file])
-                began[site.key] = time.monotonic()
                 yield (
                     site,
                     lambda site=site, plan=plan: trial.attempt(  # type: ignore[misc]
@@ -99,7 +96,7 @@ class Judge:
             found = Outcome(
                 site.key, **(answer or {"outcome": HUNG}), where=str(site),
                 source=sources[site.file], suites=self._memory.suites,
-                harness=self._memory.harness, seconds=round(time.monotonic() - began[site.key], 1),
+                harness=self._memory.harness,
             )  # fmt: skip
             self._memory.note(found)
             self._found(found)

@@ -36,7 +36,7 @@ class Outcome:
         source: Digest of what was changed.
         suites: Digest of the tests by which it was judged.
         harness: Digest of what those stand on.
-        seconds: How long that took.
+        seconds: What that took: CPU time of a mutant of bpf/, real time of others.
     """
 
     site: str

@@ -45,6 +45,13 @@ def masked(text: str) -> str:
     return text
 
 
+def conditional(text: str, start: int) -> bool:
+    """Whether a place stands between `#if` and `#endif`: variants may differ there."""
+    before = text[:start]
+    opened = len(re.findall(r"^#[ \t]*if", before, re.M))
+    return opened > len(re.findall(r"^#[ \t]*endif", before, re.M)) + before.count("_H\n#define")
+
+
 def sites(file: str, text: str) -> list[Site]:
     """Every change by rule of a part, in the order of the source."""
     code = masked(text)

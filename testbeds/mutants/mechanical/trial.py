@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from harness.plumbing.errors import BuildError
 from testbeds.mutants.mechanical import coverage, programs
 from testbeds.mutants.mechanical.memory import CAUGHT, NO_PROGRAM, SAME, SURVIVED
 from testbeds.mutants.mechanical.site import Site
+from testbeds.mutants.mechanical.sites import conditional
 
 #: Datapaths whose programs are changed. One kind of attachment is enough: hooks are not in C.
 DATAPATHS = ("bpf", "bpf-redirect", "bpf-skip-fib")
@@ -54,7 +56,7 @@ def attempt(
     exact: Mapping[str, str],
     reports: Reports,
 ) -> dict[str, Any]:
-    """Run tests on a mutant.
+    """Run tests on a mutant; says what became of it, and what that cost in CPU seconds.
 
     Args:
         site: Where and how.
@@ -62,11 +64,33 @@ def attempt(
         exact: Datapath → digest of its programs without the change.
         reports: Has what tests report.
     """
-    programs.change((site.patch(coverage.read(site.file)),))
+    began = _spent()
+    found = _attempt(site, wanted, exact, reports)
+    return found | {"seconds": round(_spent() - began, 1)}
+
+
+def _spent() -> float:
+    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(u.ru_utime + u.ru_stime for u in map(resource.getrusage, whose))
+
+
+def _attempt(
+    site: Site,
+    wanted: Mapping[str, Sequence[pytest.Item]],
+    exact: Mapping[str, str],
+    reports: Reports,
+) -> dict[str, Any]:
+    text = coverage.read(site.file)
+    programs.change((site.patch(text),))
+    everywhere = not conditional(text, site.start)
     differs = False
     for name, items in wanted.items():
+        if differs and not items:
+            continue
         try:
             if programs.digest(name) == exact[name]:
+                if everywhere:
+                    break  # so it is in the other datapaths' programs
                 continue
         except BuildError:
             return {"outcome": NO_PROGRAM}
