@@ -10,12 +10,13 @@ from contextlib import closing
 
 import pytest
 
+from harness.datapath import NodeSettings, Service
 from harness.datapath.brought import protocol, read
 from harness.plumbing import pid_namespace
 from harness.plumbing.errors import AgentError, HarnessError
 from harness.testbed import Testbed
 from harness.topology import Topology
-from tests.support.agents import describe
+from tests.support.agents import CLAIMS, describe
 from tests.support.host_state import await_, await_same, marked, settled
 from tests.support.run_cli import MARK, end, pytest_of, start
 from tests.support.stopped_run import FIRST, Moment, Run
@@ -83,6 +84,21 @@ def test_a_right_one_is_told_everything_once_and_then_what_changed(tmp_path, not
     (changed,) = sync["nodes"]
     own = next(each for each in changed["interfaces"] if each["name"] == "lo")
     assert "10.99.0.1/32" in own["addresses"]
+
+
+def test_it_is_told_of_other_services(tmp_path, nothing_left):
+    fault = """
+    with open("said", "a") as file:
+        file.write(line)"""
+    datapath = read(describe(tmp_path, fault, claims=f"{CLAIMS}\nservices = true"))
+    (tmp_path / "said").unlink()
+    first, second = (Service("172.16.200.1", port, "udp") for port in (80, 81))
+    settings = NodeSettings(services="bpf", used_services=(first,))
+    with Testbed(Topology(), datapath, insist=True, settings=settings) as testbed:
+        testbed.serve((second,))
+    said = [json.loads(line) for line in (tmp_path / "said").read_text().splitlines()]
+    told = [(each["verb"], each["settings"]["used_services"][0]["port"]) for each in said[:-1]]
+    assert told == [("ADD", 80), ("SYNC", 81)]
 
 
 #: What is wrong → how the agent is made, the exit code, and what the line says.

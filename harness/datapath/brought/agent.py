@@ -24,6 +24,7 @@ from harness.datapath.brought.protocol import DEADLINES, PROTOCOL, Added, Done, 
 from harness.datapath.brought.table import Table
 from harness.datapath.claims import ClaimError, text
 from harness.datapath.policy import Policy
+from harness.datapath.services import Service
 from harness.datapath.settings import NodeSettings
 from harness.plumbing.closable import Closable
 from harness.plumbing.errors import AgentError
@@ -134,11 +135,17 @@ class Session(Closable):
         facts = protocol.nodes_facts([node], self.agent.description.testbed)
         self._changed("SYNC", [node], nodes=facts)
 
-    def enforce(self, node: Node, policy: Policy) -> None:
-        """Tell it of other rules, with what a node is like now."""
+    def ask_for(self, node: Node, settings: NodeSettings) -> None:
+        """Tell it of other settings, with what a node is like now."""
+        self._settings = settings
         facts = protocol.nodes_facts([node], self.agent.description.testbed)
-        settings = protocol.settings_facts(replace(self._settings, policy=policy))
-        self._changed("SYNC", [node], settings=settings, nodes=facts)
+        asked = protocol.settings_facts(settings)
+        self._changed("SYNC", [node], settings=asked, nodes=facts)
+
+    @property
+    def settings(self) -> NodeSettings:
+        """What the operator asks for now."""
+        return self._settings
 
     def _changed(self, verb: str, on: Sequence[Node], **fields: object) -> None:
         added = self._ask(verb, Added, **fields)
@@ -255,7 +262,12 @@ class InstalledAgent:
 
     def enforce(self, policy: Policy) -> None:
         """Tell the agent of other rules."""
-        self._session.enforce(self.node, policy)
+        self._session.ask_for(self.node, replace(self._session.settings, policy=policy))
+
+    def serve(self, services: Sequence[Service]) -> None:
+        """Tell the agent of other services."""
+        asked = replace(self._session.settings, used_services=tuple(services))
+        self._session.ask_for(self.node, asked)
 
     def report(self) -> dict[str, str]:
         """Title → text: what the agent says of itself, the same on all its nodes."""

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.datapath import NodeSettings, Service
 from harness.datapath.brought import protocol
 from harness.datapath.brought.protocol import Added, AnswerError, Done, Refusal, Status, Version
+from harness.datapath.services import Backend
 
 KINDS = {"VERSION": Version, "ADD": Added, "SYNC": Added, "STATUS": Status, "DEL": Done}
 RIGHT = [
@@ -92,6 +94,16 @@ def test_a_request_without_nodes_is_what_the_schema_says(verb):
     assert line.count(b"\n") == 1
     assert list(judges("REQUEST").iter_errors(json.loads(line))) == []
     assert list(judges("REQUEST").iter_errors({**json.loads(line), "more": 1}))
+
+
+def test_services_are_said_as_the_schema_has_them():
+    asked = Service("172.16.200.1", 80, "udp", (Backend("10.0.1.11", 8080),), 30_080)
+    settings = NodeSettings(services="bpf", used_services=(asked,))
+    said = json.loads(json.dumps(protocol.settings_facts(settings)))
+    assert list(judges("SETTINGS").iter_errors(said)) == []
+    assert said["used_services"][0]["backends"] == [{"address": "10.0.1.11", "port": 8080}]
+    said["used_services"][0]["port"] = 0
+    assert list(judges("SETTINGS").iter_errors(said))
 
 
 def test_the_node_that_the_page_shows_is_one():
