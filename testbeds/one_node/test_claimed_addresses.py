@@ -9,6 +9,7 @@ from testbeds.spoofed import claims_of
 AT_THE_POD = {"pod1:eth0", "master:lxc1"}
 
 
+@pytest.mark.claims("keeps_link_scope")
 @pytest.mark.needs_macs
 @pytest.mark.topology(quiet=False)
 def test_hr45_no_neighbour_believes_a_pod_that_claims_anothers_address(
