@@ -26,7 +26,9 @@ from testbeds.mutants import (
     mtu,
     neighbours,
     netkit,
+    packets,
     policy,
+    protocols,
     rewrite,
     router,
     services,
@@ -51,6 +53,8 @@ MUTANTS: tuple[Mutant, ...] = (
     *netkit.MUTANTS,
     *services.MUTANTS,
     *policy.MUTANTS,
+    *packets.MUTANTS,
+    *protocols.MUTANTS,
 )
 
 
