@@ -187,7 +187,10 @@ _LEAVING = {
     "pod2": "pod2:eth0 > request < reply" + _UPLINK.format(node="node1"),
     "master": _UPLINK.format(node="master"),
     "node1": _UPLINK.format(node="node1"),
-    "world": "world:eth0 > request{form} < reply{form} \n switch:world < request{form} > reply{form}",
+    "world": """
+        world:eth0      > request{form}    < reply{form}
+        switch:world    < request{form}    > reply{form}
+    """,
 }
 _LXC = {"pod1": ("master:lxc1", "master"), "pod2": ("node1:lxc2", "node1")}
 
