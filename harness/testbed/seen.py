@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.traffic import Flow
 from harness.watch.capture import Frame
-from harness.watch.legs import LegTable, classify, legs_of
+from harness.watch.legs import LegTable, classify, legs_of, look
 
 
 class Seen:
@@ -28,12 +28,23 @@ class Seen:
         self.complete = False
         self._legs: LegTable | None = None  # the report shows what the test compared
 
-    def legs(self) -> LegTable:
-        """The legs seen; compare with a table by ==."""
+    def legs(self, flow: Flow | None = None) -> LegTable:
+        """The legs seen; compare with a table by ==.
+
+        Args:
+            flow: One of several; what belongs to the others, or to none, is left out.
+        """
         self._check()
+        if flow is not None:
+            return legs_of(self.frames_of(flow), [flow], self._interfaces)
         if self._legs is None:
             self._legs = legs_of(self.frames, self.flows, self._interfaces)
         return self._legs
+
+    def frames_of(self, flow: Flow) -> list[Frame]:
+        """One flow's frames: requests, replies, and errors about them."""
+        self._check()
+        return [frame for frame in self.frames if look(frame, [flow])[1] is not None]
 
     def at(self, interface: str, kind: str, direction: str = "") -> list[Frame]:
         """Frames of one kind at an interface.

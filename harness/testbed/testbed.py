@@ -6,7 +6,7 @@ Tests, benchmarks, exact mode, `hostroute status --verify` and `hostroute shell`
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
@@ -197,11 +197,12 @@ class Testbed(Hosts, Closable):
             entry.installed.enforce(policy)
 
     @contextmanager
-    def capture(self, snaplen: int = HEADERS) -> Iterator[Seen]:
+    def capture(self, snaplen: int = HEADERS, only: Collection[str] = ()) -> Iterator[Seen]:
         """Capture on every interface; the frames are there when the context has ended.
 
         Args:
             snaplen: Bytes kept of a frame: `capture.HEADERS`, or `capture.WHOLE` for checksums.
+            only: Names of the hosts whose interfaces matter; empty: every interface.
 
         Raises:
             CaptureError: A capture could not be started or proven complete.
@@ -209,7 +210,7 @@ class Testbed(Hosts, Closable):
         directory = self.directory / f"capture{len(self.captures) + 1}"
         names = [f"{host.name}:{ifname}" for host, ifname in self.network.interfaces()]
         seen = Seen(directory, names)
-        capture = Capture(self.network, directory, snaplen)
+        capture = Capture(self.network, directory, snaplen, only)
         self._captures.append(capture)
         self.captures.append(seen)
         self._open.append(seen)

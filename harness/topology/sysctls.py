@@ -151,6 +151,8 @@ NAMESPACE: dict[str, Pin] = {
     "ipv4/ping_group_range": Pin("0 2147483647", "chosen: pings need no raw socket"),
     "ipv4/icmp_ratelimit": Pin(0, "chosen: an error that is rate-limited looks like a lost one"),
     "ipv6/icmp/ratelimit": Pin(0, "chosen: the same"),
+    "ipv4/icmp_ratemask": Pin(0, "chosen: nor is it by the limit of all, icmp_global_allow()"),
+    "ipv6/icmp/ratemask": Pin("255", "chosen: the same; no error has that type"),
     "ipv4/tcp_congestion_control": Pin(
         "reno", "chosen: where it is bbr, streams go on pacing by timers under any other"
     ),

@@ -28,7 +28,9 @@ from testbeds.mutants import (
     mtu,
     neighbours,
     netkit,
+    packets,
     policy,
+    protocols,
     rewrite,
     router,
     services,
@@ -57,6 +59,8 @@ MUTANTS: tuple[Mutant, ...] = (
     *netkit.MUTANTS,
     *services.MUTANTS,
     *policy.MUTANTS,
+    *packets.MUTANTS,
+    *protocols.MUTANTS,
 )
 
 

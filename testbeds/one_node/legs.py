@@ -4,6 +4,8 @@
 `>` leaves the namespace through the interface, `<` enters it.
 """
 
+import re
+
 _THROUGH_LXC = """
     pod1:eth0      > request    < reply
     master:lxc1    < request    > reply
@@ -106,3 +108,9 @@ HAIRPIN = {
     "peer": _HAIRPIN.format("< request < reply.g"),
     "netkit": _HAIRPIN.format("> request.g > reply"),
 }
+
+
+def between(delivers: str, client: str, server: str) -> str:
+    """SAME_NODE, of any two pods: `pod3` asks `pod1`."""
+    names = {"1": client.removeprefix("pod"), "2": server.removeprefix("pod")}
+    return re.sub(r"(pod|lxc)([12])", lambda found: found[1] + names[found[2]], SAME_NODE[delivers])

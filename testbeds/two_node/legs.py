@@ -4,6 +4,8 @@
 `>` leaves the namespace through the interface, `<` enters it.
 """
 
+from testbeds.talk import turned
+
 _THROUGH_LXC = """
     pod1:eth0        > request    < reply
     master:lxc1      < request    > reply
@@ -173,3 +175,39 @@ NODE_PORT_HOST = _with_switch("""
     master:enp0s8    < request       > request.nb    < reply.nb    > reply
     node1:enp0s8     < request.nb    > reply.nb
 """)
+
+_UPLINK = """
+    {node}:enp0s8    > request{{form}}    < reply{{form}}
+    switch:{node}    < request{{form}}    > reply{{form}}
+"""
+#: How a host's request leaves for another node or for the world, and how the answer comes back;
+#: the pods' lxc apart. The wire is a bridge.
+_LEAVING = {
+    "pod1": "pod1:eth0 > request < reply" + _UPLINK.format(node="master"),
+    "pod2": "pod2:eth0 > request < reply" + _UPLINK.format(node="node1"),
+    "master": _UPLINK.format(node="master"),
+    "node1": _UPLINK.format(node="node1"),
+    "world": """
+        world:eth0      > request{form}    < reply{form}
+        switch:world    < request{form}    > reply{form}
+    """,
+}
+_LXC = {"pod1": ("master:lxc1", "master"), "pod2": ("node1:lxc2", "node1")}
+
+
+def between(off_wire: str, client: str, server: str, form: str = "") -> str:
+    """The legs of any two of pod1, pod2, their nodes and the world; the form is the wire's."""
+    for pod, node in ((client, server), (server, client)):
+        if pod in _LXC and _LXC[pod][1] == node:  # a pod and its own node
+            rows = OWN_NODE.replace("pod1", pod).replace("master:lxc1", _LXC[pod][0])
+            return rows if pod == client else turned(rows)
+    rows = f"{_leaving(off_wire, client)}\n{turned(_leaving(off_wire, server))}"
+    return rows.format(form=form and f".{form}")
+
+
+def _leaving(off_wire: str, host: str) -> str:
+    """_LEAVING, with the host's lxc."""
+    if host not in _LXC:
+        return _LEAVING[host]
+    lxc = _CLIENTS_LXC[off_wire].format(back="reply").replace("master:lxc1", _LXC[host][0])
+    return f"{_LEAVING[host]}\n{lxc}"

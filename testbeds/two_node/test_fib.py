@@ -8,6 +8,8 @@ import pytest
 
 from harness.testbed import Testbed
 from harness.topology.addressing import pod_networks
+from testbeds.packets import probe
+from testbeds.sightings import refusals
 from testbeds.two_node.legs import DROPPED, OWN_NODE, REFUSED
 
 #: Route type → ICMP error (type, code) that the stack sends in each family (None: silence);
@@ -39,14 +41,15 @@ def test_hr19_refusing_routes(two_node: Testbed, datapath, family, kind, hr_obse
     two_node.master.add_route(network, type=kind)
     with two_node.evidence() as evidence, two_node.capture() as seen:
         exchange = two_node.pod1.ping(two_node.pod2)
+        probe(two_node.pod1, two_node.pod2.address)
     _note(hr_observed, exchange, evidence)
     assert exchange.lost == 1, "lost"
     error = REFUSING[kind][family] if datapath.claims.refusing_routes == "tell" else None
     assert seen.legs() == (REFUSED if error else DROPPED[datapath.claims.delivers])
     assert [(e.type, e.code) for e in exchange.errors] == ([error] if error else []), "errors"
     if datapath.claims.counts and datapath.claims.forwards == "redirect":
-        assert evidence.nodes["master"].programs.fib == {kind: 1}, "lookups"
-        assert evidence.nodes["master"].programs.drops == {"fib": 1}, "drops"
+        assert evidence.nodes["master"].programs.fib == {kind: 3}, "lookups"
+        assert evidence.nodes["master"].programs.drops == {"fib": 3}, "drops"
 
 
 @pytest.mark.claims("tells_no_route")
@@ -54,13 +57,14 @@ def test_hr21_no_route(two_node: Testbed, datapath, family, hr_observed):
     two_node.master.delete_route(_other_nodes_pods(two_node, family))
     with two_node.evidence() as evidence, two_node.capture() as seen:
         exchange = two_node.pod1.ping(two_node.pod2)
+        probe(two_node.pod1, two_node.pod2.address)
     _note(hr_observed, exchange, evidence)
     assert [(e.type, e.code) for e in exchange.errors] == [{4: (3, 0), 6: (1, 0)}[family]], "errors"
     assert seen.legs() == REFUSED
     if datapath.claims.counts and datapath.claims.forwards == "redirect":
-        assert evidence.nodes["master"].programs.fib == {"not-fwded": 1}, "lookups"
+        assert evidence.nodes["master"].programs.fib == {"not-fwded": 3}, "lookups"
         hits = evidence.nodes["master"].programs.hits
-        assert hits.get(("from-container", "stack"), 0) == 1, "left to the stack"
+        assert hits.get(("from-container", "stack"), 0) == 3, "left to the stack"
 
 
 @pytest.mark.claims("obeys_forwarding")
@@ -70,12 +74,15 @@ def test_hr22_forwarding_off_on_the_lxc(two_node: Testbed, datapath, family, hr_
     with two_node.evidence() as evidence:
         away = two_node.pod1.ping(two_node.pod3)
         local = two_node.pod1.ping(two_node.pod2)
+        datagrams = [two_node.pod1.datagrams(pod).lost for pod in (two_node.pod3, two_node.pod2)]
     _note(hr_observed, away, evidence)
     # Only what asks the stack's routes for a local pod loses local traffic too.
-    assert (away.lost, local.lost) == (1, int(datapath.claims.local_pods == "routes")), "lost"
+    expected = [1, int(datapath.claims.local_pods == "routes")]
+    assert [away.lost, local.lost] == expected, "lost"
+    assert datagrams == expected, "datagrams lost"
     if datapath.claims.counts and datapath.claims.forwards == "redirect":
-        assert evidence.nodes["master"].programs.fib == {"fwd-disabled": 1}, "lookups"
-        assert evidence.nodes["master"].programs.drops == {"fib": 1}, "drops"
+        assert evidence.nodes["master"].programs.fib == {"fwd-disabled": 2}, "lookups"
+        assert evidence.nodes["master"].programs.drops == {"fib": 2}, "drops"
 
 
 def test_hr20_address_of_the_node_that_is_no_pod(two_node: Testbed, datapath, family):
@@ -85,5 +92,8 @@ def test_hr20_address_of_the_node_that_is_no_pod(two_node: Testbed, datapath, fa
         two_node.datapath_of("master").installed.sync()
     with two_node.capture() as seen:
         exchange = two_node.pod1.ping(address)
+        probe(two_node.pod1, address)
     assert exchange.lost == 0, "lost"
-    assert seen.legs() == OWN_NODE
+    assert seen.legs(exchange.flow) == OWN_NODE
+    errors, resets = refusals(seen, two_node.pod1, address)
+    assert (len(errors), len(resets)) == (1, 1), "refusals"

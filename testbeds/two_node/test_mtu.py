@@ -6,12 +6,14 @@ import pytest
 from harness.plugin.building import BuildTestbed
 from harness.testbed import Testbed
 from harness.topology import Family
+from harness.traffic.headers import TCP
 from testbeds.fields import packet
-from testbeds.packets import framed
-from testbeds.two_node.legs import REFUSED, TWO_NODES
+from testbeds.packets import framed, probe
+from testbeds.two_node.legs import REFUSED, REFUSED_FAR, TWO_NODES
 
 MTU = 1400
-HEADERS = {4: 28, 6: 48}  # IP and ICMP echo
+HEADERS = {4: 28, 6: 48}  # IP and ICMP echo, or UDP
+ETHERNET = 14
 TOO_BIG = {4: (3, 4), 6: (2, 0)}
 narrow_wire = pytest.mark.topology(wire_mtu=MTU)
 
@@ -21,9 +23,10 @@ narrow_wire = pytest.mark.topology(wire_mtu=MTU)
 def test_hr30_up_to_the_mtu_passes(two_node: Testbed, datapath, family, size):
     with two_node.evidence() as evidence, two_node.capture() as seen:
         exchange = two_node.pod1.ping(two_node.pod2, size=size - HEADERS[family], df=True)
-    assert exchange.lost == 0, "lost"
+        datagram = two_node.pod1.datagrams(two_node.pod2, size=size - HEADERS[family], df=True)
+    assert (exchange.lost, datagram.lost) == (0, 0), "lost"
     assert seen.legs() == TWO_NODES[datapath.claims.off_wire]
-    forwarded = 0 if datapath.claims.bypasses_stack else 2
+    forwarded = 0 if datapath.claims.bypasses_stack else 4
     assert evidence.nodes["master"].hooks["forward"] == forwarded, "forward hook"
 
 
@@ -33,6 +36,7 @@ def test_hr30_up_to_the_mtu_passes(two_node: Testbed, datapath, family, size):
 def test_hr30_beyond_the_mtu_is_told(two_node: Testbed, datapath, family, size, hr_observed):
     with two_node.evidence() as evidence, two_node.capture() as seen:
         exchange = two_node.pod1.ping(two_node.pod2, size=size - HEADERS[family], df=True)
+        probe(two_node.pod1, two_node.pod2.address, size=size)
     for result, lookups in evidence.nodes["master"].programs.fib.items():
         hr_observed(f"lookup {result}", lookups)  # by the route's mtu from 5.12 on
     assert [(e.type, e.code, e.mtu) for e in exchange.errors] == [(*TOO_BIG[family], MTU)], "errors"
@@ -44,8 +48,9 @@ def test_hr31_fragments_arrive_whole(build_testbed: BuildTestbed, datapath):
     testbed = build_testbed("two_node", datapath, Family.ipv4, {"wire_mtu": MTU})
     with testbed.capture() as seen:
         exchange = testbed.pod1.ping(testbed.pod2, 3, size=MTU + 1 - HEADERS[4])
-    assert exchange.lost == 0, "lost"
-    assert len(seen.at("master:enp0s8", "fragment", "out")) == 6, "fragments"
+        datagrams = testbed.pod1.datagrams(testbed.pod2, 3, size=MTU + 1 - HEADERS[4])
+    assert (exchange.lost, datagrams.lost) == (0, 0), "lost"
+    assert len(seen.at("master:enp0s8", "fragment", "out")) == 12, "fragments"
     pod, target = testbed.pod1, testbed.pod2
     fields = {"tos": 0xB9, "id": 0xBEEF, "ttl": 64}
     ends = pod.address, target.address
@@ -90,3 +95,38 @@ def test_hr33_gso_stream_arrives_intact(two_node: Testbed, datapath, family, hr_
         assert programs.fib.get("frag-needed", 0) == 0, "frag-needed lookups"
         assert programs.drops == {}, "drops"
         assert programs.hits.get(("from-container", "stack"), 0) == 0, "left to the stack"
+
+
+@narrow_wire
+@pytest.mark.claims("too_big")
+def test_hr30_stream_fits_a_narrow_path(two_node: Testbed, datapath, family, hr_observed):
+    for node in (two_node.master, two_node.node1):  # segments are cut before a tap sees them
+        node.host.offloads_off("enp0s8")
+    with two_node.evidence() as evidence, two_node.capture() as seen:
+        transfer = two_node.pod1.stream(two_node.pod2, 200_000)
+    assert transfer.received_sha256 == transfer.sent_sha256, "stream intact"
+    sent, arrived = seen.at("pod1:eth0", "request"), seen.at("node1:enp0s8", "request")
+    with_options = [
+        frame
+        for frame in arrived
+        if isinstance(tcp := frame.headers.transport, TCP) and tcp.flags >> 12 > 5  # words
+    ]
+    assert max(frame.length for frame in with_options) == ETHERNET + MTU, "largest on the wire"
+    hr_observed("the pod sends segments at once", max(frame.length for frame in sent) > 2 * MTU)
+    if datapath.claims.bypasses_stack:  # but for what it answers, which the hook never sees
+        assert evidence.nodes["master"].hooks["forward"] == 0, "forward hook"
+
+
+@pytest.mark.claims("too_big")
+def test_hr30_beyond_a_far_pods_own_mtu(two_node: Testbed, datapath, family):
+    pod, size = two_node.pod2, MTU + 1 - HEADERS[family]
+    for host, device in ((two_node.node1, pod.lxc), (pod, "eth0")):
+        host.ns.netlink.link("set", index=host.ifindex(device), mtu=MTU)
+    two_node.datapath_of("node1").installed.sync()
+    if family == 4 and datapath.claims.fragments:  # before an error tells the sender
+        assert two_node.pod1.datagrams(pod, 2, size=size).lost == 0, "lost"
+    with two_node.capture() as seen:
+        exchange = two_node.pod1.ping(pod, size=size, df=True)
+        probe(two_node.pod1, pod.address, size=MTU + 1)
+    assert [(e.type, e.code, e.mtu) for e in exchange.errors] == [(*TOO_BIG[family], MTU)], "errors"
+    assert seen.legs() == REFUSED_FAR[datapath.claims.off_wire]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Collection
 from itertools import accumulate, islice
 from pathlib import Path
 
@@ -27,13 +28,17 @@ class Capture:
         directory: Where the pcap files are: `pod1-eth0.in.pcap` and so on: GitHub refuses a colon.
     """
 
-    def __init__(self, network: Network, directory: Path, snaplen: int = HEADERS) -> None:
+    def __init__(
+        self, network: Network, directory: Path, snaplen: int = HEADERS,
+        only: Collection[str] = (),
+    ) -> None:  # fmt: skip
         """Start capturing; returns when every tcpdump listens.
 
         Args:
             network: What to capture on.
             directory: Where the pcap files go.
             snaplen: Bytes kept of a frame: `HEADERS` or `WHOLE`.
+            only: Names of the hosts to capture on; empty: on all.
 
         Raises:
             CaptureError: One did not start.
@@ -43,6 +48,8 @@ class Capture:
         self._dumps: list[Tcpdump] = []
         try:
             for host, ifname in network.interfaces():
+                if only and host.name not in only:
+                    continue
                 for direction in DIRECTIONS:
                     path = directory / f"{host.name}-{ifname}.{direction}.pcap"
                     self._dumps.append(Tcpdump(host.ns, ifname, direction, path, snaplen))

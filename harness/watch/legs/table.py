@@ -164,10 +164,11 @@ def _sent(
 ) -> list[Packet]:  # fmt: skip
     """The packets of a flow that a leg of a kind, in whatever form, must have.
 
-    How many segments a stream takes its sender decides; `seen` is in the order of the frames'
-    times, so a flow's first tap is its sender's. Every other must have seen the same.
+    Crafted segments are known beforehand. How many a stream takes its sender decides; `seen` is in
+    the order of the frames' times, so a flow's first tap is its sender's. Every other must have
+    seen the same.
     """
-    if flow.protocol != socket.IPPROTO_TCP:
+    if flow.sent or flow.protocol != socket.IPPROTO_TCP:
         return [(index, number) for number in flow.sent]
     taps = (
         [packet for packet in sightings if packet is not None and packet[0] == index]
