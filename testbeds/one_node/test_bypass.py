@@ -163,4 +163,5 @@ def test_hr02_counted_on_every_cpu(one_node: Testbed, datapath, family):
     entered = {"master:lxc1": len(cpus), "master:lxc2": len(cpus)}
     assert not datapath.claims.bypasses_stack or runs.unmatched(entered) == [], "run counts"
     counted = {("from-container", "local"): 2 * len(cpus)} if datapath.claims.counts else {}
-    assert node.programs.hits == counted, "hits"
+    hits = {key: n for key, n in node.programs.hits.items() if key[0] != "to-container"}
+    assert hits == counted, "hits"  # under policy a lxc's own program counts beside them
