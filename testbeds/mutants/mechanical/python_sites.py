@@ -124,7 +124,7 @@ def _judging(node: ast.AST) -> Iterator[ast.AST]:
     yield node
     for name, value in ast.iter_fields(node):
         if name in ("annotation", "returns", "decorator_list"):
-            continue  # what a test is run with is as good one larger
+            continue  # a test's parameters are inputs: another size serves as well
         if name == "msg" and isinstance(node, ast.Assert):
             continue
         for child in value if isinstance(value, list) else [value]:
