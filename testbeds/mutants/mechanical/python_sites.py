@@ -123,8 +123,8 @@ def _judging(node: ast.AST) -> Iterator[ast.AST]:
         return
     yield node
     for name, value in ast.iter_fields(node):
-        if name in ("annotation", "returns", "decorator_list") and not _marks(value):
-            continue
+        if name in ("annotation", "returns", "decorator_list"):
+            continue  # a test's parameters are inputs: another size serves as well
         if name == "msg" and isinstance(node, ast.Assert):
             continue
         for child in value if isinstance(value, list) else [value]:
@@ -132,10 +132,3 @@ def _judging(node: ast.AST) -> Iterator[ast.AST]:
                 continue
             if isinstance(child, ast.AST):
                 yield from _judging(child)
-
-
-def _marks(decorators: object) -> bool:
-    """Whether they are pytest's: what a test is run with."""
-    return isinstance(decorators, list) and any(
-        "pytest" in ast.dump(each) for each in decorators if isinstance(each, ast.AST)
-    )
