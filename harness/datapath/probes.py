@@ -229,6 +229,19 @@ def run_of_a_program() -> Probe:
     return Probe(True, "runs a program")
 
 
+def run_with_a_sum() -> Probe:
+    """Whether a program is run on a packet that comes with a NIC's sum."""
+    code = instruction(MOV64_IMM, dst=0) + instruction(EXIT)
+    fd = syscall.load_program(syscall.PROG_TYPE_SCHED_CLS, code)
+    try:
+        syscall.test_run(fd, _FRAME, summed=True)
+    except OSError as error:
+        return Probe(False, f"bpf(2) answers {os.strerror(error.errno or 0)}")
+    finally:
+        os.close(fd)
+    return Probe(True, "runs a program, and compares the sum")
+
+
 def type_information() -> Probe:
     """Whether the kernel brings its own types."""
     return Probe(_BTF.exists(), f"{_BTF} is {'there' if _BTF.exists() else 'not there'}")

@@ -15,6 +15,7 @@ from typing import Any
 from harness import datapath as datapaths
 from harness.datapath import Datapath
 from testbeds.mutants import (
+    checksums,
     claims,
     counters,
     delivery,
@@ -37,6 +38,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *stack.MUTANTS,
     *delivery.MUTANTS,
     *rewrite.MUTANTS,
+    *checksums.MUTANTS,
     *lookup.MUTANTS,
     *neighbours.MUTANTS,
     *mtu.MUTANTS,
