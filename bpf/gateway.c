@@ -12,13 +12,24 @@ struct arp4 {
 	u8 target[4];
 } __attribute__((packed));
 
-static __always_inline int answer_arp(struct __sk_buff *skb, const struct source *pod)
+/* The pod that an lxc belongs to. */
+static __always_inline const struct source *pod_of(struct __sk_buff *skb)
 {
+	u32 ifindex = skb->ifindex;
+
+	return sources.lookup(&ifindex);
+}
+
+static __always_inline int answer_arp(struct __sk_buff *skb)
+{
+	const struct source *pod = pod_of(skb);
 	struct node_config *node;
 	u32 zero = 0, target;
 	struct cursor cur;
 	struct arp4 arp;
 
+	if (!pod)
+		return drop(PROGRAM_FROM_CONTAINER, DROP_NO_ENDPOINT);
 	node = config.lookup(&zero);
 	if (!node || !cursor_at(&cur, skb, sizeof(arp)))
 		return to_stack(PROGRAM_FROM_CONTAINER);
@@ -60,8 +71,9 @@ struct advertisement {
 	u8 option, option_length, mac[ETH_ALEN];
 } __attribute__((packed));
 
-static __always_inline int answer_solicitation(struct __sk_buff *skb, const struct source *pod)
+static __always_inline int answer_solicitation(struct __sk_buff *skb)
 {
+	const struct source *pod = pod_of(skb);
 	struct advertisement adv = {};
 	struct pseudo6 pseudo = {};
 	struct solicitation *sol;
@@ -71,6 +83,8 @@ static __always_inline int answer_solicitation(struct __sk_buff *skb, const stru
 	bool duplicate_check;
 	s64 sum;
 
+	if (!pod)
+		return drop(PROGRAM_FROM_CONTAINER, DROP_NO_ENDPOINT);
 	node = config.lookup(&zero);
 	if (!node || !cursor_at(&cur, skb, sizeof(*sol)))
 		return to_stack(PROGRAM_FROM_CONTAINER);

@@ -110,7 +110,7 @@ class Claims:
 
     bypasses_stack: bool = _decides(
         "pods' traffic never enters the node's IP stack: no netfilter hook, no conntrack",
-        "01 02 03 04 05 06 09 12 20 27 30 33 82",
+        "01 02 03 04 05 06 08 09 12 20 27 30 33 82",
     )
     delivers: str = _row(
         "stack", DELIVERIES,
@@ -178,6 +178,9 @@ class Claims:
     answers_gateway_ping: frozenset[Family] = _families("answers pings of the pods' gateway", "16")
     source_check: frozenset[Family] = _families(
         "drops what a pod sends from another's address", "45 82"
+    )
+    several_addresses: bool = _does(
+        "takes every address that a pod is given for the pod's, as `sync` tells it", "45"
     )
     wire_source_check: frozenset[Family] = _families(
         "delivers nothing off the wire that claims to come from this node or from no host", "45"

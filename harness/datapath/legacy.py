@@ -25,7 +25,8 @@ _NO_LOCK = {"XTABLES_LOCKFILE": "/dev/null"}
 #: What the stack does on a testbed's nodes. It limits its errors too, but by a budget of the whole
 #: machine before 6.13 (icmp_msgs_per_sec): to spend that would cost other tests their errors.
 CLAIMED = Claims(
-    masquerade=True, decrements_ttl=True, time_exceeded=BOTH, quotes_in_full=True, too_big=BOTH,
+    masquerade=True, several_addresses=True, decrements_ttl=True, time_exceeded=BOTH,
+    quotes_in_full=True, too_big=BOTH,
     fragments=True, answers_arp=True, answers_nd=True, answers_gateway_ping=BOTH,
     wire_source_check=BOTH, header_check=BOTH, options_to_stack=BOTH, keeps_link_scope=True,
     refusing_routes="tell", tells_no_route=BOTH, any_device=True,
@@ -75,10 +76,7 @@ class InstalledLegacy:
         self.rules = rules
         self._loading = loading
         try:
-            with node.together():
-                for pod in node.pods:
-                    for family in Family:
-                        node.add_address(pod.lxc, node.gateway[family], family.host_prefix)
+            node.hold_gateway()
         except BaseException:
             self.remove()
             raise
@@ -97,7 +95,10 @@ class InstalledLegacy:
         return all_attachments(self.node.ns)
 
     def sync(self) -> None:
-        """The stack knows its own addresses."""
+        """The stack knows its own addresses; a pod that was made anew has an lxc without any."""
+        self.node.forget_indexes()
+        self.node.hold_gateway()
+        self.node.await_settled()
 
     def describe(self) -> str:
         """Name, services, rules and their digests."""

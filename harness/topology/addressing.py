@@ -26,6 +26,11 @@ class Family(IntEnum):
     ipv4 = 4
     ipv6 = 6
 
+    @classmethod
+    def of(cls, address: str) -> Family:
+        """The family of an address."""
+        return cls.ipv6 if ":" in address else cls.ipv4
+
     @property
     def af(self) -> int:
         """AF_INET or AF_INET6."""

@@ -29,6 +29,7 @@ from testbeds.mutants import (
     netkit,
     rewrite,
     router,
+    sources,
     stack,
 )
 from testbeds.mutants.assertions import suites
@@ -43,6 +44,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *neighbours.MUTANTS,
     *mtu.MUTANTS,
     *router.MUTANTS,
+    *sources.MUTANTS,
     *gateway.MUTANTS,
     *counters.MUTANTS,
     *impostors.MUTANTS,

@@ -7,9 +7,14 @@ from harness.bpf.source import Patch
 from testbeds.mutants.mutant import Catch, Mutant, patch
 
 _SUM = "two_node/test_nic_checksum::test_hr18_nics_sum_over_what_programs_write"
-_STORED = "	return bpf_skb_store_bytes(skb, L3_OFFSET, &head, sizeof(head), BPF_F_RECOMPUTE_CSUM);"
+_STORED = (
+    "	return bpf_skb_store_bytes(skb, L3_OFFSET, &head, sizeof(head), BPF_F_RECOMPUTE_CSUM);"
+)
+_ADVERTISED = "sizeof(adv.eth),\n				BPF_F_RECOMPUTE_CSUM)"
 _ERROR4 = "sizeof(head.ip), 0));\n" + _STORED
 _ERROR6 = "sizeof(pkt->src6));\n" + _STORED
+
+_SENDERS = [f"	sender = endpoints{family}.lookup(&pkt.src{family});" for family in (4, 6)]
 
 
 def _unsummed(name: str, patches: tuple[Patch, ...], *families: int) -> Mutant:
@@ -34,7 +39,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _unsummed(
         "NIC's sum without the advertisement",
-        patch("gateway.c", "sizeof(adv.eth),\n				BPF_F_RECOMPUTE_CSUM)", "sizeof(adv.eth), 0)"),
+        patch("gateway.c", _ADVERTISED, "sizeof(adv.eth), 0)"),
         6,
     ),
     _unsummed(
@@ -50,9 +55,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "NIC's sum wrong off the wire",
         tuple(
-            Patch("from_netdev.c", f"	sender = endpoints{family}.lookup(&pkt.src{family});",
-                  f"	bpf_csum_update(skb, 1);\n	sender = endpoints{family}.lookup(&pkt.src{family});")
-            for family in (4, 6)
+            Patch("from_netdev.c", line, f"	bpf_csum_update(skb, 1);\n{line}") for line in _SENDERS
         ),
         (Catch(_SUM, "sums off the wire"),),
     ),

@@ -80,6 +80,6 @@ def test_hr18_nics_sum_over_what_programs_write(
     master, pod = two_node.master, two_node.pod1
     sent = _from_the_pod(two_node, family)
     assert _wrong(master, pod.lxc, pod.lxc_mac, sent) == [], "sums from a pod"
-    uplink = master.host.uplink
+    uplink = two_node.network.nodes[0].uplink
     came = _off_the_wire(two_node, family)
     assert _wrong(master, uplink, master.macs[uplink], came) == [], "sums off the wire"

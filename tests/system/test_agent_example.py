@@ -173,6 +173,10 @@ _NOT_THIS_HOST = "	return word[0] | word[1] | word[2] | (word[3] & ~be32(1));"
 _PAYLOAD = "	if (!skb->gso_size && be16(ip->payload_len)"
 
 FALSIFIED: Mapping[str, Falsified] = {
+    "several_addresses": Falsified(
+        Catch(t.SOURCES + "test_hr45_every_address_of_a_pod_is_its_own", "legs"),
+        agent={'in pod["addresses"]:': 'in (pod["ipv4"], pod["ipv6"]):'},
+    ),
     "bypasses_stack": Falsified(
         Catch(t.B1 + "test_hr02_netfilter_hooks", "hooks"),
         {"	own = bpf_map": "	if (skb->len)\n		return TC_ACT_OK;\n	own = bpf_map"},
