@@ -43,10 +43,10 @@ LOADED = dict.fromkeys(PROGRAMS, syscall.PROG_TYPE_SCHED_CLS)
 CLAIMED = Claims(
     bypasses_stack=True, delivers="peer", forwards="redirect", local_pods="table",
     keeps_mark=True, keeps_tstamp=True, accepts_otherhost=True, counts=True, decrements_ttl=True,
-    time_exceeded=BOTH, quotes_in_full=True, limits_errors=True, too_big=BOTH, fragments=True,
-    answers_arp=True, answers_nd=True, answers_gateway_ping=BOTH, source_check=BOTH,
-    several_addresses=True, wire_source_check=BOTH, header_check=BOTH, options_to_stack=BOTH,
-    keeps_link_scope=True, refusing_routes="drop", tells_no_route=BOTH,
+    time_exceeded=BOTH, quotes_in_full=True, limits_errors=True, too_big=BOTH, big_tcp=BOTH,
+    fragments=True, answers_arp=True, answers_nd=True, answers_gateway_ping=BOTH,
+    source_check=BOTH, several_addresses=True, wire_source_check=BOTH, header_check=BOTH,
+    options_to_stack=BOTH, keeps_link_scope=True, refusing_routes="drop", tells_no_route=BOTH,
     obeys_forwarding=BOTH, any_device=True, refreshes_neighbours=True,
 )  # fmt: skip
 

@@ -116,7 +116,7 @@ class Claims:
         "stack", DELIVERIES,
         "how a packet of this node reaches a local pod: by the stack, bpf_redirect to its lxc,"
         " bpf_redirect_peer into it, or a netkit pair",
-        "06 07 09 11 12 16 17 18 19 29 38 45 46 78 79",
+        "06 07 09 11 12 16 17 18 19 29 30 38 45 46 78 79",
     )  # fmt: skip
     delivers_off_wire: str = _row(
         "", ("", *DELIVERIES),
@@ -127,7 +127,7 @@ class Claims:
         "stack", ("stack", "redirect", "neigh"),
         "how a packet leaves the node: by the stack, by bpf_fib_lookup and bpf_redirect, or by"
         " bpf_redirect_neigh that looks up by itself",
-        "01 19 21 22 27 28 29",
+        "01 19 20 21 22 27 28 29",
     )  # fmt: skip
     attaches: str = _row(
         "clsact", ("clsact", "tcx", "netkit"),
@@ -156,7 +156,7 @@ class Claims:
     )
     counts: bool = _decides(
         "its programs count verdicts, drops and lookups, which `Installed.counters` reads",
-        "01 16 17 18 19 20 21 22 27 28 29 45 82",
+        "01 16 17 18 19 20 21 22 27 28 29 30 45 82",
     )
     decrements_ttl: bool = _does("takes one from TTL or hop limit, as every router does", "13 17")
     time_exceeded: frozenset[Family] = _families("answers expired packets with an ICMP error", "17")
@@ -167,6 +167,9 @@ class Claims:
     limits_errors: bool = _does("limits the rate of its ICMP errors", "17")
     too_big: frozenset[Family] = _families(
         "answers packets beyond the MTU with frag needed or packet too big", "30 31"
+    )
+    big_tcp: frozenset[Family] = _families(
+        "carries TCP packets of more than 64 KiB that are cut later (BIG TCP)", "33"
     )
     fragments: bool = _does(
         "fragments IPv4 packets beyond the MTU that allow it", "31", family=Family.ipv4

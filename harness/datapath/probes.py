@@ -22,7 +22,7 @@ from harness.bpf.syscall import ADD64_IMM, CALL, EXIT, MOV64_IMM, MOV64_REG, ST_
 from harness.plumbing.errors import CommandError, PrivilegeError
 from harness.plumbing.netlink_batch import Batch
 from harness.plumbing.netns import NetNS
-from harness.topology import netkit
+from harness.topology import big_tcp, netkit
 
 _FRAME = bytes(12) + b"\x08\x00" + b"\x45" + bytes(63)  # an IPv4 frame, as test runs want one
 _REDIRECT = 7  # TC_ACT_REDIRECT
@@ -202,6 +202,17 @@ def netdev_hook(hook: str) -> Callable[[], Probe]:
             except CommandError as error:
                 return Probe(False, (error.stderr.strip() or str(error)).splitlines()[0])
         return Probe(True, "a chain goes onto a device")
+
+    return probe
+
+
+def large_packets(family: int) -> Callable[[], Probe]:
+    """Asks whether the kernel has BIG TCP of a family: it then tells a device's limit."""
+
+    def probe() -> Probe:
+        with closing(NetNS("probe")) as ns:
+            known = big_tcp.known(ns, family)
+        return Probe(known, f"{big_tcp.TELLS[family]} is {'told' if known else 'not told'}")
 
     return probe
 

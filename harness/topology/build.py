@@ -13,7 +13,7 @@ from itertools import count
 from harness.plumbing.closable import Closable
 from harness.plumbing.signals import interrupt_if_due
 from harness.topology import addressing as plan
-from harness.topology import netkit
+from harness.topology import big_tcp, netkit
 from harness.topology.addressing import Addresses, Family
 from harness.topology.description import Topology
 from harness.topology.hosts import POD_IF, Host, Node, Pod
@@ -252,6 +252,8 @@ class Network(Closable):
         for host, ifname in ends:
             if not self.topology.offloads:
                 host.offloads_off(ifname)
+            if self.topology.gso_max:
+                big_tcp.allow(host.ns, host.ifindex(ifname), self.topology.gso_max)
 
     def _lay_wires(self) -> list[list[tuple[Host, str]]]:
         """Join the nodes, and the world; returns each wire's ends: a host and its interface."""

@@ -130,6 +130,7 @@ FALSE: Mapping[str, str] = {
     "quotes_in_full": "ICMP error quotes too little",
     "limits_errors": "time exceeded without a limit",
     "too_big": "no MTU check",
+    "big_tcp": "a jumbogram's header taken for an option",
     "fragments": "too big: dropped in silence",
     "answers_arp": "gateway not answered for",
     "answers_nd": "gateway not answered for",
@@ -161,6 +162,7 @@ DECLINING: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "answers_gateway_ping": (
         "gateway's pings not answered", {"answers_gateway_ping": frozenset()},
     ),
+    "big_tcp": ("a jumbogram's header taken for an option", {"big_tcp": _IPV4}),
     "several_addresses": (
         "a pod's first addresses alone taken for its own", {"several_addresses": False},
     ),
