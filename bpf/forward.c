@@ -34,6 +34,33 @@ static __always_inline bool mac_known(const u8 *mac)
 	return mac[0] | mac[1] | mac[2] | mac[3] | mac[4] | mac[5];
 }
 
+#ifdef SKIP_FIB
+/*
+ * bpf_redirect_neigh looks up routes of the device that it is given only. Which device that is, the
+ * agent's copy of the routes says; it is looked at only where they lead anywhere but out of the NIC.
+ */
+static __always_inline struct route way_out(const struct node_config *node,
+					    const struct packet *pkt)
+{
+	struct route out = { node->nic_ifindex, node->nic_mtu }, *found;
+
+	if (!node->other_routes)
+		return out;
+	if (pkt->family == ADDRESS_FAMILY_INET) {
+		struct prefix4 key = { 32, pkt->dst4 };
+
+		found = routes4.lookup(&key);
+	} else {
+		struct prefix6 key = { 128, pkt->dst6 };
+
+		found = routes6.lookup(&key);
+	}
+	out.ifindex = found ? found->ifindex : 0;
+	out.mtu = found ? found->mtu : 0;
+	return out;
+}
+#endif
+
 static __always_inline int forward(struct __sk_buff *skb, const struct packet *pkt,
 				   u32 program)
 {
@@ -44,13 +71,15 @@ static __always_inline int forward(struct __sk_buff *skb, const struct packet *p
 	if (!node)
 		return to_stack(program);
 #ifdef SKIP_FIB
-	if (!node->nic_ifindex || pkt->l3_size > node->nic_mtu)
+	struct route out = way_out(node, pkt);
+
+	if (!out.ifindex || pkt->l3_size > out.mtu)
 		return to_stack(program);
 	if (pkt->ttl <= 1)
 		return TTL_EXPIRED;
 	if (decrement_ttl(skb, pkt))
 		return drop(program, DROP_REWRITE);
-	return redirected(program, VERDICT_NEIGH, redirect_neigh(node->nic_ifindex, NULL, 0, 0));
+	return redirected(program, VERDICT_NEIGH, redirect_neigh(out.ifindex, NULL, 0, 0));
 #else
 	struct bpf_fib_lookup fib = {};
 	struct bpf_redir_neigh nexthop = {};
@@ -82,8 +111,13 @@ static __always_inline int forward(struct __sk_buff *skb, const struct packet *p
 	case FIB_NOT_FWDED:	/* an address of the node, or no route: the stack answers */
 	case FIB_FRAG_NEEDED:	/* the stack fragments, or says that it may not */
 		return to_stack(program);
-	default:
+	case FIB_BLACKHOLE:
+	case FIB_UNREACHABLE:
+	case FIB_PROHIBIT:
+	case FIB_FWD_DISABLED:
 		return drop(program, DROP_FIB);
+	default:	/* such as a lightweight tunnel: what the lookup cannot do, the stack can */
+		return to_stack(program);
 	}
 	if (fib.ifindex == node->nic_ifindex && pkt->l3_size > node->nic_mtu)
 		return to_stack(program);	/* 5.10 and 5.11 check no tot_len */

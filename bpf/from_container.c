@@ -8,16 +8,29 @@
  * not built yet; each joins as a file of its own at its place below.
  */
 
-static __always_inline int from_container4(struct __sk_buff *skb, const struct source *pod)
+/* The source is no address of this lxc's pod. */
+static __always_inline int not_its_own(struct __sk_buff *skb, bool on_the_link)
+{
+	if (!pod_of(skb))
+		return drop(PROGRAM_FROM_CONTAINER, DROP_NO_ENDPOINT);
+	if (!on_the_link)
+		return drop(PROGRAM_FROM_CONTAINER, DROP_SOURCE);
+	return to_stack(PROGRAM_FROM_CONTAINER);
+}
+
+static __always_inline int from_container4(struct __sk_buff *skb)
 {
 	struct packet pkt = {};
-	struct endpoint *target;
+	struct endpoint *sender, *target;
 	int action;
 
 	if (!read_packet4(skb, &pkt))
 		return drop(PROGRAM_FROM_CONTAINER, DROP_MALFORMED);
-	if (pkt.src4 != pod->ip4)
-		return drop(PROGRAM_FROM_CONTAINER, DROP_SOURCE);
+	sender = endpoints4.lookup(&pkt.src4);
+	/* A pod that has no address yet asks for one on its link (DHCP); the stack forwards no
+	 * packet whose source is 0.0.0.0. */
+	if (!sender || sender->ifindex != skb->ifindex)
+		return not_its_own(skb, !pkt.src4 && link_scope4(pkt.dst4));
 #ifdef POLICY	/* police.c, before the stack forwards what has options */
 	action = police4(skb, &pkt, PROGRAM_FROM_CONTAINER, false);
 	if (action != TC_ACT_OK)
@@ -28,7 +41,7 @@ static __always_inline int from_container4(struct __sk_buff *skb, const struct s
 	/* service.c */
 	target = endpoints4.lookup(&pkt.dst4);
 	if (target && target->flags)
-		return target->flags & ENDPOINT_GATEWAY ? answer_echo(skb, &pkt, pod) :
+		return target->flags & ENDPOINT_GATEWAY ? answer_echo(skb, &pkt, sender->lxc_mac) :
 							  to_stack(PROGRAM_FROM_CONTAINER);
 	if (target)
 		action = deliver_local(skb, &pkt, target, PROGRAM_FROM_CONTAINER);
@@ -37,24 +50,26 @@ static __always_inline int from_container4(struct __sk_buff *skb, const struct s
 	return action == TTL_EXPIRED ? time_exceeded(skb, &pkt, PROGRAM_FROM_CONTAINER) : action;
 }
 
-static __always_inline int from_container6(struct __sk_buff *skb, const struct source *pod)
+static __always_inline int from_container6(struct __sk_buff *skb)
 {
 	struct packet pkt = {};
-	struct endpoint *target;
-	bool own, discovery;
+	struct endpoint *sender, *target;
+	bool unrouted;
 	int action;
 
 	if (!read_packet6(skb, &pkt))
 		return drop(PROGRAM_FROM_CONTAINER, DROP_MALFORMED);
-	own = same_address6(&pkt.src6, &pod->ip6);
-	discovery = is_neighbour_discovery(skb, &pkt);
+	sender = endpoints6.lookup(&pkt.src6);
 	/* On its own link a pod may use link-local addresses, or none yet (DAD); it asks with them
 	 * whether the gateway's address, of whatever scope, is still where it was. */
-	if (!own && !((link_scope6(&pkt.dst6) || discovery) &&
-		      (link_scope6(&pkt.src6) || unspecified6(&pkt.src6))))
-		return drop(PROGRAM_FROM_CONTAINER, DROP_SOURCE);
-	if (discovery)
-		return answer_solicitation(skb, pod);
+	unrouted = link_scope6(&pkt.src6) || unspecified6(&pkt.src6);
+	if (is_neighbour_discovery(skb, &pkt)) {
+		if (!unrouted && (!sender || sender->ifindex != skb->ifindex))
+			return not_its_own(skb, false);
+		return answer_solicitation(skb);
+	}
+	if (!sender || sender->ifindex != skb->ifindex)
+		return not_its_own(skb, unrouted && link_scope6(&pkt.dst6));
 #ifdef POLICY	/* police.c, before the stack forwards what has options */
 	action = police6(skb, &pkt, PROGRAM_FROM_CONTAINER, false);
 	if (action != TC_ACT_OK)
@@ -65,7 +80,7 @@ static __always_inline int from_container6(struct __sk_buff *skb, const struct s
 	/* service.c */
 	target = endpoints6.lookup(&pkt.dst6);
 	if (target && target->flags)
-		return target->flags & ENDPOINT_GATEWAY ? answer_echo(skb, &pkt, pod) :
+		return target->flags & ENDPOINT_GATEWAY ? answer_echo(skb, &pkt, sender->lxc_mac) :
 							  to_stack(PROGRAM_FROM_CONTAINER);
 	if (target)
 		action = deliver_local(skb, &pkt, target, PROGRAM_FROM_CONTAINER);
@@ -76,19 +91,15 @@ static __always_inline int from_container6(struct __sk_buff *skb, const struct s
 
 int from_container(struct __sk_buff *skb)
 {
-	u32 ifindex = skb->ifindex;
-	struct source *pod = sources.lookup(&ifindex);
-
-	if (!pod)
-		return drop(PROGRAM_FROM_CONTAINER, DROP_NO_ENDPOINT);
 	switch (bpf_ntohs(skb->protocol)) {
 	case ETH_P_IP:
-		return from_container4(skb, pod);
+		return from_container4(skb);
 	case ETH_P_IPV6:
-		return from_container6(skb, pod);
+		return from_container6(skb);
 	case ETH_P_ARP:
-		return answer_arp(skb, pod);
+		return answer_arp(skb);
 	default:
-		return to_stack(PROGRAM_FROM_CONTAINER);
+		return pod_of(skb) ? to_stack(PROGRAM_FROM_CONTAINER) :
+				     drop(PROGRAM_FROM_CONTAINER, DROP_NO_ENDPOINT);
 	}
 }

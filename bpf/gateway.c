@@ -12,30 +12,43 @@ struct arp4 {
 	u8 target[4];
 } __attribute__((packed));
 
-static __always_inline int answer_arp(struct __sk_buff *skb, const struct source *pod)
+/* The pod that an lxc belongs to. */
+static __always_inline const struct source *pod_of(struct __sk_buff *skb)
 {
+	u32 ifindex = skb->ifindex;
+
+	return sources.lookup(&ifindex);
+}
+
+static __always_inline int answer_arp(struct __sk_buff *skb)
+{
+	const struct source *pod = pod_of(skb);
 	struct node_config *node;
 	u32 zero = 0, target;
 	struct cursor cur;
-	struct arp4 *arp;
+	struct arp4 arp;
 
+	if (!pod)
+		return drop(PROGRAM_FROM_CONTAINER, DROP_NO_ENDPOINT);
 	node = config.lookup(&zero);
-	if (!node || !cursor_at(&cur, skb, sizeof(*arp)))
+	if (!node || !cursor_at(&cur, skb, sizeof(arp)))
 		return to_stack(PROGRAM_FROM_CONTAINER);
-	arp = cur.l3;
-	__builtin_memcpy(&target, arp->target, sizeof(target));
-	if (arp->head.ar_hrd != bpf_htons(ARPHRD_ETHER) || arp->head.ar_pro != bpf_htons(ETH_P_IP) ||
-	    arp->head.ar_hln != ETH_ALEN || arp->head.ar_pln != sizeof(target) ||
-	    arp->head.ar_op != bpf_htons(ARPOP_REQUEST) || target != node->gateway4)
+	__builtin_memcpy(&arp, cur.l3, sizeof(arp));
+	__builtin_memcpy(&target, arp.target, sizeof(target));
+	if (arp.head.ar_hrd != bpf_htons(ARPHRD_ETHER) || arp.head.ar_pro != bpf_htons(ETH_P_IP) ||
+	    arp.head.ar_hln != ETH_ALEN || arp.head.ar_pln != sizeof(target) ||
+	    arp.head.ar_op != bpf_htons(ARPOP_REQUEST) || target != node->gateway4)
 		return to_stack(PROGRAM_FROM_CONTAINER);
 
-	__builtin_memcpy(cur.eth->h_dest, arp->sender_mac, ETH_ALEN);
+	__builtin_memcpy(cur.eth->h_dest, arp.sender_mac, ETH_ALEN);
 	__builtin_memcpy(cur.eth->h_source, pod->lxc_mac, ETH_ALEN);
-	arp->head.ar_op = bpf_htons(ARPOP_REPLY);
-	__builtin_memcpy(arp->target_mac, arp->sender_mac, ETH_ALEN);
-	__builtin_memcpy(arp->target, arp->sender, sizeof(arp->target));
-	__builtin_memcpy(arp->sender_mac, pod->lxc_mac, ETH_ALEN);
-	__builtin_memcpy(arp->sender, &target, sizeof(target));
+	arp.head.ar_op = bpf_htons(ARPOP_REPLY);
+	__builtin_memcpy(arp.target_mac, arp.sender_mac, ETH_ALEN);
+	__builtin_memcpy(arp.target, arp.sender, sizeof(arp.target));
+	__builtin_memcpy(arp.sender_mac, pod->lxc_mac, ETH_ALEN);
+	__builtin_memcpy(arp.sender, &target, sizeof(target));
+	if (bpf_skb_store_bytes(skb, L3_OFFSET, &arp, sizeof(arp), BPF_F_RECOMPUTE_CSUM))
+		return drop(PROGRAM_FROM_CONTAINER, DROP_REWRITE);
 	return redirected(PROGRAM_FROM_CONTAINER, VERDICT_ANSWER, bpf_redirect(skb->ifindex, 0));
 }
 
@@ -60,8 +73,9 @@ struct advertisement {
 	u8 option, option_length, mac[ETH_ALEN];
 } __attribute__((packed));
 
-static __always_inline int answer_solicitation(struct __sk_buff *skb, const struct source *pod)
+static __always_inline int answer_solicitation(struct __sk_buff *skb)
 {
+	const struct source *pod = pod_of(skb);
 	struct advertisement adv = {};
 	struct pseudo6 pseudo = {};
 	struct solicitation *sol;
@@ -71,6 +85,8 @@ static __always_inline int answer_solicitation(struct __sk_buff *skb, const stru
 	bool duplicate_check;
 	s64 sum;
 
+	if (!pod)
+		return drop(PROGRAM_FROM_CONTAINER, DROP_NO_ENDPOINT);
 	node = config.lookup(&zero);
 	if (!node || !cursor_at(&cur, skb, sizeof(*sol)))
 		return to_stack(PROGRAM_FROM_CONTAINER);
@@ -117,7 +133,9 @@ static __always_inline int answer_solicitation(struct __sk_buff *skb, const stru
 	sum = csum_diff(NULL, 0, (void *)&adv.icmp, size, sum);
 	adv.icmp.icmp6_cksum = fold(sum);
 	if (bpf_skb_change_tail(skb, sizeof(adv), 0) ||
-	    bpf_skb_store_bytes(skb, 0, &adv, sizeof(adv), 0))
+	    bpf_skb_store_bytes(skb, 0, &adv.eth, sizeof(adv.eth), 0) ||
+	    bpf_skb_store_bytes(skb, L3_OFFSET, &adv.ip, sizeof(adv) - sizeof(adv.eth),
+				BPF_F_RECOMPUTE_CSUM))
 		return drop(PROGRAM_FROM_CONTAINER, DROP_REWRITE);
 	return redirected(PROGRAM_FROM_CONTAINER, VERDICT_ANSWER, bpf_redirect(skb->ifindex, 0));
 }

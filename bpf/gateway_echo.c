@@ -41,7 +41,7 @@ static __always_inline int turn_header6(struct __sk_buff *skb, const struct pack
 }
 
 static __always_inline int answer_echo(struct __sk_buff *skb, const struct packet *pkt,
-				       const struct source *pod)
+				       const u8 *lxc_mac)
 {
 	bool ipv4 = pkt->family == ADDRESS_FAMILY_INET;
 	u32 l4_offset = L3_OFFSET + (ipv4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
@@ -53,7 +53,7 @@ static __always_inline int answer_echo(struct __sk_buff *skb, const struct packe
 	if (bpf_skb_load_bytes(skb, ETH_ALEN, mac, ETH_ALEN) ||
 	    turn_type(skb, l4_offset, request, ipv4 ? ICMP_ECHOREPLY : ICMPV6_ECHO_REPLY) ||
 	    (ipv4 ? turn_header4(skb, pkt) : turn_header6(skb, pkt)) ||
-	    write_macs(skb, mac, pod->lxc_mac))
+	    write_macs(skb, mac, lxc_mac))
 		return drop(PROGRAM_FROM_CONTAINER, DROP_REWRITE);
 	return redirected(PROGRAM_FROM_CONTAINER, VERDICT_ANSWER, bpf_redirect(skb->ifindex, 0));
 }

@@ -76,24 +76,39 @@ union address6 {
 /* Where a destination address lives: a pod of this node, the node, or nowhere (the gateway). */
 struct endpoint {
 	__u32 ifindex;		/* the pod's lxc */
-	__u32 mtu;		/* of the pod's eth0 */
+	__u32 mtu;		/* of the pod's eth0 or of its lxc, whichever is less */
 	__u16 flags;		/* enum endpoint_flag; 0: a pod */
 	__u8 mac[6];		/* the pod's eth0 */
 	__u8 lxc_mac[6];
 	__u8 pad[2];
 };
 
-/* Whom an lxc belongs to: key is the lxc's ifindex. */
+/* That an lxc belongs to a pod: key is the lxc's ifindex. Which addresses it has, endpoints say. */
 struct source {
-	__u32 ip4;
-	union address6 ip6;
 	__u8 lxc_mac[6];
 	__u8 pad[2];
+};
+
+/* SKIP_FIB: where a route leads. */
+struct route {
+	__u32 ifindex;		/* the uplink; 0: elsewhere, which the stack knows */
+	__u32 mtu;
+};
+
+struct prefix4 {
+	__u32 length;
+	__u32 address;
+};
+
+struct prefix6 {
+	__u32 length;
+	union address6 address;
 };
 
 struct node_config {
 	__u32 nic_ifindex;	/* 0: the node has no NIC */
 	__u32 nic_mtu;
+	__u32 other_routes;	/* SKIP_FIB: how many lead elsewhere than out of the NIC */
 	__u32 gateway4;		/* answered for, by ARP */
 	__u32 node4;
 	union address6 gateway6;	/* answered for, by NDP */

@@ -2,6 +2,8 @@
 /*
  * ICMP errors a router owes its hosts, written by the program itself: the quoted
  * packet stays where it is, room for the new headers is opened in front of it.
+ * A NIC's sum over the whole packet (CHECKSUM_COMPLETE) counts the room as zeros, so
+ * what is stored there must be added to it.
  */
 
 #define QUOTE_MAX4	(576 - (int)sizeof(struct iphdr) - (int)sizeof(struct icmphdr))	/* RFC 1812, 4.3.2.3 */
@@ -142,7 +144,7 @@ static __always_inline int error4(struct __sk_buff *skb, const struct packet *pk
 	head.ip.saddr = from;
 	head.ip.daddr = pkt->src4;
 	head.ip.check = fold(csum_diff(NULL, 0, (void *)&head.ip, sizeof(head.ip), 0));
-	return bpf_skb_store_bytes(skb, L3_OFFSET, &head, sizeof(head), 0);
+	return bpf_skb_store_bytes(skb, L3_OFFSET, &head, sizeof(head), BPF_F_RECOMPUTE_CSUM);
 }
 
 struct pseudo6 {
@@ -184,7 +186,7 @@ static __always_inline int error6(struct __sk_buff *skb, const struct packet *pk
 	head.ip.hop_limit = 64;
 	__builtin_memcpy(&head.ip.saddr, from, sizeof(*from));
 	__builtin_memcpy(&head.ip.daddr, &pkt->src6, sizeof(pkt->src6));
-	return bpf_skb_store_bytes(skb, L3_OFFSET, &head, sizeof(head), 0);
+	return bpf_skb_store_bytes(skb, L3_OFFSET, &head, sizeof(head), BPF_F_RECOMPUTE_CSUM);
 }
 
 /* TTL or hop limit has run out on the way (ICMP time exceeded in transit, code 0). */

@@ -5,6 +5,10 @@ BPF_HASH(endpoints4, u32, struct endpoint, 4096);
 BPF_HASH(endpoints6, union address6, struct endpoint, 4096);
 BPF_HASH(sources, u32, struct source, 4096);
 BPF_ARRAY(config, struct node_config, 1);
+#ifdef SKIP_FIB
+BPF_LPM_TRIE(routes4, struct prefix4, struct route, 4096);
+BPF_LPM_TRIE(routes6, struct prefix6, struct route, 4096);
+#endif
 
 BPF_PERCPU_ARRAY(hits, u64, PROGRAMS * VERDICTS);
 BPF_PERCPU_ARRAY(drops, u64, DROP_REASONS);

@@ -65,9 +65,12 @@ struct packet {
 	union address6 src6, dst6;
 };
 
-/* Ports, for rules and multipath; and the size a GSO segment has on the wire. */
+/*
+ * Ports, for rules and multipath; and the size a GSO segment has on the wire. Of the
+ * l3_length bytes before layer 4, each segment keeps as many as l3_kept says.
+ */
 static __always_inline void parse_l4(struct packet *pkt, struct __sk_buff *skb,
-				     const struct cursor *cur, u32 l3_length)
+				     const struct cursor *cur, u32 l3_length, u32 l3_kept)
 {
 	u32 l4_offset = L3_OFFSET + l3_length, l4_length = sizeof(struct udphdr);
 	u32 gso_size = skb->gso_size;
@@ -95,7 +98,7 @@ static __always_inline void parse_l4(struct packet *pkt, struct __sk_buff *skb,
 		if (pkt->protocol == IPPROTO_TCP &&
 		    !bpf_skb_load_bytes(skb, l4_offset, &tcp, sizeof(tcp)))
 			l4_length = tcp.doff * 4;
-		pkt->l3_size = l3_length + l4_length + gso_size;
+		pkt->l3_size = l3_kept + l4_length + gso_size;
 	}
 }
 

@@ -39,7 +39,7 @@ static __always_inline bool read_packet4(struct __sk_buff *skb, struct packet *p
 	pkt->later_fragment = ip->frag_off & bpf_htons(IP4_FRAGMENT_OFFSET);
 	pkt->fragment = ip->frag_off & bpf_htons(IP4_FRAGMENT_OFFSET | IP4_MORE_FRAGMENTS);
 	if (!pkt->fragment)
-		parse_l4(pkt, skb, &cur, sizeof(*ip));
+		parse_l4(pkt, skb, &cur, sizeof(*ip), sizeof(*ip));
 	return true;
 }
 
@@ -57,6 +57,24 @@ static __always_inline bool has_options6(const struct packet *pkt)
 	return pkt->protocol == IPPROTO_HOPOPTS;
 }
 
+/* What stands between IPv6 and a TCP packet of more than 64 KiB that is not cut yet (BIG TCP). */
+struct jumbo_header {
+	u8 next_header, length, option, option_length;
+	__be32 packet_length;
+};
+
+#define JUMBO_OPTION	0xc2	/* RFC 2675 */
+
+static __always_inline bool is_big_tcp(struct __sk_buff *skb, const struct ipv6hdr *ip)
+{
+	struct jumbo_header jumbo;
+
+	return ip->nexthdr == IPPROTO_HOPOPTS && !ip->payload_len && skb->gso_size &&
+	       !bpf_skb_load_bytes(skb, L3_OFFSET + sizeof(*ip), &jumbo, sizeof(jumbo)) &&
+	       jumbo.next_header == IPPROTO_TCP && !jumbo.length &&
+	       jumbo.option == JUMBO_OPTION;
+}
+
 static __always_inline bool read_packet6(struct __sk_buff *skb, struct packet *pkt)
 {
 	struct cursor cur;
@@ -71,14 +89,19 @@ static __always_inline bool read_packet6(struct __sk_buff *skb, struct packet *p
 		return false;
 	pkt->family = ADDRESS_FAMILY_INET6;
 	pkt->ttl = ip->hop_limit;
+	pkt->flowinfo = *(__be32 *)ip & bpf_htonl(0x0fffffff);
+	__builtin_memcpy(&pkt->src6, &ip->saddr, sizeof(pkt->src6));
+	__builtin_memcpy(&pkt->dst6, &ip->daddr, sizeof(pkt->dst6));
+	if (is_big_tcp(skb, ip)) {
+		pkt->protocol = IPPROTO_TCP;
+		parse_l4(pkt, skb, &cur, sizeof(*ip) + sizeof(struct jumbo_header), sizeof(*ip));
+		return true;
+	}
 	pkt->protocol = ip->nexthdr;
 	pkt->later_fragment = pkt->protocol == IPPROTO_HOPOPTS ||
 			      pkt->protocol == IPPROTO_ROUTING ||
 			      pkt->protocol == IPPROTO_FRAGMENT || pkt->protocol == IPPROTO_DSTOPTS;
 	pkt->fragment = pkt->later_fragment;
-	pkt->flowinfo = *(__be32 *)ip & bpf_htonl(0x0fffffff);
-	__builtin_memcpy(&pkt->src6, &ip->saddr, sizeof(pkt->src6));
-	__builtin_memcpy(&pkt->dst6, &ip->daddr, sizeof(pkt->dst6));
-	parse_l4(pkt, skb, &cur, sizeof(*ip));
+	parse_l4(pkt, skb, &cur, sizeof(*ip), sizeof(*ip));
 	return true;
 }

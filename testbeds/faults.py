@@ -6,13 +6,15 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 from harness.attach import EGRESS, HOOKS, INGRESS, Attachment, attach_first
 from harness.bpf import pool, syscall
 from harness.bpf.module import Module
 from harness.bpf.source import Patch, Source
 from harness.testbed import Actor
+from harness.topology import Addresses, Family, Host
+from harness.topology.addressing import mac
 
 TC_ACT_UNSPEC = -1  # the next program decides
 BPF_F_INGRESS, BPF_F_EGRESS = 1, 2  # uapi/linux/bpf.h; the second since 7.3
@@ -101,6 +103,40 @@ def _close(attached: list[Attachment], module: Module) -> None:
         closing.callback(pool.give_back, module)
         while attached:
             closing.callback(attached.pop().detach)
+
+
+@contextmanager
+def host_behind(node: Actor, device: str, network: Addresses) -> Iterator[Addresses]:
+    """A host behind a device of the node that is no uplink, as of another container runtime.
+
+    Args:
+        node: The node.
+        device: What the device is called.
+        network: The first 24, or 64, bits of the addresses, as in `172.17.0.` and `fd00:17::`. The
+            node gets 1 there.
+
+    Yields:
+        The host's addresses.
+    """
+    own = Addresses(*(f"{network[family]}2" for family in Family))
+    macs = [mac("behind", number) for number in (1, 2)]
+    with closing(Host("behind", own)) as host:
+        host.ns.sysctls({"ipv6/conf/default/accept_dad": 0})
+        host.macs["eth0"] = macs[1]
+        peer = {"ifname": "eth0", "net_ns_fd": host.ns.fileno(), "address": macs[1]}
+        node.ns.netlink.link("add", kind="veth", ifname=device, address=macs[0], peer=peer)
+        # The end that comes up last sends at once, the other when linkwatch has seen to it.
+        host.up("eth0")
+        node.up(device)
+        for family in Family:
+            prefix, first = 24 if family == 4 else 64, f"{network[family]}1"
+            node.add_address(device, first, prefix)
+            host.add_address("eth0", own[family], prefix)
+            node.add_neighbour(device, own[family], macs[1])
+            host.add_neighbour("eth0", first, macs[0])
+            host.add_route("default", dev="eth0", gateway=first)
+        host.await_settled()
+        yield own
 
 
 class HelperCall:

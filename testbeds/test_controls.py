@@ -12,13 +12,13 @@ import pytest
 from pyroute2 import NFCTSocket
 
 from harness import datapath as datapaths
-from harness.attach import EGRESS, INGRESS, bpf_link, netkit
+from harness.attach import EGRESS, INGRESS, Placed, bpf_link, netkit
 from harness.datapath import legacy
-from harness.datapath.bpf import InstalledBpf
+from harness.datapath.bpf_maps import NodeMaps
 from harness.datapath.kube_proxy import RuleSet, node_rules
 from harness.plugin.building import BuildTestbed
 from harness.plumbing.errors import CaptureError
-from harness.topology import Family, Host
+from harness.topology import Family, Host, Node
 from harness.watch.capture import WHOLE
 from harness.watch.evidence import KernelLog
 from testbeds import faults
@@ -93,14 +93,55 @@ def test_netkit_pair_that_was_told_no_scrub_is_noticed(request, monkeypatch):
 
 
 def test_sync_that_forgets_nothing_is_noticed(request, monkeypatch):
-    exact, known = InstalledBpf._write_endpoints, {}
+    exact = NodeMaps._endpoints
+    known: dict[Family, Any] = {}
 
-    def adding(self, endpoints):
-        known.update(endpoints)
-        exact(self, known)
+    def adding(self):
+        for family, rows in exact(self).items():
+            known[family] = known.get(family, {}) | rows
+        return known
 
-    monkeypatch.setattr(InstalledBpf, "_write_endpoints", adding)
+    monkeypatch.setattr(NodeMaps, "_endpoints", adding)
     assert _noticed(request, instrument.SYNC_THAT_FORGETS_NOTHING, datapaths.find("bpf"))
+
+
+#: What `sync` does → where.
+_DONE = {
+    "maps": (NodeMaps, "write"), "hooks": (Placed, "make"), "gateway": (Node, "hold_gateway"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("datapath", "done", "catch"), instrument.NOT_SYNCED,
+    ids=lambda value: getattr(value, "test", value).split("::")[-1],
+)  # fmt: skip
+def test_sync_that_does_its_work_once_is_noticed(request, monkeypatch, datapath, done, catch):
+    kind, method = _DONE[done]
+    exact = getattr(kind, method)
+    seen: list[Any] = []
+
+    def once(self, *arguments):
+        if self not in seen:
+            seen.append(self)
+            exact(self, *arguments)
+
+    monkeypatch.setattr(kind, method, once)
+    assert _noticed(request, catch, datapaths.find(datapath))
+
+
+def test_program_where_it_was_not_is_noticed(request, monkeypatch):
+    exact = Placed.make
+    seen: list[Placed] = []
+
+    def more(self, wanted):
+        places = list(wanted)
+        if self in seen:
+            places.append(dataclasses.replace(places[0], direction=EGRESS))
+        seen.append(self)
+        exact(self, places)
+
+    monkeypatch.setattr(Placed, "make", more)
+    assert _noticed(request, instrument.ONE_TOO_MANY, datapaths.find("bpf"))
 
 
 def test_requirement_of_a_helper_that_is_not_called_is_noticed(request, monkeypatch):

@@ -64,8 +64,8 @@ class Node:
             host = interfaces[pod["host_interface"]]
             macs = mac(pod["mac"]) + mac(host["mac"])
             value = struct.pack("=II12s", host["ifindex"], host["mtu"], macs)
-            for family in ("ipv4", "ipv6"):
-                pods[key_of(pod[family])] = value
+            for address in pod["addresses"]:
+                pods[key_of(address)] = value
         for key in self.known - set(pods):
             libbpf.bpf_map_delete_elem(self.map, key)
         for key, value in pods.items():

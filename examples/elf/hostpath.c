@@ -35,6 +35,7 @@ static long (*bpf_redirect_neigh)(__u32 ifindex, struct bpf_redir_neigh *nh, int
 				  __u64 flags) = (void *)BPF_FUNC_redirect_neigh;
 static long (*bpf_fib_lookup)(void *ctx, struct bpf_fib_lookup *fib, int size,
 			      __u32 flags) = (void *)BPF_FUNC_fib_lookup;
+static __s64 (*bpf_csum_update)(struct __sk_buff *skb, __u32 sum) = (void *)BPF_FUNC_csum_update;
 static long (*bpf_skb_pull_data)(struct __sk_buff *skb, __u32 len) =
 	(void *)BPF_FUNC_skb_pull_data;
 
@@ -117,6 +118,13 @@ static __always_inline void decrement_ttl(struct iphdr *ip)
 
 	ip->check = sum + (sum >= 0xffff);
 	ip->ttl--;
+}
+
+/* No header checksum balances the change: a NIC's sum over the whole packet is told of it. */
+static __always_inline void decrement_hop_limit(struct __sk_buff *skb, struct ipv6hdr *ip)
+{
+	ip->hop_limit--;
+	bpf_csum_update(skb, ~(__u32)bpf_htons(1));
 }
 
 static __always_inline bool routable4(const struct iphdr *ip)
@@ -244,7 +252,7 @@ static __always_inline int route6(struct __sk_buff *skb, bool from_pod)
 	if (pod) {
 		if (l3_size(skb) > pod->mtu)
 			return TC_ACT_OK;
-		ip->hop_limit--;
+		decrement_hop_limit(skb, ip);
 		return deliver(eth, pod);
 	}
 	if (!from_pod)
@@ -258,7 +266,7 @@ static __always_inline int route6(struct __sk_buff *skb, bool from_pod)
 	__builtin_memcpy(fib.ipv6_dst, &ip->daddr, sizeof(fib.ipv6_dst));
 	if (!leaves(skb, &fib, &resolved))
 		return TC_ACT_OK;
-	ip->hop_limit--;
+	decrement_hop_limit(skb, ip);
 	return transmit(eth, &fib, resolved);
 }
 

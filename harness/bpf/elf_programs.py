@@ -55,6 +55,16 @@ class ProgramSet(Closable):
             self.close()
             raise
 
+    def add(self, load: Load) -> None:
+        """Load one more, unless it is loaded; it shares the maps of the others.
+
+        Raises:
+            BuildError: As when the set was made.
+        """
+        if load not in self.loads:
+            self._add(load)
+            self.loads += (load,)
+
     def _add(self, load: Load) -> None:
         opened = OpenObject(load.file)
         self._open.append(opened)

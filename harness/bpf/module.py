@@ -122,6 +122,10 @@ class Module:
         """BCC's table object of a map."""
         return self._maps[name]
 
+    def has_table(self, name: str) -> bool:
+        """Whether the source, as it was compiled, has a map of that name."""
+        return name in self._maps
+
     def empty(self, name: str) -> None:
         """Make a map as it was when it was made: a hash without entries, an array of zeros."""
         table = self.table(name)

@@ -23,6 +23,7 @@ _OBJ_GET_INFO_BY_FD, _PROG_QUERY, _RAW_TRACEPOINT_OPEN = 15, 16, 17
 _MAP_UPDATE_BATCH, _LINK_CREATE, _LINK_DETACH = 26, 28, 34
 PROG_TYPE_SCHED_CLS = 3
 PROG_TYPE_RAW_TRACEPOINT = 17
+_TEST_CHECKSUM_COMPLETE = 4  # BPF_F_TEST_SKB_CHECKSUM_COMPLETE, uapi/linux/bpf.h
 _MOST_AT_A_HOOK = 64  # BPF_MPROG_MAX, include/linux/bpf_mprog.h
 
 # Opcodes of the few instructions that probes are made of (instruction-set.rst).
@@ -108,8 +109,9 @@ class TestRun:
 
 
 def test_run(
-    fd: int, packet: bytes, repeat: int = 1, ifindex: int = 0, ingress_ifindex: int = 0
-) -> TestRun:
+    fd: int, packet: bytes, repeat: int = 1, ifindex: int = 0, ingress_ifindex: int = 0, *,
+    summed: bool = False,
+) -> TestRun:  # fmt: skip
     """Run a tc program on a packet; nothing is transmitted whatever it returns.
 
     Args:
@@ -120,20 +122,23 @@ def test_run(
         ingress_ifindex: The device that the packet came in by; programs of others take another
             branch where it is 0. 5.10 and 5.15 refuse any but 0 (EINVAL, convert___skb_to_skb() in
             net/bpf/test_run.c); 6.1 takes it. Where it is refused, it is left 0.
+        summed: The packet comes with a NIC's sum over all of it (CHECKSUM_COMPLETE), which must be
+            right afterwards; since 6.11.
 
     Raises:
-        OSError: The kernel refused the packet or the context.
+        OSError: The kernel refused the packet or the context. EBADMSG: the sum is wrong afterwards.
     """
+    flags = _TEST_CHECKSUM_COMPLETE if summed else 0
     try:
-        return _test_run(fd, packet, repeat, ifindex, ingress_ifindex)
+        return _test_run(fd, packet, repeat, ifindex, ingress_ifindex, flags)
     except OSError as error:
         if error.errno != errno.EINVAL or not ingress_ifindex:
             raise
-    return _test_run(fd, packet, repeat, ifindex, 0)
+    return _test_run(fd, packet, repeat, ifindex, 0, flags)
 
 
 def _test_run(
-    fd: int, packet: bytes, repeat: int, ifindex: int, ingress_ifindex: int
+    fd: int, packet: bytes, repeat: int, ifindex: int, ingress_ifindex: int, flags: int
 ) -> TestRun:  # fmt: skip
     # struct __sk_buff: len, pkt_type, mark, queue_mapping, protocol, vlan_present, vlan_tci,
     # vlan_proto, priority, ingress_ifindex, ifindex, … 192 bytes in all; others stay 0.
@@ -144,9 +149,9 @@ def _test_run(
     ctx = ctypes.create_string_buffer(bytes(context), len(context))
     given = bool(ifindex or ingress_ifindex)
     attr = struct.pack(
-        "=IIIIQQIIIIQQ", fd, 0, len(packet), len(after), ctypes.addressof(before),
+        "=IIIIQQIIIIQQI4x", fd, 0, len(packet), len(after), ctypes.addressof(before),
         ctypes.addressof(after), repeat, 0, len(context) if given else 0, 0,
-        ctypes.addressof(ctx) if given else 0, 0,
+        ctypes.addressof(ctx) if given else 0, 0, flags,
     )  # fmt: skip
     _, raw = _bpf(_PROG_TEST_RUN, attr)
     _, action, _, size, _, _, _, duration = struct.unpack_from("=IIIIQQII", raw)

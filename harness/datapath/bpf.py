@@ -4,18 +4,15 @@
 from __future__ import annotations
 
 import ctypes
-import socket
-import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Literal
 
 from harness.attach import (
     EGRESS,
-    HOOKS,
     INGRESS,
-    Attachment,
     Listed,
+    Place,
+    Placed,
     all_attachments,
     netkit,
     tcx,
@@ -26,13 +23,13 @@ from harness.bpf.module import Module
 from harness.bpf.source import Patch, Source
 from harness.datapath import bpf_policy
 from harness.datapath.base import Counters
+from harness.datapath.bpf_maps import NodeMaps
 from harness.datapath.bpf_policy import FlowEntry
 from harness.datapath.claims import BOTH, Claims
 from harness.datapath.policy import Policy
 from harness.datapath.settings import NodeSettings
 from harness.plumbing.errors import UnknownNameError
-from harness.topology import Family, Node, Pod
-from harness.topology.addressing import mac_bytes
+from harness.topology import Family, Node
 
 #: In the order in which they are joined: each part uses only what stands before it. Those of a
 #: stage are empty where it is not asked for. The stages to come (service.c, masquerade.c, encap.c)
@@ -46,25 +43,18 @@ PARTS = (
 PROGRAMS = ("from_container", "from_netdev", "to_netdev")
 #: What is loaded, and as which type.
 LOADED = dict.fromkeys(PROGRAMS, syscall.PROG_TYPE_SCHED_CLS)
-#: Maps that a testbed leaves something in; `sync` writes `config` whole.
-_MAPS = (
-    "endpoints4", "endpoints6", "sources", "hits", "drops", "fib_results", "neighbour_used",
-    "error_budgets",
-)  # fmt: skip
 #: The same with policy, which also looks at what the node's stack sends to a pod.
 LOADED_WITH_POLICY = LOADED | {"to_container": syscall.PROG_TYPE_SCHED_CLS}
-_BYTE_ORDER: Literal["little", "big"] = sys.byteorder
-
 
 #: What the programs do as they are built without macros.
 CLAIMED = Claims(
     bypasses_stack=True, delivers="peer", forwards="redirect", local_pods="table",
     keeps_mark=True, keeps_tstamp=True, accepts_otherhost=True, counts=True, decrements_ttl=True,
-    time_exceeded=BOTH, quotes_in_full=True, limits_errors=True, too_big=BOTH, fragments=True,
-    answers_arp=True, answers_nd=True, answers_gateway_ping=BOTH, source_check=BOTH,
-    wire_source_check=BOTH, header_check=BOTH, options_to_stack=BOTH, keeps_link_scope=True,
-    refusing_routes="drop", tells_no_route=BOTH, obeys_forwarding=BOTH, any_device=True,
-    refreshes_neighbours=True, policy=True,
+    time_exceeded=BOTH, quotes_in_full=True, limits_errors=True, too_big=BOTH, big_tcp=BOTH,
+    fragments=True, answers_arp=True, answers_nd=True, answers_gateway_ping=BOTH,
+    source_check=BOTH, several_addresses=True, wire_source_check=BOTH, header_check=BOTH,
+    options_to_stack=BOTH, keeps_link_scope=True, refusing_routes="drop", tells_no_route=BOTH,
+    obeys_forwarding=BOTH, any_device=True, refreshes_neighbours=True, policy=True,
 )  # fmt: skip
 
 
@@ -105,11 +95,6 @@ class HostRouting:
         return InstalledBpf(self.name, node, module, self.hook, settings.policy)
 
 
-def _network_order(address: str) -> int:
-    """An IPv4 address as the __u32 whose bytes in memory are in network order."""
-    return int.from_bytes(socket.inet_aton(address), _BYTE_ORDER)
-
-
 class InstalledBpf:
     """The programs on a node.
 
@@ -126,48 +111,30 @@ class InstalledBpf:
         self.name = name
         self.node = node
         self.module = module
+        self._hook = hook
         self._policy = policy
         self._policy_maps = bpf_policy.PolicyMaps(module, node)
-        self._attached: list[Attachment] = []
+        self._maps = NodeMaps(node, module)
+        self._placed = Placed(node.ns)
         try:
-            self._empty_maps()
+            self._maps.empty()
+            if policy is not None:
+                self._policy_maps.empty()
             self.sync()
-            for pod in node.pods:
-                self._attach(hook, "from_container", pod.lxc, INGRESS)
-                if policy is not None:
-                    self._attach(hook, "to_container", pod.lxc, EGRESS)
-            on_uplinks = tcx.NAME if hook == netkit.NAME else hook
-            for uplink in node.uplinks:
-                self._attach(on_uplinks, "from_netdev", uplink, INGRESS)
-                self._attach(on_uplinks, "to_netdev", uplink, EGRESS)
         except BaseException:
             self.remove()
             raise
 
-    def _attach(self, hook: str, program: str, device: str, direction: str) -> None:
-        fd, ifindex = self.module.fd(program), self.node.ifindex(device)
-        self._attached.append(HOOKS[hook].attach(self.node.ns, ifindex, direction, fd, program))
-
-    def _empty_maps(self) -> None:
-        for name in _MAPS:
-            self.module.empty(name)
-        if self._policy is not None:
-            self._policy_maps.empty()
-
     def sync(self) -> None:
-        """Write pods, node addresses and links into the maps, as an agent would."""
-        self._write_config()
-        endpoints: dict[str, dict[str, Any]] = {}
-        flags = {name: number for number, name in enums()["endpoint_flag"].items()}
-        for family in Family:
-            endpoints[self.node.gateway[family]] = {"flags": flags["gateway"]}
-        for own in self.node.all_addresses():  # a gateway that a device has is the node's
-            endpoints[own] = {"flags": flags["host"]}
-        for pod in self.node.pods:
-            endpoints |= self._write_pod(pod)
-        self._write_endpoints(endpoints)
+        """Do as an agent would: make maps and hooks what the node's pods, addresses and links are.
+
+        The maps come first: a program that finds no pod for an lxc drops what it sends.
+        """
+        self.node.forget_indexes()
+        self._maps.write()
         if self._policy is not None:
             self._policy_maps.write(self._policy)
+        self._placed.make(self._places())
 
     def enforce(self, policy: Policy) -> None:
         """Put other rules in force; no program is loaded anew, and no flow is forgotten.
@@ -183,54 +150,19 @@ class InstalledBpf:
         self._policy = policy
         self._policy_maps.write(policy)
 
-    def _write_config(self) -> None:
-        table = self.module.table("config")
-        leaf = table.Leaf()
-        node = self.node
-        if node.uplinks:
-            leaf.nic_ifindex = node.ifindex(node.uplink)
-            leaf.nic_mtu = node.mtu(node.uplink)
-        leaf.gateway4, leaf.node4 = (_network_order(a.ipv4) for a in (node.gateway, node.addresses))
-        for field, addresses in (("gateway6", node.gateway), ("node6", node.addresses)):
-            packed = socket.inet_pton(socket.AF_INET6, addresses.ipv6)
-            ctypes.memmove(ctypes.byref(getattr(leaf, field)), packed, 16)
-        table[ctypes.c_int(0)] = leaf
+    def _places(self) -> Iterator[Place]:
+        for pod in self.node.pods:
+            yield self._place(self._hook, "from_container", pod.lxc, INGRESS)
+            if self._policy is not None:
+                yield self._place(self._hook, "to_container", pod.lxc, EGRESS)
+        on_uplinks = tcx.NAME if self._hook == netkit.NAME else self._hook
+        for uplink in self.node.uplinks:
+            yield self._place(on_uplinks, "from_netdev", uplink, INGRESS)
+            yield self._place(on_uplinks, "to_netdev", uplink, EGRESS)
 
-    def _write_pod(self, pod: Pod) -> dict[str, dict[str, Any]]:
-        """Say whom the pod's lxc belongs to; returns the pod's addresses as endpoints."""
-        ifindex = self.node.ifindex(pod.lxc)
-        sources = self.module.table("sources")
-        source = sources.Leaf()
-        source.ip4 = _network_order(pod.addresses.ipv4)
-        packed = socket.inet_pton(socket.AF_INET6, pod.addresses.ipv6)
-        ctypes.memmove(ctypes.byref(source.ip6), packed, 16)
-        source.lxc_mac[:] = mac_bytes(pod.lxc_mac)
-        sources[sources.Key(ifindex)] = source
-        endpoint = {
-            "ifindex": ifindex, "mtu": self.node.mtu(pod.lxc), "mac": mac_bytes(pod.mac),
-            "lxc_mac": mac_bytes(pod.lxc_mac),
-        }  # fmt: skip
-        return {pod.addresses[family]: endpoint for family in Family}
-
-    def _write_endpoints(self, endpoints: dict[str, dict[str, Any]]) -> None:
-        """Make the maps say what `endpoints` says: what is gone goes first."""
-        tables = {family: self.module.table(f"endpoints{family.value}") for family in Family}
-        wanted: dict[Family, dict[bytes, dict[str, Any]]] = {family: {} for family in Family}
-        for address, fields in endpoints.items():
-            family = Family.ipv6 if ":" in address else Family.ipv4
-            wanted[family][socket.inet_pton(family.af, address)] = fields
-        for family, table in tables.items():
-            for key in list(table.keys()):
-                if bytes(key) not in wanted[family]:
-                    del table[key]
-            for packed, fields in wanted[family].items():
-                leaf = table.Leaf()
-                for name, value in fields.items():
-                    if isinstance(value, bytes):
-                        getattr(leaf, name)[:] = value
-                    else:
-                        setattr(leaf, name, value)
-                table[table.Key.from_buffer_copy(packed)] = leaf
+    def _place(self, hook: str, program: str, device: str, direction: str) -> Place:
+        fd, ifindex = self.module.fd(program), self.node.ifindex(device)
+        return Place(hook, direction, ifindex, fd, program)
 
     def flows(self, family: Family) -> list[FlowEntry]:
         """The flows that policy remembers: two entries each."""
@@ -279,9 +211,7 @@ class InstalledBpf:
         then, they would count them into the next testbed's maps.
         """
         try:
-            with ExitStack() as detaching:  # one that fails must not keep the others attached
-                while self._attached:
-                    detaching.callback(self._attached.pop().detach)
+            self._placed.close()
         finally:
             pool.give_back(self.module)
 

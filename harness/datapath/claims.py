@@ -127,7 +127,7 @@ class Claims:
         "stack", ("stack", "redirect", "neigh"),
         "how a packet leaves the node: by the stack, by bpf_fib_lookup and bpf_redirect, or by"
         " bpf_redirect_neigh that looks up by itself",
-        "01 19 21 22 27 28 29",
+        "01 19 20 21 22 27 28 29",
     )  # fmt: skip
     attaches: str = _row(
         "clsact", ("clsact", "tcx", "netkit"),
@@ -179,6 +179,9 @@ class Claims:
     too_big: frozenset[Family] = _families(
         "answers packets beyond the MTU with frag needed or packet too big", "30 31"
     )
+    big_tcp: frozenset[Family] = _families(
+        "carries TCP packets of more than 64 KiB that are cut later (BIG TCP)", "33"
+    )
     fragments: bool = _does(
         "fragments IPv4 packets beyond the MTU that allow it", "31", family=Family.ipv4
     )
@@ -191,6 +194,9 @@ class Claims:
     )
     source_check: frozenset[Family] = _families(
         "drops what a pod sends from another's address", "45 82"
+    )
+    several_addresses: bool = _does(
+        "takes every address that a pod is given for the pod's, as `sync` tells it", "45"
     )
     wire_source_check: frozenset[Family] = _families(
         "delivers nothing off the wire that claims to come from this node or from no host", "45"

@@ -113,9 +113,16 @@ FEATURES: dict[str, Feature] = {
                 "netkit"),
         Feature("netkit-scrub", "flag", "6.12", "a pair is made and asked for its policy",
                 probes.netkit_scrub, "netkit"),
+        Feature("big-tcp", "flag", "5.19", "a device is asked for its limit",
+                probes.large_packets(6)),
+        Feature("big-tcp-ipv4", "flag", "6.3", "a device is asked for its limit",
+                probes.large_packets(4)),
         Feature("raw-tracepoint", "hook", "4.17", "a program is attached", probes.raw_tracepoint),
         Feature("test-run", "hook", "4.12", "a program is run on a packet",
                 probes.run_of_a_program),
+        # a3cfe84cca28; Debian's 6.1 has it by a backport.
+        Feature("test-run-sum", "flag", "6.11", "a program is run on a packet that has a sum",
+                probes.run_with_a_sum),
         Feature("btf", "hook", "5.4", "the kernel's own types are looked for",
                 probes.type_information),
     )

@@ -22,7 +22,7 @@ from harness.bpf.syscall import ADD64_IMM, CALL, EXIT, MOV64_IMM, MOV64_REG, ST_
 from harness.plumbing.errors import CommandError, PrivilegeError
 from harness.plumbing.netlink_batch import Batch
 from harness.plumbing.netns import NetNS
-from harness.topology import netkit
+from harness.topology import big_tcp, netkit
 
 _FRAME = bytes(12) + b"\x08\x00" + b"\x45" + bytes(63)  # an IPv4 frame, as test runs want one
 _REDIRECT = 7  # TC_ACT_REDIRECT
@@ -206,6 +206,17 @@ def netdev_hook(hook: str) -> Callable[[], Probe]:
     return probe
 
 
+def large_packets(family: int) -> Callable[[], Probe]:
+    """Asks whether the kernel has BIG TCP of a family: it then tells a device's limit."""
+
+    def probe() -> Probe:
+        with closing(NetNS("probe")) as ns:
+            known = big_tcp.known(ns, family)
+        return Probe(known, f"{big_tcp.TELLS[family]} is {'told' if known else 'not told'}")
+
+    return probe
+
+
 def raw_tracepoint() -> Probe:
     """Whether a program attaches to a raw tracepoint."""
     nothing = instruction(MOV64_IMM, dst=0) + instruction(EXIT)
@@ -227,6 +238,19 @@ def run_of_a_program() -> Probe:
     except OSError as error:
         return Probe(False, f"bpf(2) answers {os.strerror(error.errno or 0)}")
     return Probe(True, "runs a program")
+
+
+def run_with_a_sum() -> Probe:
+    """Whether a program is run on a packet that comes with a NIC's sum."""
+    code = instruction(MOV64_IMM, dst=0) + instruction(EXIT)
+    fd = syscall.load_program(syscall.PROG_TYPE_SCHED_CLS, code)
+    try:
+        syscall.test_run(fd, _FRAME, summed=True)
+    except OSError as error:
+        return Probe(False, f"bpf(2) answers {os.strerror(error.errno or 0)}")
+    finally:
+        os.close(fd)
+    return Probe(True, "runs a program, and compares the sum")
 
 
 def type_information() -> Probe:

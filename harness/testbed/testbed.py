@@ -27,7 +27,7 @@ from harness.plumbing.errors import KernelError, UnknownNameError
 from harness.plumbing.netns import NetNS
 from harness.testbed.actor import Actor, Hosts, actor_of
 from harness.testbed.seen import Seen
-from harness.topology import Family, Host, Network, Topology
+from harness.topology import Family, Host, Network, Pod, Topology
 from harness.traffic import Flow
 from harness.watch.capture import HEADERS, Capture
 from harness.watch.evidence import Evidence, RunCounts
@@ -195,6 +195,24 @@ class Testbed(Hosts, Closable):
                     "give what it installs a method `enforce`",
                 )
             entry.installed.enforce(policy)
+
+    def remake(self, pod: str) -> None:
+        """Delete a pod and make it anew: see `Network.remake`.
+
+        Its datapath learns of it by `sync`. An actor of before is the dead pod's: ask for another.
+        """
+        self.network.remake(self._pod(pod))
+
+    def assign(self, pod: str, addresses: Sequence[str]) -> None:
+        """Give a pod more addresses. Its datapath learns of them by `sync`."""
+        self.network.assign(self._pod(pod), addresses)
+
+    def withdraw(self, pod: str, address: str) -> None:
+        """Take from a pod an address that it was assigned."""
+        self.network.withdraw(self._pod(pod), address)
+
+    def _pod(self, name: str) -> Pod:
+        return {pod.name: pod for pod in self.network.pods}[name]
 
     @contextmanager
     def capture(self, snaplen: int = HEADERS, only: Collection[str] = ()) -> Iterator[Seen]:

@@ -26,6 +26,11 @@ class Family(IntEnum):
     ipv4 = 4
     ipv6 = 6
 
+    @classmethod
+    def of(cls, address: str) -> Family:
+        """The family of an address."""
+        return cls.ipv6 if ":" in address else cls.ipv4
+
     @property
     def af(self) -> int:
         """AF_INET or AF_INET6."""
@@ -48,7 +53,7 @@ class Addresses:
         return self.ipv4 if family is Family.ipv4 else self.ipv6
 
 
-_ROLES = {"nic": 0x01, "lxc": 0x02, "pod": 0x03, "world": 0x04, "switch": 0x05}
+_ROLES = {"nic": 0x01, "lxc": 0x02, "pod": 0x03, "world": 0x04, "switch": 0x05, "behind": 0x06}
 #: A wire's networks, by its number from 0; it joins the uplinks of that number.
 WIRES: tuple[dict[Family, IPv4Network | IPv6Network], ...] = tuple(
     {
@@ -102,7 +107,7 @@ def world_uplink(wire: int = 0) -> Addresses:
 
 
 def mac(role: str, number: int) -> str:
-    """A locally administered MAC that tells its role: `nic`, `lxc`, `pod`, `world`.
+    """A locally administered MAC that tells its role, a key of `_ROLES`.
 
     Its third byte is the role, its last two the number.
     """

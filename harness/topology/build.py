@@ -6,14 +6,14 @@ pyroute2 only; everything lives in namespaces that no name holds, so that it van
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import count
 
 from harness.plumbing.closable import Closable
 from harness.plumbing.signals import interrupt_if_due
 from harness.topology import addressing as plan
-from harness.topology import netkit, sysctls
+from harness.topology import big_tcp, netkit, sysctls
 from harness.topology.addressing import Addresses, Family
 from harness.topology.description import Topology
 from harness.topology.hosts import POD_IF, Host, Node, Pod
@@ -84,6 +84,40 @@ class Network(Closable):
         """Let every namespace go."""
         self._closing.close()
 
+    def remake(self, pod: Pod) -> None:
+        """Delete a pod and make it anew, as when it is scheduled again.
+
+        Name, addresses and MACs stay. Its namespace and the indexes of its devices are others.
+        """
+        node = pod.node
+        node.delete_link(pod.lxc)
+        pod.renew()
+        assert self._pins is not None
+        self._pins.pin(pod.ns)
+        self._join(node, pod)
+        with node.together(), pod.together():
+            node.up(pod.lxc)
+            for ifname in ("lo", *pod.macs):
+                pod.up(ifname)
+            self._configure_pod(pod)
+        node.await_settled()
+        pod.await_settled()
+
+    def assign(self, pod: Pod, addresses: Sequence[str]) -> None:
+        """Give a pod more addresses: on its eth0, and in its node's routes."""
+        pod.more += addresses
+        with pod.node.together(), pod.together():
+            for address in addresses:
+                self._configure_address(pod, address)
+        pod.await_settled()
+
+    def withdraw(self, pod: Pod, address: str) -> None:
+        """Take from a pod an address that it was assigned."""
+        pod.more.remove(address)
+        family = Family.of(address)
+        pod.delete_address(POD_IF, address, family.host_prefix)
+        pod.node.delete_route(f"{address}/{family.host_prefix}", dev=pod.lxc)
+
     def _adopt(self, host: Host) -> None:
         self._closing.callback(host.close)
         if self._pins is None:
@@ -150,13 +184,24 @@ class Network(Closable):
         node = pod.node
         node.add_address(pod.lxc, plan.link_local("lxc", pod.number), 64)
         for family in Family:
-            prefix, gateway = family.host_prefix, node.gateway[family]
-            pod.add_address(POD_IF, pod.addresses[family], prefix)
+            gateway = node.gateway[family]
+            for address in pod.every_address(family):
+                self._configure_address(pod, address)
             pod.add_route("default", dev=POD_IF, gateway=gateway, flags=_ONLINK)
-            node.add_route(f"{pod.addresses[family]}/{prefix}", dev=pod.lxc, scope=_LINK)
-            if self.topology.quiet and self.topology.pods_have_macs:
+            if self._knows_neighbours:
                 pod.add_neighbour(POD_IF, gateway, pod.lxc_mac)
-                node.add_neighbour(pod.lxc, pod.addresses[family], pod.mac)
+
+    def _configure_address(self, pod: Pod, address: str) -> None:
+        prefix = Family.of(address).host_prefix
+        pod.add_address(POD_IF, address, prefix)
+        pod.node.add_route(f"{address}/{prefix}", dev=pod.lxc, scope=_LINK)
+        if self._knows_neighbours:
+            pod.node.add_neighbour(pod.lxc, address, pod.mac)
+
+    @property
+    def _knows_neighbours(self) -> bool:
+        """Whether pods and their nodes know each other's MACs beforehand."""
+        return self.topology.quiet and self.topology.pods_have_macs
 
     def _join(self, node: Node, pod: Pod) -> None:
         device, mtu = self.topology.pod_device, self.topology.pod_mtu
@@ -175,6 +220,8 @@ class Network(Closable):
         for host, ifname in ends:
             if not self.topology.offloads:
                 host.offloads_off(ifname)
+            if self.topology.gso_max:
+                big_tcp.allow(host.ns, host.ifindex(ifname), self.topology.gso_max)
 
     def _lay_wires(self) -> list[list[tuple[Host, str]]]:
         """Join the nodes, and the world; returns each wire's ends: a host and its interface."""

@@ -32,6 +32,8 @@ class Topology:
             asks for, and `veth` where it asks for nothing.
         pod_mtu: MTU of both ends of every such pair, bytes.
         offloads: Whether the interfaces keep the kernel's segmentation and checksum offloads.
+        gso_max: Bytes of the largest packet that an interface sends and leaves to be cut later;
+            0: as the kernel has it, 64 KiB. More is BIG TCP.
         quiet: Whether every neighbour is known beforehand, so that nothing is resolved.
     """
 
@@ -43,6 +45,7 @@ class Topology:
     wire_mtu: int = 1500
     pod_mtu: int = 1500
     offloads: bool = True
+    gso_max: int = 0
     quiet: bool = True
     pod_device: str = ""
 
@@ -54,6 +57,7 @@ class Topology:
             ("uplinks", self.uplinks, 1, len(UPLINKS)),
             ("wire_mtu", self.wire_mtu, 1280, 65535),
             ("pod_mtu", self.pod_mtu, 1280, 65535),
+            ("gso_max", self.gso_max, 0, 8 * 65535),
         )
         for name, value, low, high in bounds:
             if not low <= value <= high:

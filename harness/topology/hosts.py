@@ -25,6 +25,7 @@ from harness.topology import netkit
 from harness.topology.addressing import Addresses, Family
 
 POD_IF = "eth0"
+_LOOPBACK = {"lo": 1}  # LOOPBACK_IFINDEX, include/net/flow.h
 _SETTLE_SECONDS = 60.0  # a moment; an emulated machine that does other work takes seconds
 _PERMANENT = 0x80  # NUD_PERMANENT, uapi/linux/neighbour.h
 _LOCAL = 1 << 31  # RTF_LOCAL, uapi/linux/ipv6_route.h
@@ -51,7 +52,7 @@ class Host:
         self.name = name
         self.addresses = addresses
         self.ns = NetNS(name)
-        self.links: dict[str, int] = {}
+        self.links = dict(_LOOPBACK)
         self.macs: dict[str, str] = {}
         self._adopted: set[str] = set()
         self._batch: Batch | None = None
@@ -60,11 +61,15 @@ class Host:
         return self.name
 
     def ifindex(self, ifname: str) -> int:
-        """The index of an interface, asked of the kernel once."""
+        """The index of an interface, asked of the kernel once: see `forget_indexes`."""
         if ifname not in self.links:
             with self.ns:
                 self.links[ifname] = socket.if_nametoindex(ifname)
         return self.links[ifname]
+
+    def forget_indexes(self) -> None:
+        """Ask the kernel anew for every index: a device may have been made anew meanwhile."""
+        self.links = dict(_LOOPBACK)
 
     def mtu(self, ifname: str) -> int:
         """The MTU of an interface as it is now, bytes."""
@@ -83,9 +88,11 @@ class Host:
         finally:
             self._batch = None
 
-    def _ask(self, method: str, command: str, **fields: Any) -> None:
+    def _ask(
+        self, method: str, command: str, tolerated: tuple[int, ...] = (), **fields: Any
+    ) -> None:
         batch = self._batch or Batch(self.ns)
-        batch.add(method, command, **fields)
+        batch.add(method, command, tolerated, **fields)
         if batch is not self._batch:
             batch.send()
 
@@ -250,14 +257,14 @@ class Host:
         """Add, or overwrite, a neighbour that is never resolved nor forgotten."""
         self._ask(
             "neigh", "replace", dst=address, lladdr=mac, ifindex=self.ifindex(ifname),
-            state=_PERMANENT, family=Family.ipv6.af if ":" in address else Family.ipv4.af,
+            state=_PERMANENT, family=Family.of(address).af,
         )  # fmt: skip
 
     def delete_neighbour(self, ifname: str, address: str) -> None:
         """Forget a neighbour, so that the next packet must resolve it."""
         self.ns.netlink.neigh(
             "del", dst=address, ifindex=self.ifindex(ifname),
-            family=Family.ipv6.af if ":" in address else Family.ipv4.af,
+            family=Family.of(address).af,
         )  # fmt: skip
 
     def neighbours(self, family: Family) -> dict[str, str]:
@@ -268,6 +275,11 @@ class Host:
             if mac:
                 table[entry.get_attr("NDA_DST")] = mac
         return table
+
+    def delete_link(self, ifname: str) -> None:
+        """Delete a device, and its peer with it."""
+        self.ns.netlink.link("del", index=self.ifindex(ifname))
+        self.links.pop(ifname)
 
     def offloads_off(self, ifname: str) -> None:
         """Switch segmentation and checksum offloads off: `ethtool -K … tso off gso off tx off`."""
@@ -289,6 +301,7 @@ class Pod(Host):
     Attributes:
         node: The node it runs on.
         number: N of its `lxcN`.
+        more: Addresses that it was given besides the main ones: see `Network.assign`.
     """
 
     def __init__(self, number: int, node: Node, addresses: Addresses) -> None:
@@ -296,6 +309,7 @@ class Pod(Host):
         self.node = node
         self.number = number
         self.lxc = f"lxc{number}"
+        self.more: list[str] = []
         self.macs[POD_IF] = plan.mac("pod", number)
 
     @property
@@ -307,6 +321,17 @@ class Pod(Host):
     def lxc_mac(self) -> str:
         """The MAC of its lxc."""
         return self.node.macs[self.lxc]
+
+    def every_address(self, family: Family) -> list[str]:
+        """Every address that it was given, the main one first."""
+        more = [address for address in self.more if Family.of(address) is family]
+        return [self.addresses[family], *more]
+
+    def renew(self) -> None:
+        """Take a namespace of its own in place of the one it had."""
+        old, self.ns = self.ns, NetNS(self.name)
+        self.forget_indexes()
+        old.close()
 
 
 class Node(Host):
@@ -334,3 +359,13 @@ class Node(Host):
             IndexError: It has none.
         """
         return self.uplinks[0]
+
+    def hold_gateway(self) -> None:
+        """Give the pods' gateway to every lxc that lacks it; `await_settled` follows."""
+        with self.together():
+            for pod in self.pods:
+                for family in Family:
+                    self._ask(
+                        "addr", "add", (errno.EEXIST,), index=self.ifindex(pod.lxc),
+                        address=self.gateway[family], prefixlen=family.host_prefix,
+                    )  # fmt: skip

@@ -15,10 +15,13 @@ from typing import Any
 from harness import datapath as datapaths
 from harness.datapath import Datapath
 from testbeds.mutants import (
+    addresses,
     answers,
+    checksums,
     claims,
     counters,
     delivery,
+    devices,
     fields,
     gateway,
     hooks,
@@ -44,10 +47,13 @@ MUTANTS: tuple[Mutant, ...] = (
     *stack.MUTANTS,
     *delivery.MUTANTS,
     *rewrite.MUTANTS,
+    *checksums.MUTANTS,
     *lookup.MUTANTS,
+    *devices.MUTANTS,
     *neighbours.MUTANTS,
     *mtu.MUTANTS,
     *router.MUTANTS,
+    *addresses.MUTANTS,
     *gateway.MUTANTS,
     *sources.MUTANTS,
     *fields.MUTANTS,

@@ -43,7 +43,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     _liar(
         "claims to deliver past the lxc", "bpf-redirect", {"delivers": "peer"},
-        Catch(t.LEGS, "legs"), Catch(t.LEGS_FAR, "legs"),
+        Catch(t.LEGS, "legs"), Catch(t.LEGS_FAR, "legs"), Catch(t.ANEW_FAR, "legs"),
     ),
     _liar(
         "claims to deliver through the lxc what comes off the wire", "bpf",
@@ -142,11 +142,13 @@ FALSE: Mapping[str, str] = {
     "quotes_in_full": "ICMP error quotes too little",
     "limits_errors": "time exceeded without a limit",
     "too_big": "no MTU check",
+    "big_tcp": "a jumbogram's header taken for an option",
     "fragments": "too big: dropped in silence",
     "answers_arp": "gateway not answered for",
     "answers_nd": "gateway not answered for",
     "answers_gateway_ping": "gateway's pings not answered",
     "source_check": "claims to check what pods send from",
+    "several_addresses": "a pod's first addresses alone taken for its own",
     "wire_source_check": "loopback sources delivered from the wire",
     "header_check": "malformed headers passed on",
     "options_to_stack": "options not left to the stack",
@@ -172,6 +174,10 @@ DECLINING: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "answers_nd": ("gateway not answered for", {"answers_arp": False, "answers_nd": False}),
     "answers_gateway_ping": (
         "gateway's pings not answered", {"answers_gateway_ping": frozenset()},
+    ),
+    "big_tcp": ("a jumbogram's header taken for an option", {"big_tcp": _IPV4}),
+    "several_addresses": (
+        "a pod's first addresses alone taken for its own", {"several_addresses": False},
     ),
     "wire_source_check": (
         "loopback sources delivered from the wire", {"wire_source_check": frozenset()},

@@ -21,8 +21,8 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             Patch(
                 "gateway.c",
-                "	__builtin_memcpy(arp->sender_mac, pod->lxc_mac, ETH_ALEN);",
-                "	__builtin_memcpy(arp->sender_mac, cur.eth->h_dest, ETH_ALEN);",
+                "	__builtin_memcpy(arp.sender_mac, pod->lxc_mac, ETH_ALEN);",
+                "	__builtin_memcpy(arp.sender_mac, cur.eth->h_dest, ETH_ALEN);",
             ),
             Patch(
                 "gateway.c",
@@ -46,13 +46,13 @@ MUTANTS: tuple[Mutant, ...] = (
             Patch(
                 "gateway.c",
                 "target != node->gateway4)",
-                "(target != node->gateway4 && target != pod->ip4))",
+                "(target != node->gateway4 && !endpoints4.lookup(&target)))",
             ),
             Patch(
                 "gateway.c",
                 "!same_address6(&sol->target, &node->gateway6))",
                 "(!same_address6(&sol->target, &node->gateway6) &&"
-                " !same_address6(&sol->target, &pod->ip6)))",
+                " !endpoints6.lookup(&sol->target)))",
             ),
         ),
         (Catch(t.OWN_ADDRESS, "legs"),),

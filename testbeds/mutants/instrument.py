@@ -6,6 +6,7 @@ from __future__ import annotations
 from harness.bpf.source import Patch
 from harness.topology import POD_DEVICES
 from harness.topology.netkit import SCRUB_NONE
+from testbeds.mutants import targets as t
 from testbeds.mutants.mutant import Catch, Fault, patch
 
 _HELPERS = "one_node/test_helpers::"
@@ -131,6 +132,20 @@ SYNC_THAT_FORGETS_NOTHING = Catch(
     "lookups",
     families=(4,),
 )
+#: Datapath → what a `sync` that does its work once does not do, and the assertion that notices.
+NOT_SYNCED = (
+    ("bpf", "maps", Catch(t.ANEW, "lost", families=(4,))),
+    ("bpf", "hooks", Catch(t.ANEW, "legs", families=(4,))),
+    ("legacy", "gateway", Catch(
+        "one_node/test_anew::test_hr16_gateway_of_pods_made_anew", "lost", families=(4,)
+    )),
+    ("bpf", "maps", Catch(t.ANEW_FAR, "lost", families=(4,))),
+    ("bpf", "hooks", Catch(t.ANEW_FAR, "forward hook", families=(4,))),
+    ("bpf", "maps", Catch(
+        t.ADDRESSES + "test_hr45_an_address_that_went_to_another_pod", "lost", families=(4,)
+    )),
+)  # fmt: skip
+ONE_TOO_MANY = Catch(t.ANEW, "attachments", families=(4,))
 REQUIREMENT_NOT_CALLED = Catch(
     "one_node/test_decision::test_hr06_a_helper_a_datapath_does_not_call_is_no_requirement",
     "decision",
@@ -189,6 +204,8 @@ ALL_FORGOTTEN = Catch(_REMOVED, "TCP connection that was there")
 #: What is broken → what must notice.
 BROKEN: dict[str, tuple[Catch, ...]] = {
     "`sync` forgets no address": (SYNC_THAT_FORGETS_NOTHING,),
+    "`sync` does its work once": tuple(catch for _, _, catch in NOT_SYNCED),
+    "`sync` leaves a program where it was not": (ONE_TOO_MANY,),
     "a datapath needs a helper that it does not call": (REQUIREMENT_NOT_CALLED,),
     "the decision ignores a requirement": (REQUIREMENT_IGNORED,),
     "a probe comes behind the datapath's programs": NOT_FIRST,

@@ -9,6 +9,8 @@ from testbeds.mutants.mutant import Catch, Mutant, patch
 
 _PEER = "return redirected(program, VERDICT_LOCAL, redirect_peer(pod->ifindex, 0));"
 
+_BIG = t.MTU + "test_hr33_big_tcp_arrives_as_it_was_sent"
+
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "no MTU check",
@@ -75,6 +77,37 @@ MUTANTS: tuple[Mutant, ...] = (
             "	  if (skb->len > 2000) bpf_skb_store_bytes(skb, 1000, &byte, 1, 0); }\n	"
             + _PEER,
         ),
-        (Catch(t.MTU + "test_hr33_gso_stream_arrives_intact", "stream intact"),),
+        (
+            Catch(t.MTU + "test_hr33_gso_stream_arrives_intact", "stream intact"),
+            Catch(_BIG, "stream intact", {"to": "pod2"}),
+        ),
+    ),
+    Mutant(
+        "a jumbogram's header taken for an option",
+        patch("read_packet.c", "if (is_big_tcp(skb, ip))", "if (0)"),
+        (Catch(_BIG, "errors", {"to": "pod2"}, (6,)), Catch(_BIG, "errors", {"to": "pod3"}, (6,))),
+    ),
+    Mutant(
+        "a jumbogram's header counted to each segment",
+        patch(
+            "read_packet.c",
+            "sizeof(struct jumbo_header), sizeof(*ip));",
+            "sizeof(struct jumbo_header), sizeof(*ip) + 8);",
+        ),
+        (Catch(_BIG, "errors", {"to": "pod2"}, (6,)),),
+    ),
+    Mutant(
+        "IPv4 without a length taken for malformed",
+        patch("read_packet.c", " ||\n				 skb->gso_size);", ");"),
+        (Catch(_BIG, "arrives uncut", {"to": "pod2"}, (4,)),),
+    ),
+    Mutant(
+        "BIG TCP left to the stack",
+        patch(
+            "local_delivery.c",
+            "if (pkt->l3_size > pod->mtu)",
+            "if (pkt->l3_size > pod->mtu || skb->len > 66000)",
+        ),
+        (Catch(_BIG, "forward hook", {"to": "pod2"}, (4,)),),
     ),
 )

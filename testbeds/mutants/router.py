@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from harness.bpf.source import Patch
+from testbeds.mutants import addresses
 from testbeds.mutants import targets as t
 from testbeds.mutants.mutant import Catch, Mutant, patch
 
@@ -89,10 +90,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "source address not checked",
-        (
-            Patch("from_container.c", "if (pkt.src4 != pod->ip4)", "if (0)"),
-            Patch("from_container.c", "own = same_address6(&pkt.src6, &pod->ip6);", "own = true;"),
-        ),
+        addresses.UNCHECKED,
         (
             Catch(t.D1 + "test_hr45_spoofed_source", "legs", {"claimed": "pod2"}),
             Catch(t.D1 + "test_hr45_spoofed_source", "legs", {"claimed": "stranger"}),
@@ -210,9 +208,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "probes of the gateway from a link-local address taken for spoofed",
-        patch(
-            "from_container.c", "(link_scope6(&pkt.dst6) || discovery)", "link_scope6(&pkt.dst6)"
-        ),
+        patch("from_container.c", "if (!unrouted && (!sender ||", "if ((!sender ||"),
         (
             Catch(
                 "one_node/test_gateway::test_hr16_gateway_is_probed_from_a_link_local_address",

@@ -72,8 +72,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "bpf-skip-fib leaves forwarding to the stack",
         patch(
             "forward.c",
-            "	if (!node->nic_ifindex ||",
-            "	if (node->nic_ifindex ||",
+            "	if (!out.ifindex ||",
+            "	if (out.ifindex ||",
         ),
         (
             Catch(t.B2 + "test_hr01_programs_attached_and_hit", "packets forwarded"),

@@ -130,3 +130,52 @@ def test_hr30_beyond_a_far_pods_own_mtu(two_node: Testbed, datapath, family):
         probe(two_node.pod1, pod.address, size=MTU + 1)
     assert [(e.type, e.code, e.mtu) for e in exchange.errors] == [(*TOO_BIG[family], MTU)], "errors"
     assert seen.legs() == REFUSED_FAR[datapath.claims.off_wire]
+
+
+@pytest.mark.topology(pods_per_node=2)
+def test_hr30_beyond_the_mtu_of_a_pods_end_alone(two_node: Testbed, datapath, family):
+    """Its other end, the lxc, takes more. No router knows, and veth drops what is too long.
+
+    bpf_redirect_peer looks at no MTU since 5.12: who delivers by it may deliver such a packet.
+    """
+    pod = two_node.pod2
+    pod.ns.netlink.link("set", index=pod.ifindex("eth0"), mtu=MTU)
+    two_node.datapath_of("master").installed.sync()
+    size = 1500 - HEADERS[family]
+    with two_node.evidence() as evidence:
+        lost = [
+            sender.ping(pod, size=size, df=True).lost for sender in (two_node.pod1, two_node.pod3)
+        ]
+    if datapath.claims.delivers == "stack":
+        assert lost == [1, 1], "lost"
+    if datapath.claims.counts:
+        hits = evidence.nodes["master"].programs.hits
+        left = [hits.get((f"from-{place}", "stack"), 0) for place in ("container", "netdev")]
+        assert left == [1, 1], "left to the stack"
+
+
+#: What a packet may have, and what shows that it was not cut to 64 KiB.
+GSO_MAX, BIG = 150_000, 70_000
+#: So that a window holds several such packets: least, default and most bytes of a socket's buffer.
+BUFFERS = "4096 4000000 8000000"
+BIG_TCP = {4: "big-tcp-ipv4", 6: "big-tcp"}
+
+
+@pytest.mark.claims("big_tcp")
+@pytest.mark.topology(pods_per_node=2, gso_max=GSO_MAX)
+@pytest.mark.parametrize("to", ["pod2", "pod3"])
+def test_hr33_big_tcp_arrives_as_it_was_sent(
+    two_node: Testbed, datapath, family, to, require_feature
+):
+    """IPv6 says of such a packet that it is a jumbogram, IPv4 that it has no length."""
+    require_feature(BIG_TCP[family])
+    for pod in (two_node.pod1, two_node.pod(int(to[3:]))):
+        pod.ns.sysctls({"ipv4/tcp_rmem": BUFFERS, "ipv4/tcp_wmem": BUFFERS})
+    with two_node.evidence() as evidence, two_node.capture() as seen:
+        transfer = two_node.pod1.stream(two_node.pod(int(to[3:])), 8_000_000)
+    assert transfer.received_sha256 == transfer.sent_sha256, "stream intact"
+    assert seen.at("pod1:eth0", "error", "in") == [], "errors"
+    arrived = max(frame.length for frame in seen.at(f"{to}:eth0", "request", "in"))
+    assert arrived > BIG, "arrives uncut"
+    forwarded = evidence.nodes["master"].hooks["forward"]
+    assert not (datapath.claims.bypasses_stack and forwarded), "forward hook"

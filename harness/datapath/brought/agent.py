@@ -132,6 +132,8 @@ class Session(Closable):
 
     def sync(self, node: Node) -> None:
         """Tell it what a node is like now."""
+        prepare(node, self.agent.description.testbed)
+        node.await_settled()
         facts = protocol.nodes_facts([node], self.agent.description.testbed)
         self._changed("SYNC", [node], nodes=facts)
 

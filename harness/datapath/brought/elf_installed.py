@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from harness.attach import HOOKS, Attachment, Listed, all_attachments
+from harness.attach import Listed, Place, Placed, all_attachments
 from harness.bpf import pool
 from harness.bpf.elf import ElfFile
 from harness.bpf.elf_programs import Load, ProgramSet
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from harness.datapath.brought.elf import Attach, Brought
 
 Constants = tuple[tuple[str, bytes], ...]
+Wanted = tuple["Attach", str, Constants]
 
 
 class InstalledElf:
@@ -36,23 +36,24 @@ class InstalledElf:
         self.node = node
         self._datapath = datapath
         self._needs = datapath.description.testbed
-        self._attached: list[Attachment] = []
+        self._placed = Placed(node.ns)
         self._written: dict[str, set[bytes]] = {}
-        self._wanted = [
-            (entry, device, _constants(entry, values))
-            for entry in datapath.attach
-            for device, values in self._places(entry.at)
-        ]
-        self._loads = _loads(self._wanted)
         prepare(node, self._needs)
+        self._loads = _loads(self._wanted())
         self._set: ProgramSet | None = pool.take_set(tuple(self._loads.values()))
         try:
-            self.sync()
-            for entry, device, constants in self._wanted:
-                self._attach(entry, device, self._loads[entry.file, constants])
+            self._fill()
+            self._attach()
         except BaseException:
             self.remove()
             raise
+
+    def _wanted(self) -> list[Wanted]:
+        return [
+            (entry, device, _constants(entry, values))
+            for entry in self._datapath.attach
+            for device, values in self._places(entry.at)
+        ]
 
     def _places(self, at: str) -> list[tuple[str, dict[str, Filled]]]:
         """Every device of a kind, and what is filled in there."""
@@ -68,15 +69,26 @@ class InstalledElf:
             raise RuntimeError(f"{self.name} was removed from {self.node}")
         return self._set
 
-    def _attach(self, entry: Attach, device: str, load: Load) -> None:
-        fd, ifindex = self._loaded.fd(load, entry.program), self.node.ifindex(device)
-        hook = HOOKS[entry.hook]
-        self._attached.append(
-            hook.attach(self.node.ns, ifindex, entry.direction, fd, entry.program)
-        )
-
     def sync(self) -> None:
-        """Make the maps say what the node is now; what others wrote there stays."""
+        """Make maps, constants and hooks what the node is now; what others wrote there stays."""
+        prepare(self.node, self._needs)
+        self.node.await_settled()
+        self._fill()
+        self._attach()
+
+    def _attach(self) -> None:
+        """Have each program on its devices, with their constants: once more where they changed."""
+        wanted, places = self._wanted(), []
+        self._loads = _loads(wanted)
+        for load in self._loads.values():
+            self._loaded.add(load)
+        for entry, device, constants in wanted:
+            fd = self._loaded.fd(self._loads[entry.file, constants], entry.program)
+            ifindex = self.node.ifindex(device)
+            places.append(Place(entry.hook, entry.direction, ifindex, fd, entry.program))
+        self._placed.make(places)
+
+    def _fill(self) -> None:
         wanted: dict[str, dict[bytes, bytes]] = {}
         for filling in self._datapath.fillings:
             rows = filling.rows(self.node, self._needs)
@@ -114,9 +126,7 @@ class InstalledElf:
     def remove(self) -> None:
         """Detach, and give the programs back for the next testbed."""
         try:
-            with ExitStack() as detaching:  # one that fails must not keep the others attached
-                while self._attached:
-                    detaching.callback(self._attached.pop().detach)
+            self._placed.close()
         finally:
             used, self._set = self._set, None
             if used is not None:
@@ -131,7 +141,7 @@ def _constants(entry: Attach, values: dict[str, Filled]) -> Constants:
     return tuple((name, encode(template, values, size)) for name, template, size in entry.variables)
 
 
-def _loads(wanted: list[tuple[Attach, str, Constants]]) -> dict[tuple[ElfFile, Constants], Load]:
+def _loads(wanted: list[Wanted]) -> dict[tuple[ElfFile, Constants], Load]:
     """An object once for all places where its constants are the same, in order."""
     programs: dict[tuple[ElfFile, Constants], set[str]] = {}
     for entry, _, constants in wanted:

@@ -15,12 +15,12 @@ from harness.datapath.brought.description import TestbedNeeds
 from harness.datapath.brought.node import uplinks
 from harness.datapath.brought.placeholders import Filled, Template, encode
 from harness.datapath.brought.table import Table
-from harness.topology import Node
+from harness.topology import Family, Node
 
 #: What there is a row for → the place whose placeholders it may name.
 EACH = {
     "pod": "lxc", "uplink": "uplink", "node": "node",
-    "address4": "address4", "address6": "address6",
+    "address4": "address4", "address6": "address6", "pod_address4": "lxc", "pod_address6": "lxc",
 }  # fmt: skip
 _KEYS = ("name", "each", "key", "value")
 
@@ -115,6 +115,12 @@ def _bytes(table: Table, key: str, size: int, fields: Mapping[str, Member], at: 
 def _places(node: Node, needs: TestbedNeeds, each: str) -> Iterator[dict[str, Filled]]:
     if each == "pod":
         yield from (placeholders.of_pod(node, pod) for pod in node.pods)
+    elif each.startswith("pod_address"):
+        family = Family(int(each[-1]))
+        for pod in node.pods:
+            for own in pod.every_address(family):
+                packed = ipaddress.ip_address(own).packed
+                yield {**placeholders.of_pod(node, pod), f"ip{family.value}": packed}
     elif each == "uplink":
         yield from (placeholders.of_uplink(node, one) for one in uplinks(node, needs))
     elif each == "node":

@@ -10,14 +10,15 @@ _FORWARDING = tuple(f"ipv{family.value}/conf/all/forwarding" for family in Famil
 
 
 def prepare(node: Node, needs: TestbedNeeds) -> None:
-    """Give the node what is needed of it; it goes with the namespace. `await_settled` follows."""
+    """Give the node what is needed of it; it goes with the namespace. `await_settled` follows.
+
+    Devices that were made anew since are given it too.
+    """
+    node.forget_indexes()
     if not needs.forwarding:
         node.ns.sysctls(dict.fromkeys(_FORWARDING, 0))
     if needs.gateway == "lxc":
-        with node.together():
-            for pod in node.pods:
-                for family in Family:
-                    node.add_address(pod.lxc, node.gateway[family], family.host_prefix)
+        node.hold_gateway()
 
 
 def uplinks(node: Node, needs: TestbedNeeds) -> list[str]:

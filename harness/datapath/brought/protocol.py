@@ -176,6 +176,7 @@ def _node(node: Node, served: list[str]) -> dict[str, Any]:
             "mac": pod.mac,
             "host_interface": pod.lxc,
             **_addresses(pod),
+            "addresses": [each for family in Family for each in pod.every_address(family)],
         }
         for pod in node.pods
     ]

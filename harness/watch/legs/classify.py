@@ -14,6 +14,7 @@ from harness.watch.capture import Frame
 REQUEST, REPLY, ERROR = "request", "reply", "error"
 _ND = {133: "router-solicitation", 134: "router-advertisement", 135: "solicitation",
        136: "advertisement", 137: "redirect"}  # fmt: skip
+_HOP_BY_HOP = 0
 _Found = tuple[str, int | None] | None  # (kind with its form, number)
 
 
@@ -32,7 +33,7 @@ def _in_flow(raw: bytes, packet: Packet, flow: Flow) -> tuple[str, str, int | No
     ip, transport = packet.ip, packet.transport
     if ip is None or ip.family is not flow.family or ip.protocol != flow.protocol:
         return None
-    if ip.fragment or ip.extensions:  # no flow is sent with any
+    if ip.fragment or (ip.extensions and not _is_big_tcp(ip)):  # no flow is sent with others
         return None
     for name, form in flow.translations.items():
         if isinstance(transport, ICMP):
@@ -44,6 +45,11 @@ def _in_flow(raw: bytes, packet: Packet, flow: Flow) -> tuple[str, str, int | No
         if kind:
             return kind, name, _number(raw, packet)
     return None
+
+
+def _is_big_tcp(ip: IP) -> bool:
+    """Whether it is longer than its length can say: TCP that is cut later, behind one header."""
+    return ip.extensions == (_HOP_BY_HOP,) and ip.length == 0
 
 
 def _echo(ip: IP, icmp: ICMP, flow: Flow, name: str, form: Form) -> str | None:
