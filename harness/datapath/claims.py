@@ -110,13 +110,13 @@ class Claims:
 
     bypasses_stack: bool = _decides(
         "pods' traffic never enters the node's IP stack: no netfilter hook, no conntrack",
-        "01 02 03 04 05 06 09 12 20 27 30 33 42 53 61 82",
+        "01 02 03 04 05 06 07 08 09 12 15 20 27 30 33 37 42 53 61 82",
     )
     delivers: str = _row(
         "stack", DELIVERIES,
         "how a packet of this node reaches a local pod: by the stack, bpf_redirect to its lxc,"
         " bpf_redirect_peer into it, or a netkit pair",
-        "06 07 09 11 12 16 17 18 19 29 34 35 38 42 45 46 49 60 61 78 79",
+        "02 06 07 09 11 12 16 17 18 19 29 30 34 35 38 42 45 46 49 60 61 78 79",
     )  # fmt: skip
     delivers_off_wire: str = _row(
         "", ("", *DELIVERIES),
@@ -165,10 +165,10 @@ class Claims:
     )
     counts: bool = _decides(
         "its programs count verdicts, drops and lookups, which `Installed.counters` reads",
-        "01 16 17 18 19 20 21 22 27 28 29 34 45 53 54 55 57 82 86",
+        "01 02 16 17 18 19 20 21 22 27 28 29 30 34 45 53 54 55 57 82 86",
     )
     decrements_ttl: bool = _does(
-        "takes one from TTL or hop limit, as every router does", "13 17 42"
+        "takes one from TTL or hop limit, as every router does", "08 13 17 31 42"
     )
     time_exceeded: frozenset[Family] = _families("answers expired packets with an ICMP error", "17")
     quotes_in_full: bool = _decides(
@@ -183,7 +183,7 @@ class Claims:
         "carries TCP packets of more than 64 KiB that are cut later (BIG TCP)", "33"
     )
     fragments: bool = _does(
-        "fragments IPv4 packets beyond the MTU that allow it", "31", family=Family.ipv4
+        "fragments IPv4 packets beyond the MTU that allow it", "30 31", family=Family.ipv4
     )
     answers_arp: bool = _does("answers ARP for the pods' gateway", "16 79", family=Family.ipv4)
     answers_nd: bool = _does(
@@ -208,7 +208,7 @@ class Claims:
         "leaves packets with IP options or hop-by-hop headers to the stack", "20"
     )
     keeps_link_scope: bool = _does(
-        "routes neither link-local nor multicast nor tagged frames", "23"
+        "routes neither link-local nor multicast nor tagged frames", "23 45"
     )
     refusing_routes: str = _row(
         "", ("", "drop", "tell"),

@@ -25,47 +25,47 @@ def _both(file: str, ipv4: tuple[str, str], ipv6: tuple[str, str]) -> tuple[Patc
     return (Patch(file, *ipv4), Patch(file, *ipv6))
 
 
-_ARP_TARGET = "	__builtin_memcpy(arp->target_mac, arp->sender_mac, ETH_ALEN);\n"
+_ARP_TARGET = "	__builtin_memcpy(arp.target_mac, arp.sender_mac, ETH_ALEN);\n"
 _ARP_MUTANTS = (
     _arp("ARP answered with a question", "bpf_htons(ARPOP_REPLY)", "bpf_htons(ARPOP_REQUEST)"),
     _arp("ARP answer without a target MAC", _ARP_TARGET, ""),
     _arp(
         "ARP answer for another address",
-        "	__builtin_memcpy(arp->sender, &target, sizeof(target));\n",
-        "	__builtin_memcpy(arp->sender, &node->node4, sizeof(target));\n",
+        "	__builtin_memcpy(arp.sender, &target, sizeof(target));\n",
+        "	__builtin_memcpy(arp.sender, &node->node4, sizeof(target));\n",
     ),
     _arp(
         "ARP answer to the frame's sender, not ARP's",
-        "	__builtin_memcpy(cur.eth->h_dest, arp->sender_mac, ETH_ALEN);",
+        "	__builtin_memcpy(cur.eth->h_dest, arp.sender_mac, ETH_ALEN);",
         "	__builtin_memcpy(cur.eth->h_dest, cur.eth->h_source, ETH_ALEN);",
     ),
     _arp(
         "ARP answer without a target address",
-        "	__builtin_memcpy(arp->target, arp->sender, sizeof(arp->target));\n",
+        "	__builtin_memcpy(arp.target, arp.sender, sizeof(arp.target));\n",
         "",
     ),
     _arp(
         "unicast ARP ignored",
-        "	__builtin_memcpy(&target, arp->target, sizeof(target));\n",
-        "	__builtin_memcpy(&target, arp->target, sizeof(target));\n"
+        "	__builtin_memcpy(&target, arp.target, sizeof(target));\n",
+        "	__builtin_memcpy(&target, arp.target, sizeof(target));\n"
         "	if (skb->pkt_type == PACKET_HOST)\n		return to_stack(PROGRAM_FROM_CONTAINER);\n",
     ),
-    _arp("ARP replies answered", "arp->head.ar_op != bpf_htons(ARPOP_REQUEST) || ", "", _NOT_ASKED),
+    _arp("ARP replies answered", "arp.head.ar_op != bpf_htons(ARPOP_REQUEST) || ", "", _NOT_ASKED),
     _arp(
         "ARP of other hardware answered",
-        "arp->head.ar_hrd != bpf_htons(ARPHRD_ETHER) || ",
+        "arp.head.ar_hrd != bpf_htons(ARPHRD_ETHER) || ",
         "",
         _NOT_ASKED,
     ),
     _arp(
         "ARP of other protocols answered",
-        " arp->head.ar_pro != bpf_htons(ETH_P_IP) ||",
+        " arp.head.ar_pro != bpf_htons(ETH_P_IP) ||",
         "",
         _NOT_ASKED,
     ),
     _arp(
         "ARP of other lengths answered",
-        "arp->head.ar_hln != ETH_ALEN || arp->head.ar_pln != sizeof(target) ||",
+        "arp.head.ar_hln != ETH_ALEN || arp.head.ar_pln != sizeof(target) ||",
         "",
         _NOT_ASKED,
     ),

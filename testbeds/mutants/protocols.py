@@ -107,9 +107,8 @@ _BY_PROTOCOL = (
         "datagrams that are not forwarded left to the stack",
         patch(
             "forward.c",
-            "	default:\n		return drop(program, DROP_FIB);",
-            "	default:\n		if (pkt->protocol == 17)\n			return to_stack(program);\n"
-            "		return drop(program, DROP_FIB);",
+            "	case FIB_FWD_DISABLED:\n",
+            "	case FIB_FWD_DISABLED:\n		if (pkt->protocol == 17)\n			return to_stack(program);\n",
         ),
         (
             Catch(t.FIB + "test_hr19_refusing_routes", "legs", {"kind": "unreachable"}),
