@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import random
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,13 @@ class Judge:
                     ),
                 )
 
-        for site, answer in forks.run(jobs(), self._workers, _DEADLINE):
+        with closing(forks.run(jobs(), self._workers, _DEADLINE)) as answers:
+            self._note(answers, sources)
+
+    def _note(
+        self, answers: Iterable[tuple[Site, dict[str, Any] | None]], sources: Mapping[str, str]
+    ) -> None:
+        for site, answer in answers:
             found = Outcome(
                 site.key, **(answer or {"outcome": HUNG}), where=str(site),
                 source=sources[site.file], suites=self._memory.suites,
