@@ -20,7 +20,7 @@ import pytest
 
 from harness.datapath.bpf import PARTS
 from harness.plumbing.errors import HarnessError
-from testbeds.mutants.mechanical import coverage, forks, trial
+from testbeds.mutants.mechanical import coverage, forks, programs, trial
 from testbeds.mutants.mechanical.memory import (
     CAUGHT,
     HUNG,
@@ -117,8 +117,6 @@ class Judge:
 
     def _exact(self) -> dict[str, str]:
         """The programs as they are: compiled in a fork, as the compiler lets none inherit it."""
-        from testbeds.mutants.mechanical import programs
-
         jobs = ((name, lambda name=name: programs.digest(name)) for name in DATAPATHS)
         found = dict(forks.run(iter(jobs), self._workers, _DEADLINE))
         if None in found.values():

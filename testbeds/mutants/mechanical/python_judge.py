@@ -194,8 +194,8 @@ def _run(site: Site, plan: Plan) -> tuple[str, str]:
         path.write_text(json.dumps(content), encoding="utf-8")
         command = [
             "setpriv", "--pdeathsig", "TERM", sys.executable, "-P", str(_SCRIPT),
-            str(path), "-x", "-q", "--tb=no", "-p", "no:cacheprovider", f"--hr-results={directory}", "--hr-datapath=legacy,bpf",
-            *plan.paths,
+            str(path), "-x", "-q", "--tb=no", "-p", "no:cacheprovider",
+            f"--hr-results={directory}", "--hr-datapath=legacy,bpf", *plan.paths,
         ]  # fmt: skip
         try:
             ended = subprocess.run(
