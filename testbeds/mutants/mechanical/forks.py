@@ -7,13 +7,14 @@ A fork has imported and collected already what a new interpreter needs seconds f
 from __future__ import annotations
 
 import atexit
+import ctypes
 import json
 import os
 import select
 import signal
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -23,6 +24,8 @@ from harness.plumbing.errors import HarnessError
 #: A job: what it is called, and what its fork does.
 Job = tuple[Any, Callable[[], object]]
 _BROKEN = 70
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+_libc = ctypes.CDLL(None)
 _LEAVING = 30.0  # seconds that a fork has to remove what it made
 
 
@@ -35,7 +38,9 @@ class _Fork:
     pidfd: int = field(default=-1)
 
 
-def run(jobs: Iterator[Job], at_once: int, deadline: float) -> Iterator[tuple[Any, Any]]:
+def run(
+    jobs: Iterator[Job], at_once: int, deadline: float
+) -> Generator[tuple[Any, Any], None, None]:
     """Each job's name and what its function returned; None: it was killed, or not done in time.
 
     Args:
@@ -73,6 +78,7 @@ def _in_fork(function: Callable[[], object], said: int) -> NoReturn:
     """Never returns into what the parent was doing."""
     status = _BROKEN
     try:
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)  # if the parent is killed
         os.setpgid(0, 0)  # not a session: the scheduler would count each as another user's
         null = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):

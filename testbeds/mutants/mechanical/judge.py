@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import random
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import pytest
 
 from harness.datapath.bpf import PARTS
 from harness.plumbing.errors import HarnessError
-from testbeds.mutants.mechanical import coverage, forks, trial
+from testbeds.mutants.mechanical import coverage, forks, programs, trial
 from testbeds.mutants.mechanical.memory import (
     CAUGHT,
     HUNG,
@@ -92,7 +93,13 @@ class Judge:
                     ),
                 )
 
-        for site, answer in forks.run(jobs(), self._workers, _DEADLINE):
+        with closing(forks.run(jobs(), self._workers, _DEADLINE)) as answers:
+            self._note(answers, sources)
+
+    def _note(
+        self, answers: Iterable[tuple[Site, dict[str, Any] | None]], sources: Mapping[str, str]
+    ) -> None:
+        for site, answer in answers:
             found = Outcome(
                 site.key, **(answer or {"outcome": HUNG}), where=str(site),
                 source=sources[site.file], suites=self._memory.suites,
@@ -110,8 +117,6 @@ class Judge:
 
     def _exact(self) -> dict[str, str]:
         """The programs as they are: compiled in a fork, as the compiler lets none inherit it."""
-        from testbeds.mutants.mechanical import programs
-
         jobs = ((name, lambda name=name: programs.digest(name)) for name in DATAPATHS)
         found = dict(forks.run(iter(jobs), self._workers, _DEADLINE))
         if None in found.values():

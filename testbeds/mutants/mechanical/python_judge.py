@@ -193,9 +193,9 @@ def _run(site: Site, plan: Plan) -> tuple[str, str]:
         content = {"file": site.file, "text": text, "controls_of": plan.controls_of}
         path.write_text(json.dumps(content), encoding="utf-8")
         command = [
-            sys.executable, "-P", str(_SCRIPT), str(path), "-x", "-q", "--tb=no", "-p",
-            "no:cacheprovider", f"--hr-results={directory}", "--hr-datapath=legacy,bpf",
-            *plan.paths,
+            "setpriv", "--pdeathsig", "TERM", sys.executable, "-P", str(_SCRIPT),
+            str(path), "-x", "-q", "--tb=no", "-p", "no:cacheprovider",
+            f"--hr-results={directory}", "--hr-datapath=legacy,bpf", *plan.paths,
         ]  # fmt: skip
         try:
             ended = subprocess.run(
