@@ -88,7 +88,7 @@ CATALOGUE: dict[str, Entry] = {
     "HR-55": Entry("options, tags, broadcast: no way round policy"),
     "HR-56": Entry("a changed rule reaches established flows"),
     "HR-57": Entry("flows expire, close, and begin anew"),
-    "HR-58": Entry("services: flows spread over the backends, each stays with its own"),
+    "HR-58": Entry("services: flows spread over backends, each keeps its own"),
     "HR-59": Entry("affinity: a client keeps its backend"),
     "HR-60": Entry("hairpin: a pod that is its own backend sees the gateway"),
     "HR-61": Entry("no backend: port unreachable, quoting the front"),

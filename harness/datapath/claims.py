@@ -168,7 +168,7 @@ class Claims:
         "01 02 16 17 18 19 20 21 22 27 28 29 30 34 45 53 54 55 57 82 86",
     )
     decrements_ttl: bool = _does(
-        "takes one from TTL or hop limit, as every router does", "08 13 17 31 42"
+        "takes one from TTL or hop limit, as every router does", "13 17 31 42"
     )
     time_exceeded: frozenset[Family] = _families("answers expired packets with an ICMP error", "17")
     quotes_in_full: bool = _decides(

@@ -108,7 +108,8 @@ _BY_PROTOCOL = (
         patch(
             "forward.c",
             "	case FIB_FWD_DISABLED:\n",
-            "	case FIB_FWD_DISABLED:\n		if (pkt->protocol == 17)\n			return to_stack(program);\n",
+            "	case FIB_FWD_DISABLED:\n		if (pkt->protocol == 17)\n"
+            "			return to_stack(program);\n",
         ),
         (
             Catch(t.FIB + "test_hr19_refusing_routes", "legs", {"kind": "unreachable"}),

@@ -91,7 +91,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "every datagram taken for spoofed",
         addresses.checked(
             {
-                family: "	if (pkt.protocol == IPPROTO_UDP)\n		return not_its_own(skb, false);\n"
+                family: "	if (pkt.protocol == IPPROTO_UDP)\n"
+                "		return not_its_own(skb, false);\n"
                 + addresses.CHECK
                 + rest
                 for family, rest in addresses.BY_FAMILY.items()

@@ -71,6 +71,7 @@ def _heard(server, number):
     return heard
 
 
+@pytest.mark.claims("keeps_link_scope")
 @pytest.mark.needs_macs
 def test_hr45_a_pod_without_an_address_asks_for_one(one_node: Testbed, datapath, family):
     """As DHCP does. The node's stack hears it, and that is as far as it goes."""
@@ -94,6 +95,7 @@ def test_hr45_a_pod_without_an_address_asks_for_one(one_node: Testbed, datapath,
     assert at == {"pod1:eth0", "master:lxc1"}, "interfaces"
 
 
+@pytest.mark.claims("keeps_link_scope")
 def test_hr45_nothing_is_forwarded_from_no_address(one_node: Testbed, datapath, family):
     pod, target = one_node.pod1, one_node.pod2
     nobody = {4: "0.0.0.0", 6: "::"}[family]

@@ -6,6 +6,7 @@ The world routes: pod1 and pod2, both on master, send to what it refuses.
 
 import pytest
 
+from harness.datapath import Claims
 from harness.testbed import Testbed
 from harness.topology.addressing import world_uplink
 from harness.traffic import ANY_PORT, Form
@@ -40,6 +41,11 @@ def _lay_routes(bed: Testbed, family):
     return addresses
 
 
+def _to_the_router(claims: Claims) -> int:
+    """The TTL with which a packet gets as far as the world, and no further."""
+    return 1 + claims.decrements_ttl
+
+
 @pytest.mark.topology(more_pods=1, world=True)
 def test_hr08_errors_of_a_router_beyond(two_node: Testbed, datapath, family):
     pods, claims = (two_node.pod1, two_node.pod2), datapath.claims
@@ -47,7 +53,7 @@ def test_hr08_errors_of_a_router_beyond(two_node: Testbed, datapath, family):
     addresses = _lay_routes(two_node, family)
     with two_node.evidence() as evidence, two_node.capture() as seen:
         for kind, address in zip(REFUSALS, addresses, strict=True):
-            ttl = 64 if kind != "expired" else 2 if claims.decrements_ttl else 1
+            ttl = _to_the_router(claims) if kind == "expired" else 64
             size = NARROW + 1 if kind == "too big" else 0
             # ip_error() sends a receiver five at once, which no namespace's sysctl changes; to it
             # two pods that are masqueraded are one.
