@@ -172,7 +172,7 @@ def test_hr33_big_tcp_arrives_as_it_was_sent(
     for pod in (two_node.pod1, two_node.pod(int(to[3:]))):
         pod.ns.sysctls({"ipv4/tcp_rmem": BUFFERS, "ipv4/tcp_wmem": BUFFERS})
     with two_node.evidence() as evidence, two_node.capture() as seen:
-        transfer = two_node.pod1.stream(two_node.pod(int(to[3:])), 8_000_000)
+        transfer = two_node.pod1.stream(two_node.pod(int(to[3:])), 3_000_000)
     assert transfer.received_sha256 == transfer.sent_sha256, "stream intact"
     assert seen.at("pod1:eth0", "error", "in") == [], "errors"
     arrived = max(frame.length for frame in seen.at(f"{to}:eth0", "request", "in"))
