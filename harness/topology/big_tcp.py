@@ -25,11 +25,21 @@ if "IFLA_GSO_IPV4_MAX_SIZE" not in _KNOWN:
 TELLS = {4: "IFLA_GSO_IPV4_MAX_SIZE", 6: "IFLA_TSO_MAX_SIZE"}
 
 
+_LIMITS = {
+    6: ("gso_max_size", "gro_max_size"),
+    4: ("gso_ipv4_max_size", "gro_ipv4_max_size"),
+}
+
+
 def allow(ns: NetNS, ifindex: int, size: int) -> None:
-    """Let a device send and receive packets of so many bytes; a kernel that cannot ignores it."""
-    limits = ("gso_max_size", "gro_max_size", "gso_ipv4_max_size", "gro_ipv4_max_size")
-    for limit in limits:
-        ns.netlink.link("set", index=ifindex, **{limit: size})
+    """Let a device send and receive packets of so many bytes, of each family that can.
+
+    A kernel without BIG TCP refuses more than 64 KiB (EINVAL); whoever needs it asks for the
+    feature.
+    """
+    for family, limits in _LIMITS.items():
+        for limit in limits if known(ns, family) else ():
+            ns.netlink.link("set", index=ifindex, **{limit: size})
 
 
 def known(ns: NetNS, family: int) -> bool:

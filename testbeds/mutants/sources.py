@@ -92,9 +92,7 @@ MUTANTS: tuple[Mutant, ...] = (
         addresses.checked(
             {
                 family: "	if (pkt.protocol == IPPROTO_UDP)\n"
-                "		return not_its_own(skb, false);\n"
-                + addresses.CHECK
-                + rest
+                "		return not_its_own(skb, false);\n" + addresses.CHECK + rest
                 for family, rest in addresses.BY_FAMILY.items()
             }
         ),
