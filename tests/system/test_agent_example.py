@@ -182,7 +182,7 @@ FALSIFIED: Mapping[str, Falsified] = {
         "big_tcp = true",
     ),
     "several_addresses": Falsified(
-        Catch(t.SOURCES + "test_hr45_every_address_of_a_pod_is_its_own", "legs"),
+        Catch(t.ADDRESSES + "test_hr45_every_address_of_a_pod_is_its_own", "legs"),
         agent={'in pod["addresses"]:': 'in (pod["ipv4"], pod["ipv6"]):'},
     ),
     "bypasses_stack": Falsified(
@@ -212,6 +212,10 @@ FALSIFIED: Mapping[str, Falsified] = {
         "masquerade = true",
     ),
     "services": claiming(Catch(s.NEAR, "legs"), "services = true"),
+    "policy": claiming(
+        Catch("one_node/test_policy::test_hr34_ingress_is_denied", "legs", {"verdict": "deny"}),
+        "policy = true",
+    ),
     "keeps_mark": claiming(
         Catch(t.BORDER + "test_hr37_mark_and_tstamp_across_the_border", "mark"),
         "keeps_mark = false",

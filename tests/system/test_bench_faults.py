@@ -4,6 +4,7 @@
 import os
 import re
 import signal
+import socket
 import struct
 import threading
 import time
@@ -284,8 +285,10 @@ def test_bench_program_measures_are_for_arms_with_programs(built, key):
 
 
 def test_bench_program_cost_of_another_path_is_refused(built, family):
-    """The pod is no longer known, so the packet is looked up, and forwarded to its lxc."""
-    built.datapaths[0].installed.module.table(f"endpoints{family.value}").clear()
+    """The receiver is no longer known, so the packet is looked up, and forwarded to its lxc."""
+    table = built.datapaths[0].installed.module.table(f"endpoints{family.value}")
+    packed = socket.inet_pton(family.af, built.network.pods[1].addresses[family])
+    del table[table.Key.from_buffer_copy(packed)]
     refused = r"from_container on master: its verdict on the test packet is forward, not local"
     with pytest.raises(TrafficError, match=refused), MEASURES["program-cost"].opened(built, family):
         pass

@@ -62,7 +62,7 @@ def test_ten_lines_of_another_name_pass(tmp_path):
     # Not those that a kernel may skip, as devices are options of its build and flags come with
     # releases, nor those of a stage that the programs lack.
     outcomes = _mine(
-        tmp_path, ["mine"], "-k", "ipv4 and not netkit and not egress and not services"
+        tmp_path, ["mine"], "--hr-brief", "-k", "not netkit and not egress and not services"
     )["mine"]
     assert len(outcomes) > 80
     assert set(outcomes.values()) == {"passed"}
@@ -83,7 +83,7 @@ def test_they_pass_what_the_bundled_datapath_passes(tmp_path):
 def declined(tmp_path_factory, hr_machine):
     """What was recorded of datapaths of which each declines a claim, and its exit code."""
     directory = tmp_path_factory.mktemp("declining")
-    ended, tests = _run(directory, "tests.support.declining", declining.NAMES)
+    ended, tests = _run(directory, "tests.support.declining", declining.NAMES, "--hr-brief")
     return ended, tests
 
 

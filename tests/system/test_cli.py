@@ -102,7 +102,7 @@ def test_status_for_machines_says_the_same(capsys):
 def test_bpf_that_lets_the_stack_do_the_work_is_not_proven(monkeypatch, capsys):
     """The control: programs attached and running, yet every packet takes the stack."""
     patch = Patch("from_container.c", "	switch (bpf_ntohs(skb->protocol)) {",
-                  "	if (pod)\n\t\treturn to_stack(PROGRAM_FROM_CONTAINER);\n"
+                  "	if (pod_of(skb))\n\t\treturn to_stack(PROGRAM_FROM_CONTAINER);\n"
                   "	switch (bpf_ntohs(skb->protocol)) {")  # fmt: skip
     whole = DATAPATHS["bpf"]
     assert isinstance(whole, HostRouting)

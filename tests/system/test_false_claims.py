@@ -20,6 +20,7 @@ NOT_JUDGED = {
     "attaches": "another hook than claimed is refused when the description is read",
     "routing": "a tunnel is refused when the description is read",
     "big_tcp": "not claimed: a jumbogram's header is left to the stack, which says too big",
+    "policy": "refused when the description is read: an ELF object is told no rules",
     "several_addresses": "not claimed: the pod's address is a constant of its program",
     "limits_errors": "not claimed; the stack limits its errors by itself since 6.13",
 }

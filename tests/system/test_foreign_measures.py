@@ -51,10 +51,10 @@ def built():
         testbed.close()
 
 
-def value(testbed, key, family, turns=5):
+def value(testbed, key, family, turns=5, of=median):
     with MEASURES[key].opened(testbed, family) as turn:
         found = [turn() for _ in range(turns)]
-    return median(MEASURES[key].value(each) for each in found), found[-1].extra
+    return of(MEASURES[key].value(each) for each in found), found[-1].extra
 
 
 @pytest.mark.parametrize("name", ["one_node", "two_node"])
@@ -62,7 +62,9 @@ def value(testbed, key, family, turns=5):
 def test_somebody_else_s_datapath_is_measured_like_the_bundled_one(built, key, name, family):
     """The same programs, so about the same; it is told apart from one program less than all."""
     (ours, extra), (theirs, also) = (
-        value(built(datapath, name), key, family) for datapath in ("bpf", THEIRS)
+        # The least time: what else the machine does can only add to it.
+        value(built(datapath, name), key, family, of=min)
+        for datapath in ("bpf", THEIRS)
     )
     assert extra == also
     assert 0.7 < theirs / ours < 1.4

@@ -92,8 +92,8 @@ def test_datapaths_say_what_they_claim_and_decline(capsys, monkeypatch):
     starts = [at for at, line in enumerate(lines) if not line.startswith(" ")]
     said = {lines[at].split()[0]: " ".join(" ".join(lines[at + 1 : end]).split())
             for at, end in zip(starts, [*starts[1:], None], strict=True)}  # fmt: skip
-    assert said["bpf"] == f"claims {DATAPATHS['bpf'].claims} declines nothing"
-    assert said["mine"].endswith(" declines too_big = ipv4; answers_arp")
+    assert said["bpf"] == f"claims {DATAPATHS['bpf'].claims} declines services = ipv4, ipv6"
+    assert said["mine"].endswith(" declines services = ipv4, ipv6; too_big = ipv4; answers_arp")
     assert said["least"].startswith("claims nothing declines decrements_ttl; time_exceeded = ipv4,")
 
 
@@ -116,7 +116,10 @@ def test_claims_has_every_claim_with_its_values_and_entries(capsys):
     assert out.startswith("bypasses_stack: yes, no; decides what is expected\n")
     core = out.splitlines()[-1]
     assert core.startswith("The core: HR-01, HR-02, HR-03, HR-04, HR-07, ")
-    assert core.endswith(" decline it, except for tests of HR-18 that rest on header_check.")
+    assert core.endswith(
+        " decline it, except for tests of HR-33 that rest on big_tcp, tests of HR-18 that rest on"
+        " header_check."
+    )
 
 
 @pytest.mark.parametrize("name", TESTBEDS)
