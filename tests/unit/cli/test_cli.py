@@ -94,7 +94,9 @@ def test_datapaths_say_what_they_claim_and_decline(capsys, monkeypatch):
             for at, end in zip(starts, [*starts[1:], None], strict=True)}  # fmt: skip
     assert said["bpf"] == f"claims {DATAPATHS['bpf'].claims} declines services = ipv4, ipv6"
     assert said["mine"].endswith(" declines services = ipv4, ipv6; too_big = ipv4; answers_arp")
-    assert said["least"].startswith("claims nothing declines services = ipv4, ipv6; decrements_ttl; ")
+    assert said["least"].startswith(
+        "claims nothing declines services = ipv4, ipv6; decrements_ttl; "
+    )
 
 
 def test_a_datapath_without_claims_is_a_line(capsys, monkeypatch):
