@@ -4,8 +4,8 @@
  * other's key. A packet costs one lookup by its own tuple. One map a family, LRU and not per
  * CPU: both directions of a flow may run on different ones.
  *
- * An entry that expired is none: no collector is needed. LRU may evict one of a pair; whoever
- * renews the other writes it anew. Plain stores: what a race loses is a renewal.
+ * Expired entries are ignored, so no garbage collector is needed. LRU may evict one entry of
+ * a pair: renewing the other writes it again. Stores are plain: a race loses only a renewal.
  */
 #ifdef POLICY
 

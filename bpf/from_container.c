@@ -8,7 +8,7 @@
  * not built yet; each joins as a file of its own at its place below.
  */
 
-/* The source is no address of this lxc's pod. */
+/* The source address does not belong to this lxc's pod: drop it, unless the pod has none yet. */
 static __always_inline int not_its_own(struct __sk_buff *skb, bool on_the_link)
 {
 	if (!pod_of(skb))

@@ -2,7 +2,7 @@
 /*
  * Every packet's way through policy: its flow's entry, or the rules. At from_container and
  * from_netdev a packet is looked up by its own tuple. At to_container it is looked up by the
- * reversed one, which is the pod's own side: the entry is there, whoever began.
+ * reversed tuple, as the pod would send it: that entry exists whichever side began the flow.
  */
 #ifdef POLICY
 
@@ -20,9 +20,9 @@ BPF_PERCPU_ARRAY(police_scratch4, struct scratch4, 1);
 BPF_PERCPU_ARRAY(police_scratch6, struct scratch6, 1);
 
 /*
- * The entry that an ICMP error is about, at the pod's own side. Who sends one that is no pod is
- * anybody, as routers are; but it is sent to whom the quoted packet came from, and a pod's own
- * is about a packet that was sent to that pod.
+ * The key, on the pod's side, of the flow that an ICMP error quotes. Any router may send an
+ * error, but only to the source of the packet it quotes. A pod may only send errors about
+ * packets that were sent to it.
  */
 static __always_inline bool quoted4(struct __sk_buff *skb, const struct packet *pkt,
 				    const struct transport *t, bool by_pod, struct tuple4 *key)

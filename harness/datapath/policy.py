@@ -102,7 +102,7 @@ class Timeouts:
         fragment: The ports of a packet in fragments.
 
     Raises:
-        UnknownNameError: One is no such time.
+        UnknownNameError: A timeout is not between 0 and 1,000,000 seconds.
     """
 
     tcp_established: float = 8000
@@ -143,7 +143,7 @@ class Policy:
         for rule in self.rules:
             if rule.pod not in (EVERY_POD, *known):
                 raise UnknownNameError(
-                    f"policy rule of {rule.pod}: there is no such pod", f"use {', '.join(known)}"
+                    f"policy rule names unknown pod {rule.pod!r}", f"use {', '.join(known)}"
                 )
 
     def of(self, pod: str, direction: str) -> tuple[Rule, ...]:

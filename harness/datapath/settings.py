@@ -31,7 +31,7 @@ class NodeSettings:
             built in. `Policy()` has no rules yet.
         legacy_services: How many idle services' worth of kube-proxy rules the legacy path carries.
         legacy_masquerade: Whether the legacy path masquerades pod → world, as a CNI's does.
-        used_services: Services that are asked, of both families; whoever translates has them all.
+        used_services: Services that tests send to, of both families; every node translates all.
         service_networks: The networks that their addresses are taken from.
     """
 

@@ -60,7 +60,7 @@ def chosen_entries(config: pytest.Config) -> set[str]:
         match = _ENTRY.fullmatch(word)
         identity = f"HR-{int(match[1]):02}" if match else ""
         if identity not in CATALOGUE:
-            raise UnknownNameError(f"--hr {word!r} is no entry of the catalogue", known)
+            raise UnknownNameError(f"--hr {word!r} is not in the catalogue", known)
         if CATALOGUE[identity].later:
             raise UnknownNameError(f"--hr {word!r}: {CATALOGUE[identity].later}", "name another")
         found.add(identity)

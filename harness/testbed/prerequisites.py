@@ -28,9 +28,9 @@ CAPABILITIES: dict[str, tuple[int, str]] = {
     "NET_RAW": (13, "captures and crafted frames"),
     "SYS_ADMIN": (21, "namespaces and BPF"),
 }
-#: What only a run of tests takes. tcpdump that is root always sets its groups: Debian builds it to
-#: drop root, and `-Z root` calls initgroups(3) all the same. The log is closed to others where
-#: kernel.dmesg_restrict is 1, as in Debian.
+#: What a run of tests needs on top. As root, tcpdump always sets its groups: Debian builds it to
+#: drop root, and `-Z root` still calls initgroups(3). With kernel.dmesg_restrict = 1, as in
+#: Debian, the kernel's log takes SYSLOG.
 RUN_CAPABILITIES = CAPABILITIES | {
     "SETGID": (6, "tcpdump, which sets its groups"),
     "SYSLOG": (34, "the kernel's log, HR-44"),

@@ -33,6 +33,13 @@ from harness.watch.capture import HEADERS, Capture
 from harness.watch.evidence import Evidence, RunCounts
 
 
+def _unable(entry: NodeDatapath, lacks: str, method: str) -> UnknownNameError:
+    return UnknownNameError(
+        f"{entry.installed.name} on {entry.node.name} {lacks}",
+        f"give what it installs a method `{method}`",
+    )
+
+
 class Testbed(Hosts, Closable):
     """A built topology with a datapath on every node.
 
@@ -175,10 +182,7 @@ class Testbed(Hosts, Closable):
         """
         for entry in self.datapaths:
             if not isinstance(entry.installed, Serves):
-                raise UnknownNameError(
-                    f"{entry.installed.name} on {entry.node.name} cannot be given other services",
-                    "give what it installs a method `serve`",
-                )
+                raise _unable(entry, "cannot be given other services", "serve")
             entry.installed.serve(services)
 
     def enforce(self, policy: Policy) -> None:
@@ -190,10 +194,7 @@ class Testbed(Hosts, Closable):
         policy.check(pod.name for pod in self.network.pods)
         for entry in self.datapaths:
             if not isinstance(entry.installed, Enforces):
-                raise UnknownNameError(
-                    f"{entry.installed.name} on {entry.node.name} knows no policy",
-                    "give what it installs a method `enforce`",
-                )
+                raise _unable(entry, "knows no policy", "enforce")
             entry.installed.enforce(policy)
 
     def remake(self, pod: str) -> None:

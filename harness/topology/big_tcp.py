@@ -34,8 +34,8 @@ _LIMITS = {
 def allow(ns: NetNS, ifindex: int, size: int) -> None:
     """Let a device send and receive packets of so many bytes, of each family that can.
 
-    A kernel without BIG TCP refuses more than 64 KiB (EINVAL); whoever needs it asks for the
-    feature.
+    A kernel without BIG TCP refuses more than 64 KiB (EINVAL): a test asks for the feature
+    first.
     """
     for family, limits in _LIMITS.items():
         for limit in limits if known(ns, family) else ():

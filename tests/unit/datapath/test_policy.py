@@ -52,7 +52,7 @@ def test_a_timeout_that_cannot_be_is_refused(seconds):
 
 
 def test_a_rule_of_a_pod_that_is_not_there_is_refused():
-    with pytest.raises(UnknownNameError, match="of pod9: there is no such pod: use pod1, pod2"):
+    with pytest.raises(UnknownNameError, match="names unknown pod 'pod9': use pod1, pod2"):
         Policy((Rule("pod9", "egress"),)).check(["pod2", "pod1"])
     IN_USE.check(["pod1"])
 

@@ -66,7 +66,7 @@ def test_unit_tests_need_no_root():
     [
         (("--datapath", "bpf,bfp"), "datapath 'bfp' is unknown: use legacy, bpf, "),
         (("--datapath", ","), "--hr-datapath ',' names none: use legacy, bpf, "),
-        (("--hr", "HR-07,HR-99"), "--hr 'HR-99' is no entry of the catalogue: use ids of docs/"),
+        (("--hr", "HR-07,HR-99"), "--hr 'HR-99' is not in the catalogue: use ids of docs/"),
         (("--hr", ","), "--hr ',' names no entry of the catalogue: use ids of docs/"),
         (("--hr", f"07,{LATER[0]}"), f"--hr '{LATER[0]}': {LATER[1]}: name another"),
         (("--legacy-services", "20001"), "legacy_services=20001 is not between 0 and 20000"),
