@@ -141,6 +141,34 @@ class Module:
             for key in range(count):
                 table[ctypes.c_int(key)] = zero
 
+    def replace(self, name: str, rows: Mapping[bytes, Mapping[str, Any] | int]) -> None:
+        """Make a hash or a trie have these rows and no others; what is gone goes first.
+
+        Args:
+            name: The map.
+            rows: Packed key → the value, or its fields; fields that are left out are 0.
+
+        Raises:
+            BuildError: The kernel refuses a row: the map is full.
+        """
+        table = self.table(name)
+        for key in list(table.keys()):
+            if bytes(key) not in rows:
+                del table[key]
+        for packed, value in rows.items():
+            leaf = table.Leaf() if isinstance(value, Mapping) else table.Leaf(value)
+            for field, content in value.items() if isinstance(value, Mapping) else ():
+                if isinstance(content, bytes):
+                    getattr(leaf, field)[:] = content
+                else:
+                    setattr(leaf, field, content)
+            try:
+                table[table.Key.from_buffer_copy(packed)] = leaf
+            except Exception as error:  # noqa: BLE001 - BCC raises bare Exception
+                raise BuildError(
+                    f"map {name} does not hold the {len(rows)} entries that it comes to ({error})"
+                ) from None
+
     def tables(self) -> tuple[str, ...]:
         """The names of its maps."""
         return tuple(self._maps)

@@ -7,7 +7,6 @@ import ctypes
 import ipaddress
 import socket
 import sys
-from collections.abc import Mapping
 from typing import Any, Literal
 
 from harness.bpf.contract import enums
@@ -53,8 +52,8 @@ class NodeMaps:
         """Make the maps say what the node is now, and nothing of what it was."""
         endpoints = self._endpoints()
         for family, rows in endpoints.items():
-            self._make(f"endpoints{family.value}", rows)
-        self._make(
+            self._module.replace(f"endpoints{family.value}", rows)
+        self._module.replace(
             "sources",
             {
                 _number(self._node.ifindex(pod.lxc)): {"lxc_mac": mac_bytes(pod.lxc_mac)}
@@ -65,25 +64,10 @@ class NodeMaps:
         if self._module.has_table("routes4"):
             for family in Family:
                 rows = self._routes(family, endpoints[family])
-                self._make(f"routes{family.value}", rows)
+                self._module.replace(f"routes{family.value}", rows)
                 first = self._node.ifindex(self._node.uplink) if self._node.uplinks else 0
                 elsewhere += sum(row["ifindex"] != first for row in rows.values())
         self._write_config(elsewhere)
-
-    def _make(self, name: str, rows: Mapping[bytes, Mapping[str, Any]]) -> None:
-        """Make a map have these rows: what is gone goes first."""
-        table = self._module.table(name)
-        for key in list(table.keys()):
-            if bytes(key) not in rows:
-                del table[key]
-        for packed, fields in rows.items():
-            leaf = table.Leaf()
-            for field, value in fields.items():
-                if isinstance(value, bytes):
-                    getattr(leaf, field)[:] = value
-                else:
-                    setattr(leaf, field, value)
-            table[table.Key.from_buffer_copy(packed)] = leaf
 
     def _write_config(self, elsewhere: int) -> None:
         table, node = self._module.table("config"), self._node

@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.bpf.module import Module
 from harness.datapath.policy import DIRECTIONS, Policy, Timeouts, networks, verdicts
-from harness.plumbing.errors import UnknownNameError
+from harness.plumbing.errors import BuildError, UnknownNameError
 from harness.topology import Family, Node
 
 #: Maps that only policy has.
@@ -81,9 +81,7 @@ class PolicyMaps:
     def empty(self) -> None:
         """Forget what an earlier user of the module left there."""
         for name in _EMPTIED:
-            table = self._module.table(name)
-            for key in list(table.keys()):
-                del table[key]
+            self._module.empty(name)
 
     def flows(self, family: Family) -> list[FlowEntry]:
         """What flow.c remembers."""
@@ -136,20 +134,13 @@ class PolicyMaps:
         return bytes(key(ifindex, identity, socket.htons(port), protocol, direction))
 
     def _write(self, name: str, wanted: dict[bytes, int]) -> None:
-        """Make a map say it: what is gone goes first."""
-        table = self._module.table(name)
-        for key in list(table.keys()):
-            if bytes(key) not in wanted:
-                del table[key]
-        for packed, value in wanted.items():
-            try:
-                table[table.Key.from_buffer_copy(packed)] = table.Leaf(value)
-            except Exception as error:  # noqa: BLE001 - BCC raises bare Exception
-                raise UnknownNameError(
-                    f"policy of {self._node.name}: map {name} does not hold the {len(wanted)}"
-                    f" entries that it comes to ({error})",
-                    "have fewer rules, or fewer networks in them",
-                ) from None
+        try:
+            self._module.replace(name, wanted)
+        except BuildError as error:
+            raise UnknownNameError(
+                f"policy of {self._node.name}: {error}",
+                "have fewer rules, or fewer networks in them",
+            ) from None
 
     def _write_settings(self, timeouts: Timeouts) -> None:
         self._generation += 1

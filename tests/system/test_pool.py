@@ -65,3 +65,14 @@ def test_a_misspelt_helper_is_named_with_its_line():
     patch = Patch("misuse.c", "redirect_neigh(call", "redirect_neighbour(call")
     with pytest.raises(BuildError, match=r"misuse\.c:\d+: .*'redirect_neighbour'"):
         Compiled(Source(("compat.h", "misuse.c"), patches=(patch,)))
+
+
+def test_a_map_that_is_full_is_named(hr_machine):
+    with ExitStack() as using:
+        module = pool.take(Source(PARTS), LOADED)
+        using.callback(pool.give_back, module)
+        rows = {number.to_bytes(4, "big"): {"flags": 1} for number in range(4097)}
+        with pytest.raises(BuildError, match=r"map endpoints4 does not hold the 4097 entries"):
+            module.replace("endpoints4", rows)
+        module.replace("endpoints4", {})
+        assert len(module.table("endpoints4")) == 0
