@@ -26,7 +26,6 @@ from pyroute2.netlink.rtnl.ifinfmsg import states as link_states
 from harness.plumbing.errors import KernelError
 from harness.plumbing.netns import NetNS
 
-_ROUTE = 0  # NETLINK_ROUTE, uapi/linux/netlink.h
 _HEADER, _ERROR = struct.Struct("=IHHII"), struct.Struct("=i")
 _LINK, _ATTRIBUTE = struct.Struct("=BxHiII"), struct.Struct("=HH")  # ifinfomsg, nlattr
 _OPERSTATE = 16  # IFLA_OPERSTATE, uapi/linux/if_link.h
@@ -153,7 +152,7 @@ def _exchange(ns: NetNS, requests: Sequence[bytes], at_once: int) -> tuple[list[
     """The errno of each request, 0 where it was granted, and the links they asked for."""
     codes: list[int] = []
     links: list[bytes] = []
-    with closing(ns.socket(socket.AF_NETLINK, socket.SOCK_RAW, _ROUTE)) as channel:
+    with ns.channel() as channel:
         channel.settimeout(_SECONDS)
         for start in range(0, len(requests), at_once):
             part = requests[start : start + at_once]

@@ -79,6 +79,7 @@ class NetNS:
         self._fd = -1
         self._netlink: IPRoute | None = None
         self._owner = 0
+        self._channels: dict[int, socket.socket] = {}  # by thread
         process.prepare_tools()
         home = _current()
         try:
@@ -136,6 +137,23 @@ class NetNS:
             # pyroute2 0.9 would open another socket, in that thread's namespace: the machine's own.
             raise RuntimeError(f"netlink of {self.name} belongs to another thread")
         return self._netlink
+
+    @contextmanager
+    def channel(self) -> Iterator[socket.socket]:
+        """The calling thread's plain rtnetlink socket inside, kept from one use to the next.
+
+        After an error another is opened: what was asked may still be answered.
+        """
+        thread = threading.get_ident()
+        if thread not in self._channels:
+            self._channels[thread] = self.socket(
+                socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE
+            )
+        try:
+            yield self._channels[thread]
+        except BaseException:
+            self._channels.pop(thread).close()
+            raise
 
     def socket(self, family: int, kind: int, proto: int = 0) -> socket.socket:
         """A socket that lives inside, usable from any namespace."""
@@ -198,6 +216,8 @@ class NetNS:
         """Let go of the namespace; the kernel frees it once nothing else refers to it."""
         netlink, self._netlink = self._netlink, None
         try:
+            while self._channels:
+                self._channels.popitem()[1].close()
             if netlink is not None:
                 netlink.close()
         finally:

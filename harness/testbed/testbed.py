@@ -28,7 +28,7 @@ from harness.plumbing.netns import NetNS
 from harness.testbed.actor import Actor, Hosts, actor_of
 from harness.testbed.seen import Seen
 from harness.topology import Family, Host, Network, Pod, Topology
-from harness.traffic import Flow
+from harness.traffic import Flow, await_closed
 from harness.watch.capture import HEADERS, Capture
 from harness.watch.evidence import Evidence, RunCounts
 
@@ -283,6 +283,7 @@ class Testbed(Hosts, Closable):
             if self._scratch is not None:
                 closing.callback(scratch.remove, self._scratch)
             closing.callback(self.network.close)
+            closing.callback(await_closed)
             for entry in self.datapaths:
                 if self._reload:
                     closing.callback(entry.installed.reload)

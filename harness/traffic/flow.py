@@ -70,6 +70,13 @@ class Flow:
         """Every form of a packet that carries one of its own."""
         return {name: form for name, form in self.forms.items() if isinstance(form, Tunnelled)}
 
+    @cached_property
+    def addresses(self) -> frozenset[str]:
+        """Every address that its own packets come from, in any form."""
+        forms = self.translations.values()
+        others = {text for form in forms for text in (form.source, form.destination) if text}
+        return frozenset({self.client, self.server} | others)
+
     def ends(self, form: Form) -> tuple[str, tuple[str, int]]:
         """The source of a form's requests, and their destination with its port."""
         destination = form.destination or self.server

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import MappingProxyType
 
 from harness.plumbing.errors import TrafficError
@@ -39,7 +41,7 @@ def inject(
         TrafficError: There is no such interface, it is down, or it does not take a frame.
     """
     dropped = 0
-    with ns.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock, Fence(ns) as fence:
+    with _sender(ns) as sock, Fence(ns) as fence:
         sock.setsockopt(_SOL_PACKET, _QDISC_BYPASS, past_egress)
         for option, value in options.items():
             sock.setsockopt(socket.SOL_SOCKET, option, value)
@@ -53,6 +55,27 @@ def inject(
                 dropped += not _sent(sock, frame, f"{ns.name}:{ifname}: frame {number}")
             fence.pass_()
     return dropped
+
+
+@contextmanager
+def _sender(ns: NetNS) -> Iterator[socket.socket]:
+    """A packet socket; a thread closes it, which takes an RCU grace period: some 14 ms."""
+    sock = ns.socket(socket.AF_PACKET, socket.SOCK_RAW)
+    try:
+        yield sock
+    finally:
+        closing = threading.Thread(target=sock.close, name="close a packet socket")
+        closing.start()
+        _closing.append(closing)
+
+
+_closing: list[threading.Thread] = []
+
+
+def await_closed() -> None:
+    """Return when the kernel has let go of every socket that frames were sent from."""
+    while _closing:
+        _closing.pop().join()
 
 
 def _sent(sock: socket.socket, frame: bytes, which: str) -> bool:

@@ -57,9 +57,9 @@ class Frame:
 
         return l2.Ether(self.raw)
 
-    @property
+    @cached_property
     def headers(self) -> Packet:
-        """Its headers; `decode` remembers the last few, so that looking again costs nothing."""
+        """Its headers."""
         return decode(self.raw)
 
     @property

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from weakref import WeakSet
 
 from harness.plumbing import process
 from harness.plumbing.netns import NetNS
 
 HOOKS = ("prerouting", "forward", "postrouting")
 _TABLE = "hostroute_evidence"
+#: To delete a table takes 12 ms: this is sent only where one may stand.
+_ANEW = f"table inet {_TABLE} {{}}\ndelete table inet {_TABLE}\n"
 # Priority -300 is before conntrack's and every rule that could drop (uapi netfilter_ipv4.h).
 _RULES = f"""\
-table inet {_TABLE} {{}}
-delete table inet {_TABLE}
 table inet {_TABLE} {{
     counter prerouting {{}}
     counter forward {{}}
@@ -34,6 +35,8 @@ table inet {_TABLE} {{
 }}
 """
 
+_counted: WeakSet[NetNS] = WeakSet()
+
 
 def install(namespaces: Sequence[NetNS], track: bool = True) -> process.Running:
     """Put the counters on the hooks of nodes, at 0, once `outputs` of what is returned returns.
@@ -45,18 +48,26 @@ def install(namespaces: Sequence[NetNS], track: bool = True) -> process.Running:
         track: Whether conntrack is made to track there, whatever rules the node has.
     """
     rules = _RULES + _TRACKING if track else _RULES
-    return process.Running([process.Job(["nft", "-f", "-"], rules, ns) for ns in namespaces])
+    jobs = [
+        process.Job(["nft", "-f", "-"], _ANEW + rules if ns in _counted else rules, ns)
+        for ns in namespaces
+    ]
+    _counted.update(namespaces)
+    return process.Running(jobs)
 
 
 def parse_counters(text: str) -> dict[str, int]:
-    """Name → packets, from `nft -j list counters`."""
+    """Name → packets, from `nft -j list counters`, or `reset`."""
     items = [item["counter"] for item in json.loads(text)["nftables"] if "counter" in item]
     return {item["name"]: int(item["packets"]) for item in items}
 
 
 def ask(namespaces: Sequence[NetNS]) -> process.Running:
-    """Begin to read them; `told` has the answer."""
-    argv = ["nft", "-j", "list", "counters", "table", "inet", _TABLE]
+    """Begin to read them, and set them to 0; `told` has the answer.
+
+    To `list` them, nft 1.0.6 first reads all rules of the namespace: 33 ms on a legacy node, not 8.
+    """
+    argv = ["nft", "-j", "reset", "counters", "table", "inet", _TABLE]
     return process.Running([process.Job(argv, None, ns) for ns in namespaces])
 
 

@@ -134,7 +134,11 @@ def look(frame: Frame, flows: Sequence[Flow]) -> Sighting:
     packet = frame.headers
     if packet.ethernet and packet.ethernet.tags:  # nothing that the harness sends is tagged
         return "other", None
+    bare = packet.quote is None and packet.inner is None
+    source = packet.ip.source if packet.ip else None
     for index, flow in enumerate(flows):
+        if bare and source not in flow.addresses:  # most are another flow's
+            continue
         found = _found(frame.raw, packet, flow)
         if found:
             return found[0], (index, found[1])
