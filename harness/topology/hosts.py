@@ -17,7 +17,7 @@ from pyroute2.ethtool.ioctl import IoctlEthtool
 from pyroute2.netlink.exceptions import NetlinkError
 
 from harness.plumbing.errors import KernelError
-from harness.plumbing.netlink_batch import Batch, Fields, operational_states
+from harness.plumbing.netlink_batch import Batch, Fields, every_address, operational_states
 from harness.plumbing.netns import NetNS
 from harness.plumbing.signals import interrupt_if_due
 from harness.topology import addressing as plan
@@ -184,11 +184,7 @@ class Host:
 
     def all_addresses(self) -> list[str]:
         """Every address that its interfaces have now, of both families."""
-        # A point-to-point device's IFA_ADDRESS is its peer's (uapi/linux/if_addr.h).
-        return [
-            str(entry.get_attr("IFA_LOCAL") or entry.get_attr("IFA_ADDRESS"))
-            for entry in self.ns.netlink.get_addr()
-        ]
+        return every_address(self.ns)
 
     def await_settled(self) -> None:
         """Return when nothing that was set up here is still on its way in the kernel.
