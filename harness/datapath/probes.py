@@ -20,6 +20,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from harness.bpf import syscall
 from harness.bpf.syscall import ADD64_IMM, CALL, EXIT, MOV64_IMM, MOV64_REG, ST_DW, instruction
 from harness.plumbing.errors import CommandError, PrivilegeError
+from harness.plumbing.netlink_attributes import attributes
 from harness.plumbing.netlink_batch import Batch
 from harness.plumbing.netns import NetNS
 from harness.topology import big_tcp, netkit
@@ -187,7 +188,7 @@ def netkit_scrub() -> Probe:
         (link,) = ns.netlink.get_links(ifname="probe0")
     # pyroute2 knows no netkit: it gives the attributes' bytes, as "08:00:01:…".
     said = bytes.fromhex(link.get_nested("IFLA_LINKINFO", "IFLA_INFO_DATA").replace(":", ""))
-    known = netkit.says(said, netkit.SCRUB)
+    known = netkit.SCRUB in attributes(said)
     return Probe(known, f"the pair's scrub policy is {'told' if known else 'not told'}")
 
 

@@ -25,10 +25,11 @@ from pyroute2.netlink.rtnl import RTM_GETADDR, RTM_NEWLINK
 from pyroute2.netlink.rtnl.ifinfmsg import states as link_states
 
 from harness.plumbing.errors import KernelError
+from harness.plumbing.netlink_attributes import aligned, attributes
 from harness.plumbing.netns import NetNS
 
 _HEADER, _ERROR = struct.Struct("=IHHII"), struct.Struct("=i")
-_LINK, _ATTRIBUTE = struct.Struct("=BxHiII"), struct.Struct("=HH")  # ifinfomsg, nlattr
+_LINK = struct.Struct("=BxHiII")  # ifinfomsg
 _OPERSTATE = 16  # IFLA_OPERSTATE, uapi/linux/if_link.h
 _ADDRESS = struct.Struct("=BBBBI")  # ifaddrmsg: family, prefix, flags, scope, index
 _IFA_ADDRESS, _IFA_LOCAL = 1, 2  # IFA_ADDRESS, IFA_LOCAL, uapi/linux/if_addr.h
@@ -142,7 +143,7 @@ def operational_states(ns: NetNS, ifindexes: Sequence[int]) -> list[str]:
 def _operational_state(link: bytes) -> tuple[int, str]:
     """Index and state of a link; pyroute2 takes 1 ms to decode all that the message says of it."""
     _, _, ifindex, *_ = _LINK.unpack_from(link, _HEADER.size)
-    state = _attributes(link, _HEADER.size + _LINK.size).get(_OPERSTATE, b"\0")
+    state = attributes(link, _HEADER.size + _LINK.size).get(_OPERSTATE, b"\0")
     return ifindex, link_states[state[0]]
 
 
@@ -158,8 +159,8 @@ def every_address(ns: NetNS) -> list[str]:
     header = _HEADER.pack(size, RTM_GETADDR, NLM_F_REQUEST | NLM_F_DUMP, 0, 0)
     found = []
     for message in _dump(ns, header + bytes(_ADDRESS.size)):
-        attributes = _attributes(message, size)
-        packed = attributes.get(_IFA_LOCAL) or attributes[_IFA_ADDRESS]
+        fields = attributes(message, size)
+        packed = fields.get(_IFA_LOCAL) or fields[_IFA_ADDRESS]
         found.append(socket.inet_ntop(message[_HEADER.size], packed))
     return found
 
@@ -196,21 +197,7 @@ def _dumped(channel: socket.socket, name: str) -> tuple[int, list[bytes]]:
                 code = -_ERROR.unpack_from(answer, _HEADER.size)[0]
                 raise KernelError(f"netlink in {name}: {os.strerror(code)}")
             messages.append(answer[:length])
-            answer = answer[_aligned(length) :]
-
-
-def _aligned(length: int) -> int:
-    return length + 3 & ~3
-
-
-def _attributes(message: bytes, at: int) -> dict[int, bytes]:
-    """The attributes of a message, by kind, from an offset on."""
-    found = {}
-    while at < len(message):
-        length, kind = _ATTRIBUTE.unpack_from(message, at)
-        found[kind] = message[at + _ATTRIBUTE.size : at + length]
-        at += max(_aligned(length), _ATTRIBUTE.size)
-    return found
+            answer = answer[aligned(length) :]
 
 
 def _exchange(ns: NetNS, requests: Sequence[bytes], at_once: int) -> tuple[list[int], list[bytes]]:

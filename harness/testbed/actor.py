@@ -59,6 +59,7 @@ class Actor:
         self.ifindex, self.up, self.down = host.ifindex, host.up, host.down
         self.delete_address = host.delete_address
         self.add_route, self.delete_route = host.add_route, host.delete_route
+        self.add_tunnel_route = host.add_tunnel_route
         self.add_neighbour, self.delete_neighbour = host.add_neighbour, host.delete_neighbour
         self.neighbours, self.await_settled = host.neighbours, host.await_settled
 

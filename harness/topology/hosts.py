@@ -21,7 +21,7 @@ from harness.plumbing.netlink_batch import Batch, Fields, every_address, operati
 from harness.plumbing.netns import NetNS
 from harness.plumbing.signals import interrupt_if_due
 from harness.topology import addressing as plan
-from harness.topology import netkit
+from harness.topology import netkit, tunnel_route
 from harness.topology.addressing import Addresses, Family
 
 POD_IF = "eth0"
@@ -238,6 +238,16 @@ class Host:
     def add_route(self, destination: str, **spec: Any) -> None:
         """Add a route; `dev` names an interface, the rest is pyroute2's."""
         self._route("add", destination, spec)
+
+    def add_tunnel_route(
+        self, destination: str, dev: str, remote: str, key: int, gateway: str = ""
+    ) -> None:  # fmt: skip
+        """Add a route with a lightweight tunnel; see `tunnel_route.request`."""
+        batch = Batch(self.ns)
+        batch.take(
+            tunnel_route.request(destination, self.ifindex(dev), remote, key, gateway)
+        )  # fmt: skip
+        batch.send()
 
     def delete_route(self, destination: str, **spec: Any) -> None:
         """Delete a route."""

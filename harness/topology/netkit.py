@@ -10,13 +10,14 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from harness.plumbing.netlink_attributes import attribute, number
 from harness.topology.addressing import mac_bytes
 
 #: Topology.pod_device → the pair's mode. An L3 pair has no MACs and resolves no neighbours.
 MODES = {"netkit": 0, "netkit-l3": 1}  # NETKIT_L2, NETKIT_L3
 _NEW_LINK = 16  # RTM_NEWLINK
 _FLAGS = 0x1 | 0x4 | 0x200 | 0x400  # NLM_F_REQUEST, _ACK, _EXCL, _CREATE
-_HEADER, _LINK, _ATTRIBUTE = struct.Struct("=IHHII"), struct.Struct("=BxHiII"), struct.Struct("=HH")
+_HEADER, _LINK = struct.Struct("=IHHII"), struct.Struct("=BxHiII")  # nlmsghdr, ifinfomsg
 _ADDRESS, _IFNAME, _MTU, _LINKINFO, _NET_NS_FD = 1, 3, 4, 18, 28  # IFLA_*
 _KIND, _DATA = 1, 2  # IFLA_INFO_*
 _PEER_INFO, _POLICY, _PEER_POLICY, _MODE = 1, 3, 4, 5  # IFLA_NETKIT_*
@@ -55,38 +56,18 @@ def request(
         scrub: `SCRUB_NONE` or `SCRUB_DEFAULT`, for both directions; None: not mentioned, for
             kernels that do not know the attribute.
     """
-    placed = _LINK.pack(0, 0, 0, 0, 0) + _end(peer, mtu, mode) + _number(_NET_NS_FD, peer_ns)
-    data = _attribute(_PEER_INFO, placed) + _number(_MODE, mode)
-    data += _number(_POLICY, _PASS) + _number(_PEER_POLICY, _PASS)
+    placed = _LINK.pack(0, 0, 0, 0, 0) + _end(peer, mtu, mode) + number(_NET_NS_FD, peer_ns)
+    data = attribute(_PEER_INFO, placed) + number(_MODE, mode)
+    data += number(_POLICY, _PASS) + number(_PEER_POLICY, _PASS)
     if scrub is not None:
-        data += _number(SCRUB, scrub) + _number(_PEER_SCRUB, scrub)
-    info = _attribute(_KIND, b"netkit\0") + _attribute(_DATA, data)
-    body = _LINK.pack(0, 0, ifindex, 0, 0) + _end(primary, mtu, mode) + _attribute(_LINKINFO, info)
+        data += number(SCRUB, scrub) + number(_PEER_SCRUB, scrub)
+    info = attribute(_KIND, b"netkit\0") + attribute(_DATA, data)
+    body = _LINK.pack(0, 0, ifindex, 0, 0) + _end(primary, mtu, mode) + attribute(_LINKINFO, info)
     return _HEADER.pack(_HEADER.size + len(body), _NEW_LINK, _FLAGS, 0, 0) + body
 
 
-def says(attributes: bytes, kind: int) -> bool:
-    """Whether an attribute is among those the kernel tells of a pair."""
-    at = 0
-    while at + _ATTRIBUTE.size <= len(attributes):
-        length, found = _ATTRIBUTE.unpack_from(attributes, at)
-        if found == kind:
-            return True
-        at += max(length + 3 & ~3, _ATTRIBUTE.size)
-    return False
-
-
 def _end(end: End, mtu: int, mode: int) -> bytes:
-    attributes = _attribute(_IFNAME, end.ifname.encode() + b"\0") + _number(_MTU, mtu)
+    fields = attribute(_IFNAME, end.ifname.encode() + b"\0") + number(_MTU, mtu)
     if mode == MODES["netkit"]:  # L3 refuses it
-        attributes += _attribute(_ADDRESS, mac_bytes(end.mac))
-    return attributes
-
-
-def _attribute(kind: int, value: bytes) -> bytes:
-    size = _ATTRIBUTE.size + len(value)
-    return _ATTRIBUTE.pack(size, kind) + value + bytes(-size % 4)
-
-
-def _number(kind: int, value: int) -> bytes:
-    return _attribute(kind, struct.pack("=I", value))
+        fields += attribute(_ADDRESS, mac_bytes(end.mac))
+    return fields

@@ -11,6 +11,7 @@ from testbeds.faults import host_behind
 #: Another container runtime's, on the same node.
 RUNTIMES = Addresses("172.17.0.", "fd00:17::")
 #: Of nobody's (RFC 5737, RFC 3849).
+OUTER = {4: "192.0.2.7", 6: "2001:db8::7"}
 TUNNELLED = {4: ("203.0.113.0/24", "203.0.113.1"), 6: ("2001:db8:77::/64", "2001:db8:77::1")}
 
 
@@ -41,13 +42,9 @@ def test_hr20_host_behind_the_second_uplink(two_node: Testbed, datapath, family)
 def test_hr20_route_with_a_lightweight_tunnel(two_node: Testbed, datapath, family):
     """bpf_fib_lookup follows none (code 6), whatever device it names; the stack does."""
     network, address = TUNNELLED[family]
-    encapsulation = {4: "ip id 7 dst 192.0.2.7", 6: "ip6 id 7 dst 2001:db8::7"}[family]
-    two_node.master.ns.run(
-        [
-            "ip", f"-{family.value}", "route", "add", network, "encap", *encapsulation.split(),
-            "via", two_node.node1.address, "dev", "enp0s8",
-        ]
-    )  # fmt: skip
+    two_node.master.add_tunnel_route(
+        network, "enp0s8", OUTER[family], 7, gateway=two_node.node1.address
+    )
     two_node.node1.add_address("lo", address, family.host_prefix)
     for node in ("master", "node1"):
         two_node.datapath_of(node).installed.sync()

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is read from netlink by hand is what pyroute2 reads."""
 
+import struct
 from contextlib import closing
 
 import pytest
 
 from harness.plumbing.errors import KernelError
+from harness.plumbing.netlink_attributes import attribute, attributes, number
 from harness.plumbing.netlink_batch import every_address
 from harness.plumbing.netns import NetNS
 
@@ -45,3 +47,11 @@ def test_a_channel_is_opened_anew_after_an_error(namespace):
         raise KernelError("not answered")
     assert broken.fileno() == -1, "closed"
     assert every_address(namespace) == before
+
+
+def test_attributes_of_any_length_are_found():
+    said = number(5, 1) + attribute(2, b"x") + number(6, 0)
+    assert attributes(said) == {5: struct.pack("=I", 1), 2: b"x", 6: bytes(4)}
+    assert attributes(bytes(3) + said, 3) == attributes(said), "from an offset on"
+    assert attributes(said[:2]) == {}, "cut"
+    assert set(attributes(struct.pack("=HH", 0, 7))) == {7}, "of a length that cannot be"

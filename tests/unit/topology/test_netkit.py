@@ -67,15 +67,6 @@ def test_scrub_is_asked_for_both_ways_or_not_mentioned():
     assert not {6, 7} & set(request("netkit")[2])
 
 
-def test_what_the_kernel_says_of_a_pair_is_searched():
-    said = (
-        struct.pack("=HHI", 8, 5, 1) + struct.pack("=HHB3x", 5, 2, 1) + struct.pack("=HHI", 8, 6, 0)
-    )
-    assert netkit.says(said, 6)
-    assert not netkit.says(said, 7)
-    assert not netkit.says(struct.pack("=HH", 0, 7)[:2], 7)
-
-
 def kernel(netkit_there=True):
     """Probe results: everything is there, but perhaps netkit."""
     names: Features = dict.fromkeys(datapaths.features.FEATURES, Probe(True, ""))
