@@ -12,8 +12,9 @@ import pytest
 from msgspec.structs import replace
 
 from harness.datapath import DATAPATHS
-from harness.plugin.failures import ASSERTION, POD_DEVICE
+from harness.plugin.failures import ASSERTION, PCAPS, POD_DEVICE
 from harness.plugin.parameters import catalogue_id
+from harness.plugin.wrong_legs import WRONG_LEGS
 from harness.results import Assertion, TestOutcome
 from harness.results.assertion import ERROR, FAILED, NOT_CLAIMED, PASSED, RERUN
 from harness.results.part import family_name, pod_device
@@ -101,6 +102,7 @@ def outcome(report: pytest.TestReport, properties: Properties, reruns: int) -> T
         observed=dict(every("observed")),
         claims=[str(value) for value in every("rests on")],
         pod_devices=list(filter(None, dict.fromkeys(map(pod_device, every(POD_DEVICE))))),
+        wrong_legs=single.get(WRONG_LEGS), pcaps=every(PCAPS),
     )  # fmt: skip
 
 
