@@ -23,6 +23,7 @@ import pytest
 
 if TYPE_CHECKING:
     from harness.plugin.building import BuildTestbed
+    from harness.plugin.inconclusive import Conclude
     from harness.plugin.record import Observe
     from harness.results import Comparison, Growth
     from harness.testbed import Testbed
@@ -416,6 +417,20 @@ def hr_growth(
     from harness.plugin.bench import growth
 
     return growth(request, family)
+
+
+@pytest.fixture
+def hr_conclude(request: pytest.FixtureRequest) -> Conclude:
+    """A function that ends a test by what comparisons say: `hr_conclude([answer(…)])`.
+
+    What is refuted fails it. What cannot be told makes it inconclusive, which fails only with
+    `--hr-require`.
+    """
+    from functools import partial
+
+    from harness.plugin.inconclusive import conclude
+
+    return partial(conclude, request.node)
 
 
 @pytest.fixture

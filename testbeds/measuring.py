@@ -15,7 +15,8 @@ from harness.bpf.source import Patch
 from harness.datapath import DATAPATHS, NodeSettings
 from harness.datapath.bpf import HostRouting
 from harness.plumbing.netns import NetNS
-from harness.results.comparison import FASTER, SLOWER, Comparison
+from harness.results.answer import Answer, answer
+from harness.results.comparison import Comparison
 from harness.testbed import Testbed
 from harness.topology import TESTBEDS, Family
 from harness.traffic.fence import pinned
@@ -48,25 +49,16 @@ def task(key: str, family: Family) -> Task:
     return Task(key, MEASURES[key], family)
 
 
-def failing(comparison: Comparison, required: str | None) -> list[str]:
-    """Arms of which a verdict is not as `--require` has it, each with its verdict."""
-    if required is None:
-        return []
-    faster = required == "faster"
-    return [
-        f"{verdict.arm}: {verdict}"
-        for verdict in comparison.verdicts
-        if (verdict.conclusion != FASTER if faster else verdict.conclusion == SLOWER)
-    ]
+def required(comparison: Comparison, asked: str | None) -> list[Answer]:
+    """What `--require` asks of every arm; nothing if it is not given."""
+    verdicts = comparison.verdicts if asked is not None else []
+    return [answer(comparison, each.arm, each.against, asked or "") for each in verdicts]
 
 
-def not_beating(comparison: Comparison) -> list[str]:
-    """What bypasses the stack and is not faster than what does not, each pair in words."""
-    return [
-        f"{fast} does not beat {slow}"
-        for fast, slow in bypass_against_stack(list(comparison.arms), comparison.baseline)
-        if not comparison.beats(fast, slow)
-    ]
+def beating(comparison: Comparison) -> list[Answer]:
+    """Whether each arm that bypasses the stack is faster than each that does not."""
+    pairs = bypass_against_stack(list(comparison.arms), comparison.baseline)
+    return [answer(comparison, fast, slow) for fast, slow in pairs]
 
 
 @measuring("a planted slowdown")

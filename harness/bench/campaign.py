@@ -29,8 +29,13 @@ from harness.testbed import Testbed
 #: The limit has no verdict: a few builds show where it lies.
 _LIMIT_BUILDS = 4
 #: How much more than there is time for may seem to be needed, for every block that is still to come
-#: after the next, before something is given up; a share.
+#: after the next two, before something is given up; a share. Before the last two blocks some time
+#: must be left over: on a busy machine a block takes longer than the one before as often as not.
 _DOUBT = 0.1
+#: The same when the first block decides who there is time for.
+_SPARE = 1.2
+#: How much later than its time a campaign may end to bring what it has begun to a verdict; a share.
+_LATE = 0.15
 
 
 class Watcher(Protocol):
@@ -136,11 +141,14 @@ class Campaign(Timed):
         finally:
             with held():  # judging takes its time, and whoever sent one signal may send another
                 for measurement in self._open:
-                    self._finish(measurement, why or self._too_few(measurement))
+                    short = None if why else self._too_few(measurement)
+                    self._finish(measurement, why or short, given_up=short is not None)
         return self.comparisons
 
-    def _finish(self, measurement: Measurement, partial: str | None) -> None:
-        self.comparisons.append(measurement.finish(partial))
+    def _finish(
+        self, measurement: Measurement, partial: str | None, given_up: bool = False
+    ) -> None:
+        self.comparisons.append(measurement.finish(partial, given_up))
         if self._watcher is not None:
             with suppress(OSError):
                 self._watcher.finished(self, self.comparisons[-1])
@@ -167,11 +175,11 @@ class Campaign(Timed):
             needed = sum(each.seconds * missing[each] for each in short)
             needed += self._building * max(missing.values())
             # What a build costs is known badly at first, and may fall.
-            if needed <= self._left * (1 + _DOUBT * (max(missing.values()) - 1)):
+            if needed <= self._left * (1 + _DOUBT * (max(missing.values()) - 2)):
                 break
             costliest = max(short, key=lambda each: each.seconds)
             short.remove(costliest)
-            self._finish(costliest, self._too_few(costliest))
+            self._finish(costliest, self._too_few(costliest), given_up=True)
         return self._left > 0 and any(each.seconds <= self._left for each in self._open)
 
     def _block(self) -> None:
@@ -180,19 +188,37 @@ class Campaign(Timed):
         labels = [at for at in self.arms if at != LIMIT or self.blocks < _LIMIT_BUILDS]
         chance.shuffle(labels)
         waiting = list(self._measurements)  # also those that are done: the seed decides the order
-        chance.shuffle(waiting)
+        if self.blocks or self.seconds is None:
+            chance.shuffle(waiting)  # the first block decides who there is time for: in their order
         began = time.monotonic()
         with ExitStack() as stack:
             built = {label: stack.enter_context(self.arms[label].build()) for label in labels}
             self._hold_to_their_names(built)
             self._building = time.monotonic() - began
             for measurement in waiting:
-                if measurement.result is not None or measurement.seconds > self._left:
+                left = self._left_for(measurement)
+                if measurement.result is not None or measurement.seconds > left:
                     continue
-                if self._left <= 0 or not self._turns(
-                    measurement, built, f"{seed} {measurement.task}"
-                ):
+                if left <= 0 or not self._turns(measurement, built, f"{seed} {measurement.task}"):
                     break
+                if not self.blocks and self._is_spoken_for():
+                    break
+        if not self.blocks and self._is_spoken_for():
+            for measurement in [each for each in self._open if not each.builds]:
+                self._finish(measurement, self._too_few(measurement), given_up=True)
+
+    def _left_for(self, measurement: Measurement) -> float:
+        """Seconds for a measurement's turns; the build that makes a verdict may come a bit late."""
+        makes_a_verdict = measurement.builds == measurement.floor - 1
+        return self._left + (_LATE * (self.seconds or 0) if makes_a_verdict else 0)
+
+    def _is_spoken_for(self) -> bool:
+        """Whether those that were measured once need all the time left: fewer, but those well."""
+        begun = [each for each in self._open if each.builds]
+        missing = max((each.floor - each.builds for each in begun), default=0)
+        needed = sum(each.seconds * (each.floor - each.builds) for each in begun)
+        needed += self._building * missing
+        return bool(begun) and needed * _SPARE > self._left
 
     def _turns(self, measurement: Measurement, built: Mapping[str, Testbed], seed: str) -> bool:
         """Let a measurement take its turns, and end it if it is settled.

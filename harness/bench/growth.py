@@ -104,6 +104,7 @@ class Curve:
         partial: Why it did not come to its end; None: it did, or has not yet.
         arms: Label → what was asked for and what was built at the first point.
         inapplicable: Label of an arm that the measure does not apply to → why.
+        given_up: Whether it is partial for want of time alone.
     """
 
     task: Task
@@ -113,6 +114,7 @@ class Curve:
     partial: str | None = None
     arms: dict[str, Built] = field(default_factory=dict)
     inapplicable: dict[str, str] = field(default_factory=dict)
+    given_up: bool = False
 
     @property
     def _rate(self) -> bool:
@@ -143,5 +145,6 @@ class Curve:
             fits={label: fitted for label, fitted in fits.items() if fitted is not None},
             arms={label: arm for label, arm in self.arms.items() if label in self.points},
             partial=self.partial,
+            given_up=self.given_up,
             inapplicable={at: self.inapplicable[at] for at in self.arms if at in self.inapplicable},
         )

@@ -125,14 +125,15 @@ class Curves(Timed):
             why = reason(error)
             raise
         finally:
-            if why is None and self.passes < FEWEST_BUILDS:
+            short = why is None and self.passes < FEWEST_BUILDS
+            if short:
                 why = (
                     f"its share of --bench-budget, {in_seconds(self.seconds or 0)}, held"
                     f" {self.passes} of the {FEWEST_BUILDS} builds of each point that a fit needs:"
                     " allow more or measure less (-k)"
                 )
             for curve in self._open:
-                curve.partial = why
+                curve.partial, curve.given_up = why, short
             self.growths = [curve.growth() for curve in self._curves]
             if self._watcher is not None:
                 with suppress(OSError):
@@ -151,7 +152,10 @@ class Curves(Timed):
                     curve.arms[label] = found
 
     def _affordable(self) -> bool:
-        return self._left > (self.spent / self.passes if self.passes else 0)
+        """Whether to begin another pass: not if the time left does not hold those a fit needs."""
+        if not self.passes:
+            return self._left > 0
+        return self._left > self.spent / self.passes * max(1, FEWEST_BUILDS - self.passes)
 
     def _pass(self) -> bool:
         """Take every point once; False: the time was up before the last."""

@@ -111,11 +111,12 @@ class Measurement:
         measure, criteria = self.task.measure, self._criteria
         return judged(self._arms, self._baseline, self._again, measure, criteria, last)
 
-    def finish(self, partial: str | None) -> Comparison:
+    def finish(self, partial: str | None, given_up: bool = False) -> Comparison:
         """End it with what it has.
 
         Args:
             partial: Why it did not come to its end; None: it did.
+            given_up: Whether it was for want of time.
         """
         for series in self._arms.values():  # Ctrl-C may have come while a build was filed
             del series.samples[self.builds :], series.values[self.builds :]
@@ -124,10 +125,12 @@ class Measurement:
             judgements = self._judged(last=True) if self._settled is None else self._settled
         except TrafficError as error:
             judgements, partial = {}, partial or str(error)
-        self.result = self._compared(judgements, partial)
+        self.result = self._compared(judgements, partial, given_up)
         return self.result
 
-    def _compared(self, judgements: Mapping[str, Judgement], partial: str | None) -> Comparison:
+    def _compared(
+        self, judgements: Mapping[str, Judgement], partial: str | None, given_up: bool
+    ) -> Comparison:
         measure = self.task.measure
         twice = self._again + AGAIN
         return Comparison(
@@ -138,7 +141,7 @@ class Measurement:
             criteria={
                 **asdict(self._criteria), "looks": [list(at) for at in self._criteria.looks],
             },
-            partial=partial,
+            partial=partial, given_up=given_up,
             inapplicable={
                 at: self._inapplicable[at] for at in self._standing if at in self._inapplicable
             },

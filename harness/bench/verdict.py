@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from harness.results.comparison import FASTER, NO_DIFFERENCE, SLOWER, Conclusion, Verdict
+from harness.results.formulas import REFUTED, SHOWN, told
 from harness.results.part import Better
 
 #: After how many builds a comparison is judged, and at which level. Six is the least for which the
@@ -148,9 +149,12 @@ def judge(
     noise = max(map(abs, bootstrap_median(again, criteria.noise_confidence, criteria)))
     p_value, centre = rank_test(ratios), median(map(math.log, ratios))
     least = math.log1p(criteria.minimum_effect)
+    gain = (-high, -low, -centre) if better == "lower" else (low, high, centre)
     conclusion: Conclusion = NO_DIFFERENCE
-    if p_value <= level and (low > least or high < -least) and abs(centre) > noise:
-        conclusion = FASTER if (centre < 0) == (better == "lower") else SLOWER
+    if p_value <= level and told(*gain, noise, least) == SHOWN:
+        conclusion = FASTER
+    elif p_value <= level and told(*gain, noise, -least) == REFUTED:
+        conclusion = SLOWER
     return Judgement(
         conclusion, math.exp(centre), math.exp(low), math.exp(high), p_value,
         math.expm1(noise), len(ratios), _warnings(len(ratios), level, noise, criteria),

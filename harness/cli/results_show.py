@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 
 from harness.datapath import DATAPATHS
 from harness.datapath.catalogue import CATALOGUE
-from harness.plumbing.printable import aligned
+from harness.plumbing.printable import aligned, lines
 from harness.results import tally, units
-from harness.results.assertion import NOT_CLAIMED
+from harness.results.assertion import NOT_CLAIMED, Assertion, TestOutcome
 from harness.results.comparison import Comparison
 from harness.results.growth import Growth
 from harness.results.run import Run
@@ -74,8 +74,20 @@ def _conformance(run: Run) -> Iterator[str]:
     for test in run.tests:
         if not test.passed and test.outcome != NOT_CLAIMED:
             yield f"{test.outcome}: {test.test}: {test.reason}"
+            yield from _failure(test)
         if test.reruns:
             yield f"{units.count(test.reruns, 'rerun')}: {test.test}: {test.outcome} in the end"
+
+
+def _failure(test: TestOutcome) -> Iterator[str]:
+    """The legs expected and seen, and where the pcaps are."""
+    if not isinstance(test, Assertion):
+        return
+    if test.wrong_legs:
+        yield from (f"  {line}" for line in lines(test.wrong_legs.side_by_side))
+        if test.wrong_legs.delivery:
+            yield f"  {test.wrong_legs.delivery}"
+    yield from (f"  pcaps: {path}" for path in test.pcaps)
 
 
 def _environment(run: Run) -> Iterator[str]:

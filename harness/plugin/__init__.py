@@ -8,8 +8,9 @@ from importlib import import_module
 import pytest
 
 #: In the order in which their hooks are to run, where pytest has no opinion.
-_MODULES = ("options", "termination", "prerequisites", "parameters", "claims", "brief", "failures",
-            "outcomes", "matrix", "claims_trial", "record", "bench")  # fmt: skip
+_MODULES = ("options", "termination", "prerequisites", "parameters", "claims", "brief",
+            "wrong_legs", "failures", "outcomes", "matrix", "claims_trial", "record",
+            "bench", "inconclusive")  # fmt: skip
 
 
 def register(config: pytest.Config) -> None:

@@ -19,6 +19,7 @@ from harness.plugin.bench_entries import quieten
 from harness.plugin.bench_options import budget, chosen_arms, seed
 from harness.plugin.bench_progress import Show
 from harness.plugin.bench_table import summary
+from harness.plugin.inconclusive import unless_given_up
 from harness.plugin.options import option, settings
 from harness.plugin.record import at_the_end
 from harness.plumbing.errors import HarnessError, UnknownNameError
@@ -34,13 +35,17 @@ LINES = pytest.StashKey[list[str]]()
 def comparison(request: pytest.FixtureRequest, family: Family) -> Comparison:
     """The comparison of a measure; the first test of a testbed waits for all of them."""
     testbed, key = request.param
-    return request.config.stash[DEMAND].comparison(testbed, key, family)
+    found = request.config.stash[DEMAND].comparison(testbed, key, family)
+    unless_given_up(request.node, found)
+    return found
 
 
 def growth(request: pytest.FixtureRequest, family: Family) -> Growth:
     """The curve of a measure; the first test of an axis waits for all of them."""
     curve, key = request.param
-    return request.config.stash[DEMAND].growth(curve, key, family)
+    found = request.config.stash[DEMAND].growth(curve, key, family)
+    unless_given_up(request.node, found)
+    return found
 
 
 def teller(

@@ -63,7 +63,7 @@ class Show:
         if self._reporter.isatty:
             self._said = verdict_so_far(comparison)
             self._end_if(len(campaign.comparisons) == campaign.tasks)
-        else:
+        elif not comparison.given_up:  # the tables name those
             with self._shown():
                 self._reporter.ensure_newline()
                 self._reporter.write_line(str(comparison))

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest._code.code import ExceptionRepr
 
 from harness.datapath import Reports
-from harness.plugin import assertions
+from harness.plugin import assertions, wrong_legs
 from harness.plugin.building import TESTBEDS_KEY
 from harness.plugin.options import option, results_directory
 from harness.plumbing import safe_write
@@ -21,24 +22,21 @@ from harness.plumbing.errors import AgentError, BuildError, HarnessError, reason
 from harness.plumbing.names import directory_of_test
 from harness.plumbing.printable import lines, one_line
 from harness.plumbing.signals import interruptible
+from harness.results import units
 from harness.testbed import Testbed
-from harness.watch.legs import LegTable
+from harness.testbed.seen import Seen
 from pytest_hostroute import is_ours
 
 #: The property of a failed test's report that names the assertion.
 ASSERTION = "assertion"
 #: The property that says what joined pods to their nodes, one for each testbed of the test.
 POD_DEVICE = "pod device"
+#: The property that has a directory of captures that were kept, below where records go.
+PCAPS = "pcaps"
+#: Fixtures that any test of ours may have: its id says which, or a section what is in them.
+_OWN_ARGUMENTS = ("datapath", "family", "build_testbed", "require_feature")
 _KEPT = pytest.StashKey[set[Path]]()
 _NOT_KEPT = pytest.StashKey[list[str]]()
-
-
-def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
-    """Wrong legs: both tables side by side, with what is missing and what is extra."""
-    seen, expected = (left, right) if isinstance(left, LegTable) else (right, left)
-    if op != "==" or not isinstance(seen, LegTable) or not isinstance(expected, str | LegTable):
-        return None
-    return ["the legs seen are not the legs expected", *seen.explain(expected)]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -47,39 +45,67 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_NOT_KEPT] = []
 
 
-def _keep(testbed: Testbed, item: pytest.Item) -> list[Path]:
-    """Copy a testbed's captures to pcaps/ where records go, and say where they are."""
+def _keep(testbed: Testbed, item: pytest.Item) -> dict[Path, int]:
+    """Copy a testbed's captures to pcaps/ where records go: directory → how many files."""
     root = results_directory(item.config) / "pcaps"
     name = directory_of_test(item.nodeid, item.path)
-    kept = []
+    kept = {}
     for seen in testbed.captures:
         target = root / name / seen.directory.parent.name / seen.directory.name
         with safe_write.emptied(target) as folder:  # an earlier run's files would mislead
-            for pcap in sorted(seen.directory.glob("*.pcap")):
+            pcaps = sorted(seen.directory.glob("*.pcap"))
+            for pcap in pcaps:
                 safe_write.copy(pcap, folder)
-                kept.append(target / pcap.name)
+        if pcaps:
+            kept[target] = len(pcaps)
     if kept:
         item.config.stash[_KEPT].add(root)
     return kept
 
 
-def _sections(testbed: Testbed, pcaps: list[Path]) -> Generator[tuple[str, str]]:
+def _sections(
+    testbed: Testbed, pcaps: dict[Path, int], told: str, here: Path
+) -> Generator[tuple[str, str]]:
+    """Heading and text of what is known of a testbed.
+
+    Args:
+        testbed: The testbed.
+        pcaps: Directories of captures that were kept, and how many files each has.
+        told: The table of legs that the failure shows.
+        here: Where pytest was started.
+    """
     yield "host routing", "\n".join(testbed.status())
     counters = [f"{entry.node.name}: {entry.installed.counters()}" for entry in testbed.datapaths]
     yield "datapath counters", "\n".join(counters)
-    told: dict[str, str] = {}
+    reports: dict[str, str] = {}
     for entry in testbed.datapaths:
         if isinstance(entry.installed, Reports):
-            told |= entry.installed.report()
-    yield from ((title, "\n".join(lines(text))) for title, text in told.items())
-    for seen in testbed.captures:
-        if seen.complete:
-            yield "legs seen", str(seen.legs())
-            others = [str(frame) for frame in seen.frames if not seen.flows]
-            if others:
-                yield "frames", "\n".join(others[:40])
+            reports |= entry.installed.report()
+    yield from ((title, "\n".join(lines(text))) for title, text in reports.items())
+    complete = [seen for seen in testbed.captures if seen.complete]
+    tables = [f"{_name(seen)}\n{seen.legs()}" for seen in complete if str(seen.legs()) != told]
+    if tables:
+        yield "legs seen", "\n".join(tables)
+    for seen in complete:
+        others = [str(frame) for frame in seen.frames if not seen.flows]
+        if others:
+            yield f"frames of {_name(seen)}", "\n".join(others[:40])
     if pcaps:
-        yield "pcap files", "\n".join(one_line(str(path)) for path in pcaps)
+        yield (
+            "pcap files",
+            "\n".join(
+                one_line(f"{_from_here(path, here)}: {units.count(number, 'file')}")
+                for path, number in pcaps.items()
+            ),
+        )
+
+
+def _from_here(path: Path, here: Path) -> Path:
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def _name(seen: Seen) -> str:
+    return seen.directory.name
 
 
 def _how_to_enter(testbed: Testbed) -> str:
@@ -101,6 +127,21 @@ def _name_assertion(item: pytest.Item, report: pytest.TestReport, error: BaseExc
             properties.append((ASSERTION, assertion.name))
 
 
+def _without_own_arguments(report: pytest.TestReport) -> None:
+    """Leave out of a traceback the arguments that are objects of ours: their text says nothing."""
+    traceback = getattr(report.longrepr, "reprtraceback", None)
+    for entry in getattr(traceback, "reprentries", ()):
+        arguments = getattr(entry, "reprfuncargs", None)
+        if arguments is not None:
+            arguments.args = [
+                (name, text)
+                for name, text in arguments.args
+                if name not in _OWN_ARGUMENTS
+                and not name.startswith("hr_")
+                and not str(text).startswith(("<harness.", "<testbeds."))
+            ]
+
+
 def _say_in_one_line(item: pytest.Item, report: pytest.TestReport, error: BaseException) -> None:
     """An error that a user can act on needs no traceback; a build's log follows it."""
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
@@ -115,21 +156,24 @@ def _say_in_one_line(item: pytest.Item, report: pytest.TestReport, error: BaseEx
         report.longrepr = f"{item.location[0]}: {error}{log}"
 
 
-def _add_testbed(item: pytest.Item, report: pytest.TestReport, testbed: Testbed) -> None:
-    """Add what is known of one of the test's testbeds."""
+def _add_testbed(item: pytest.Item, report: pytest.TestReport, testbed: Testbed, told: str) -> None:
+    """Add what is known of one of the test's testbeds; `told`: the legs that the failure shows."""
     report.user_properties.append((POD_DEVICE, testbed.topology.pod_device))
     for entry in testbed.datapaths:
         if entry.degraded:
             report.user_properties.append(("degraded", entry.status()))
-    pcaps: list[Path] = []
+    pcaps: dict[Path, int] = {}
     if report.failed or option(item.config, "keep-pcaps"):
         try:
             pcaps = _keep(testbed, item)
         except OSError as error:
             report.sections.append(("pcap files", f"could not be kept: {reason(error)}"))
             item.config.stash[_NOT_KEPT].append(reason(error))
+    root = results_directory(item.config)
+    for path in pcaps:
+        report.user_properties.append((PCAPS, str(path.relative_to(root))))
     if report.failed:
-        report.sections += list(_sections(testbed, pcaps))
+        report.sections += list(_sections(testbed, pcaps, told, item.config.invocation_params.dir))
         if option(item.config, "pause"):
             print(f"\n{item.nodeid} failed; its testbed:\n{_how_to_enter(testbed)}")  # noqa: T201
             with contextlib.suppress(EOFError), interruptible():  # nobody is there to press it
@@ -137,6 +181,20 @@ def _add_testbed(item: pytest.Item, report: pytest.TestReport, testbed: Testbed)
     for seen in testbed.captures:
         if seen.complete:
             report.user_properties.append(("legs", str(seen.legs())))
+
+
+def _add_legs(item: pytest.Item, report: pytest.TestReport, call: pytest.CallInfo[None]) -> str:
+    """Put the legs that a test failed for first; the table that was seen, if there is one."""
+    legs = wrong_legs.of_failure(item.config, call.excinfo) if call.excinfo is not None else None
+    if legs is None:
+        return ""
+    title, text = wrong_legs.section(legs)
+    if isinstance(report.longrepr, ExceptionRepr):
+        report.longrepr.addsection(title, text)  # so junit.xml has it too
+    else:
+        report.sections.insert(0, (title, text))
+    report.user_properties.append((wrong_legs.WRONG_LEGS, legs))
+    return legs.seen
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -151,10 +209,12 @@ def pytest_runtest_makereport(
     if report.failed and call.excinfo is not None and is_ours(item):
         _name_assertion(item, report, call.excinfo.value)
         _say_in_one_line(item, report, call.excinfo.value)
+        _without_own_arguments(report)
     if report.when != "call":
         return
+    told = _add_legs(item, report, call) if report.failed else ""
     for testbed in item.stash.get(TESTBEDS_KEY, []):
-        _add_testbed(item, report, testbed)
+        _add_testbed(item, report, testbed, told)
 
 
 @pytest.hookimpl(trylast=True)

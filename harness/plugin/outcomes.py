@@ -12,10 +12,12 @@ import pytest
 from msgspec.structs import replace
 
 from harness.datapath import DATAPATHS
-from harness.plugin.failures import ASSERTION, POD_DEVICE
+from harness.plugin.failures import ASSERTION, PCAPS, POD_DEVICE
 from harness.plugin.parameters import catalogue_id
+from harness.plugin.wrong_legs import WRONG_LEGS
 from harness.results import Assertion, TestOutcome
 from harness.results.assertion import ERROR, FAILED, NOT_CLAIMED, PASSED, RERUN
+from harness.results.formulas import INCONCLUSIVE
 from harness.results.part import family_name, pod_device
 from harness.topology import TESTBEDS, Family
 
@@ -89,6 +91,8 @@ def outcome(report: pytest.TestReport, properties: Properties, reruns: int) -> T
     reason = "" if word == PASSED else _reason(report)
     if NOT_CLAIMED in single and report.skipped:
         word, reason = NOT_CLAIMED, _unclaimed(properties)
+    if INCONCLUSIVE in single and report.skipped:
+        word, reason = INCONCLUSIVE, in_one_line(str(single[INCONCLUSIVE]))
     if "hr" not in single or "control" in single:
         return TestOutcome(test=report.nodeid, outcome=word, reason=reason, reruns=reruns)
     parts = Path(report.nodeid.partition("::")[0]).parts
@@ -101,6 +105,7 @@ def outcome(report: pytest.TestReport, properties: Properties, reruns: int) -> T
         observed=dict(every("observed")),
         claims=[str(value) for value in every("rests on")],
         pod_devices=list(filter(None, dict.fromkeys(map(pod_device, every(POD_DEVICE))))),
+        wrong_legs=single.get(WRONG_LEGS), pcaps=every(PCAPS),
     )  # fmt: skip
 
 

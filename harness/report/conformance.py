@@ -16,6 +16,7 @@ from harness.results.assertion import (
     PASSED,
     SKIPPED,
     Assertion,
+    WrongLegs,
 )  # fmt: skip
 from harness.results.run import Run
 from harness.results.tally import Table, table
@@ -68,6 +69,29 @@ def findings(seen: Iterable[Seen], kinds: Sequence[str]) -> list[Finding]:
 def failures(seen: Iterable[Seen]) -> list[Finding]:
     """What failed, and what could not even start."""
     return findings(seen, FAILURES)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Tests that failed alike: for the same reason, and with the same legs if legs were wrong."""
+
+    id: str
+    legs: WrongLegs | None
+    tests: tuple[Seen, ...]
+
+
+def details(found: Iterable[Finding]) -> list[Failure]:
+    """Every failure with its tests by name, the legs expected and seen, and where the pcaps are."""
+    groups: dict[tuple[str, str, str], list[Seen]] = defaultdict(list)
+    for entry in found:
+        for run, test in entry.tests:
+            legs = test.wrong_legs
+            key = (entry.id, entry.reason, legs.side_by_side + legs.delivery if legs else "")
+            groups[key].append((run, test))
+    return [
+        Failure(identity, tests[0][1].wrong_legs, tuple(tests))
+        for (identity, _, _), tests in groups.items()
+    ]
 
 
 def asides(seen: Sequence[Seen]) -> dict[str, list[Finding]]:

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from harness.plumbing.printable import clean, lines
 from harness.report.model import Digest, Distribution
 from harness.results import formulas
+from harness.results.assertion import Assertion
 from harness.results.comparison import Arm, Comparison
 from harness.results.growth import Growth
 from harness.results.run import Run
@@ -24,6 +25,8 @@ from harness.results.units import natural
 FEWEST_SAMPLES = 200
 # Even steps of the log odds: as many points between p99 and p99.9 as between p50 and p90.
 _SHARES = tuple(1 / (1 + math.exp(-odds / 6)) for odds in range(-42, 55))
+#: What of `WrongLegs` has lines.
+_TABLES = ("expected", "seen", "side_by_side")
 _S = TypeVar("_S", bound=Struct)
 
 
@@ -36,12 +39,25 @@ def digest(run: Run) -> Digest:
     )
     bare = replace(run, comparisons=[entry.without_samples() for entry in comparisons],
                    growth=sorted(run.growth, key=_growth_order), conformance=[])  # fmt: skip
-    tests = [
-        replace(cleaned(replace(test, legs=[])),
-                legs=["\n".join(lines(table)) for table in test.legs])
-        for test in run.conformance
-    ]  # fmt: skip
+    tests = [_with_tables(test) for test in run.conformance]
     return Digest(replace(cleaned(bare), conformance=tests), distributions)
+
+
+def _with_tables(test: Assertion) -> Assertion:
+    """A test with every text on one line, and every table of legs on lines of its own."""
+    wrong = test.wrong_legs
+    if wrong is not None:
+        tables = {name: _table(getattr(wrong, name)) for name in _TABLES}
+        wrong = replace(cleaned(wrong), **tables)
+    return replace(
+        cleaned(replace(test, legs=[], wrong_legs=None)),
+        legs=[_table(text) for text in test.legs],
+        wrong_legs=wrong,
+    )
+
+
+def _table(text: str) -> str:
+    return "\n".join(lines(text))
 
 
 def cleaned(part: _S) -> _S:

@@ -5,16 +5,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from html import escape
 
-from harness.plumbing.printable import one_line
+from harness.plumbing.printable import lines, one_line
 from harness.report import conformance, kernels, summary, trends
-from harness.report.conformance import Finding, Seen
+from harness.report.conformance import Failure, Finding, Seen
 from harness.report.model import Report
 from harness.results import tally, units
 from harness.results.comparison import LIMIT, Comparison
 
 #: A job summary takes 1 MiB: what older runs measured is in the page.
 SHOWN_RUNS = 6
+#: The same of failures, and of the tests of one.
+SHOWN_FAILURES = 30
 _BLANKS = re.compile(" +")
 _SPECIAL = re.compile(r"([\\`*\[\]<>|~#$]|(?<!\w)_|_(?!\w))")
 
@@ -70,6 +73,7 @@ def _conformance(report: Report, called: Mapping[str, str]) -> Iterator[str]:
         yield "### Failed"
         yield ""
         yield from _findings(failed, called)
+        yield from _details(conformance.details(failed), called)
 
     if len({run.kernel for run, _ in seen}) > 1:
         found = conformance.by_kernel(seen, report.titles, called)
@@ -113,6 +117,35 @@ def _findings(found: Sequence[Finding], called: Mapping[str, str]) -> Iterator[s
         for entry in found
     )
     yield from _table(("assertion", "reason", "in"), rows)
+
+
+def _details(found: Sequence[Failure], called: Mapping[str, str]) -> Iterator[str]:
+    """The legs of each failure, its tests and pcaps; folded, as the table above has the reasons."""
+    for entry in found[:SHOWN_FAILURES]:
+        where = _plain("; ".join(conformance.where(entry.tests, called)))
+        what = "legs expected and seen, tests, pcaps" if entry.legs else "tests, pcaps"
+        yield from _folded(f"{entry.id}: {what}: {where}", _detail(entry))
+    if len(found) > SHOWN_FAILURES:
+        yield f"{len(found) - SHOWN_FAILURES} more failures: see the page."
+        yield ""
+
+
+def _detail(entry: Failure) -> Iterator[str]:
+    if entry.legs:
+        yield "<pre>"  # a blank line would end it
+        text = lines(escape(entry.legs.side_by_side, quote=False))
+        yield from (line for line in text if line.strip())
+        yield "</pre>"
+        yield ""
+        if entry.legs.delivery:
+            yield _plain(entry.legs.delivery)
+            yield ""
+    for _, test in entry.tests[:SHOWN_FAILURES]:
+        yield f"- {_plain(test.test)}"
+        yield from (f"  - {_plain(path)}" for path in test.pcaps)
+    if len(entry.tests) > SHOWN_FAILURES:
+        yield f"- and {len(entry.tests) - SHOWN_FAILURES} more"
+    yield ""
 
 
 def _differences(

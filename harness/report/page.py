@@ -145,6 +145,7 @@ def _conformance(report: Report, called: Mapping[str, str]) -> dict[str, object]
             if tests
         ],
         "failures": conformance.failures(seen),
+        "details": conformance.details(conformance.failures(seen)),
         "asides": conformance.asides(seen),
         "not_asserted": conformance.not_asserted(seen, report),
         "legs": conformance.legs(seen),

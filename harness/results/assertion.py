@@ -66,6 +66,26 @@ class TestOutcome(Part, frozen=True, kw_only=True):
         return self.passed or self.failed
 
 
+class WrongLegs(Part, frozen=True, kw_only=True):
+    """Legs that were not those that the failed assertion names.
+
+    Attributes:
+        expected: The table expected.
+        seen: The table seen.
+        missing: What was expected and not seen, as in `master:lxc1 < request`.
+        extra: What was seen and not expected.
+        delivery: Whose legs were seen, in a sentence; empty: no delivery's that is known.
+        side_by_side: Both tables, a line an interface.
+    """
+
+    expected: str
+    seen: str
+    missing: list[str]
+    extra: list[str]
+    delivery: str
+    side_by_side: str
+
+
 class Assertion(TestOutcome, frozen=True, kw_only=True):
     """What became of one test of an entry of the catalogue.
 
@@ -79,6 +99,8 @@ class Assertion(TestOutcome, frozen=True, kw_only=True):
         observed: Behaviour that may differ between kernels on which the test passes, by name.
         claims: The claims that it rests on, which its datapath may decline.
         pod_devices: What joined pods to their nodes in the testbeds that it built.
+        wrong_legs: The legs that made it fail; None: something else did, or nothing.
+        pcaps: Directories of its captures that were kept, below that of the record.
     """
 
     id: Annotated[str, Meta(pattern=r"^HR-[0-9]{2}$")]
@@ -90,6 +112,8 @@ class Assertion(TestOutcome, frozen=True, kw_only=True):
     observed: dict[str, Observed]
     claims: list[str] = field(default_factory=list)
     pod_devices: list[PodDevice] = field(default_factory=list)
+    wrong_legs: WrongLegs | None = None
+    pcaps: list[str] = field(default_factory=list)
 
     @property
     def kind(self) -> str:

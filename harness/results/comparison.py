@@ -206,6 +206,7 @@ class Comparison(Part, frozen=True, kw_only=True):
         verdicts: On the others. Of a partial comparison nothing is concluded: see `conclusion`.
         inapplicable: Label of an arm that the measure does not apply to → why, in words. It is not
             in `arms`, and nothing failed.
+        given_up: Whether it is partial for want of time alone: nothing failed.
     """
 
     measure: Text
@@ -223,6 +224,7 @@ class Comparison(Part, frozen=True, kw_only=True):
     arms: dict[str, Arm]
     verdicts: list[Verdict]
     inapplicable: dict[str, Text] = field(default_factory=dict)
+    given_up: bool = False
 
     @property
     def name(self) -> str:

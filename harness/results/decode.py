@@ -11,6 +11,7 @@ import json
 import math
 import re
 import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NoReturn, get_args, get_origin
 
@@ -19,6 +20,7 @@ from msgspec.structs import fields
 
 from harness.results.run import COLLECTION, FORMAT, VERSION, Collection, Run
 
+_DEEPEST = 50  # Python ends at 1000 calls, and nothing of ours is deeper than 5
 _MANY_DIGITS = 300  # below that, no integer is beyond a float's range
 _OLD_FORMAT = "hostroute-bench"  # version 1 was called so
 _TYPES: dict[str, type[Run] | type[Collection]] = {COLLECTION: Collection, FORMAT: Run}
@@ -56,10 +58,37 @@ def decode(text: bytes) -> Run | Collection:
         f".records[{number}]": run for number, run in enumerate(found.records)
     }  # fmt: skip
     for where, run in runs.items():
+        if any(_is_too_deep(part) for part in _free_parts(run)):
+            raise NoRecordError("damaged", f"${where}: nested more than {_DEEPEST} deep")
         for number, comparison in enumerate(run.comparisons):
             for flaw in comparison.flaws():
                 raise NoRecordError("damaged", f"${where}.comparisons[{number}]{flaw}")
     return found
+
+
+def _free_parts(run: Run) -> Iterator[object]:
+    """What a record may hold that has no type of its own."""
+    for comparison in run.comparisons:
+        yield from (comparison.plan, comparison.criteria)
+    built = [arm for entry in run.comparisons for arm in entry.arms.values()]
+    yield from (arm.extra for arm in built)
+    for each in (*built, *(arm for entry in run.growth for arm in entry.arms.values())):
+        yield from (each.settings, each.topology)
+
+
+def _is_too_deep(value: object) -> bool:
+    """Whether it is deeper than what walks through records can bear."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            item
+            for each in level
+            if isinstance(each, dict | list)
+            for item in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def encode(record: Run | Collection) -> str:

@@ -11,9 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from statistics import median
+from typing import Literal
 
 from harness.plumbing.errors import TrafficError
 
+Outcome = Literal["shown", "refuted", "inconclusive"]
+SHOWN: Literal["shown"] = "shown"
+REFUTED: Literal["refuted"] = "refuted"
+INCONCLUSIVE: Literal["inconclusive"] = "inconclusive"
 Builds = Sequence[Sequence[float]]
 #: Fewer samples than this, and their 99.9th percentile is one outlier's.
 MANY_SAMPLES = 1000
@@ -66,6 +71,26 @@ def ratio_of(logarithm: float) -> float:
 def speed_up(ratio: float, better: str) -> float:
     """How many times as fast: a ratio of values, turned so that more is better."""
     return 1 / ratio if better == "lower" else ratio
+
+
+def told(low: float, high: float, centre: float, noise: float, least: float) -> Outcome:
+    """Whether there is a gain of at least so much: shown, refuted, or not to be told.
+
+    Everything is the logarithm of a gain, more than 0 being better.
+
+    Args:
+        low: Lower end of the gain's interval.
+        high: Upper end.
+        centre: The gain itself.
+        noise: How far from 0 that of A against A may be: a gain that is no farther is no evidence,
+            unless the noise is less than what is asked for.
+        least: The gain asked for; less than 0: a loss that would still do.
+    """
+    if noise > abs(least) and abs(centre) <= noise:
+        return INCONCLUSIVE
+    if low > least:
+        return SHOWN
+    return REFUTED if high < least else INCONCLUSIVE
 
 
 def percentiles(samples: Sequence[float]) -> dict[str, float]:

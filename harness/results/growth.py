@@ -77,6 +77,7 @@ class Growth(Part, frozen=True, kw_only=True):
         partial: Why it did not come to its end.
         arms: Label of the arm → what was asked for, and what was built at the first point.
         inapplicable: Label of an arm that the measure does not apply to → why, in words.
+        given_up: Whether it is partial for want of time alone: nothing failed.
     """
 
     measure: Text
@@ -92,6 +93,7 @@ class Growth(Part, frozen=True, kw_only=True):
     partial: Partial
     arms: dict[str, Built] = field(default_factory=dict)
     inapplicable: dict[str, Text] = field(default_factory=dict)
+    given_up: bool = False
 
     @property
     def name(self) -> str:

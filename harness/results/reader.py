@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
 
 from harness.plumbing import safe_read
@@ -39,10 +40,12 @@ def find(directory: Path) -> list[Path]:
     with readable(directory):
         if not directory.is_dir():
             raise RecordError(f"{directory} is no directory", "name one that holds records")
-        os.scandir(directory).close()  # rglob takes one that it may not read for an empty one
+        os.scandir(directory).close()  # os.walk takes one that it may not read for an empty one
+        # A run that goes on meanwhile empties its pcaps' directories: os.walk passes over them.
         found = [
             path
-            for path in directory.rglob("run-*.json")
+            for place, _, names in os.walk(directory)
+            for path in (Path(place, name) for name in names if fnmatch(name, "run-*.json"))
             if path.is_file() and not path.name.endswith(INVALID)
         ]
     return sorted(found, key=lambda path: (path.name, path))

@@ -4,23 +4,23 @@
 import pytest
 
 from harness.plugin.bench_entries import REPLAY, enter
-from testbeds.measuring import BEATEN, failing, measure_building, not_beating
+from testbeds.measuring import BEATEN, beating, measure_building, required
 
 pytestmark = pytest.mark.bench
 HERE = "one_node"
 
 
 @pytest.mark.compares(HERE)
-def test_bench_compare_one_node(hr_comparison, request):
+def test_bench_compare_one_node(hr_comparison, hr_conclude, request):
     """Comes to its end; with --require, to the verdict that is asked for."""
     assert hr_comparison.partial is None, hr_comparison
-    assert failing(hr_comparison, request.config.getoption("hr_require")) == []
+    hr_conclude(required(hr_comparison, request.config.getoption("hr_require")))
 
 
 @pytest.mark.needs_both_paths
 @pytest.mark.compares(HERE, *BEATEN)
-def test_bench_host_routing_beats_legacy_one_node(hr_comparison):
-    assert not_beating(hr_comparison) == [], hr_comparison
+def test_bench_host_routing_beats_legacy_one_node(hr_comparison, hr_conclude):
+    hr_conclude(beating(hr_comparison))
 
 
 @pytest.mark.benchmark(timer=REPLAY)

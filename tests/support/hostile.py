@@ -15,6 +15,10 @@ FORGED = "gate passed: nothing worse"
 FORGERY = CONTROLS + "".join(f"{end}{FORGED}" for end in BREAKS)
 MARKUP = "<script>alert(1)</script>\x00\x1b[31m\u202e\ud800&amp;\"'{{ 7 * 7 }}"
 
+#: Its tables have lines: what stands on one stays there.
+_TABLE = f"a:x > request {CONTROLS}\nb:y {MARKUP}"
+WRONG_LEGS = dict.fromkeys(("expected", "seen", "side_by_side"), _TABLE)
+
 
 def poisoned(text):
     """A record in which every text that may hold anything holds something bad."""
@@ -43,6 +47,8 @@ def poisoned(text):
     for test in document["conformance"]:
         test.update(dict.fromkeys(("test", "testbed", "datapath", "reason"), text))
         test |= {"legs": [text], "degraded": [text], "observed": {text: text, "values": text}}
+        test |= {"outcome": "failed", "pcaps": [text], "wrong_legs": WRONG_LEGS | {
+            "missing": [text], "extra": [text], "delivery": text}}  # fmt: skip
     document["exact"] = [{**entry, "datapath": text, "testbed": text, "figure": text, "unit": text}
                          for entry in records.exact()]  # fmt: skip
     document["machine"] |= dict.fromkeys(("cpu_model", "cmdline", "governor"), text)

@@ -5,13 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from harness.bench import Campaign, judge
+from harness.bench import Campaign, Criteria, judge
+from harness.results.answer import Answer
 from harness.results.comparison import AGAIN, FASTER, NO_DIFFERENCE, SLOWER
-from harness.results.formulas import paired_ratios
-from testbeds.measuring import ROUND_TRIP, arm, not_beating, task
+from harness.results.formulas import INCONCLUSIVE, REFUTED, SHOWN, paired_ratios
+from testbeds.measuring import ROUND_TRIP, arm, beating, task
 
 pytestmark = pytest.mark.bench
 TWIN = "bpf twin"
+#: A busy machine has fewer builds then, and what they cannot tell is inconclusive.
+SECONDS = 20
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +26,7 @@ def twins(hr_machine, hr_programs):
         if family not in made:
             arms = dict.fromkeys(("bpf", TWIN), arm("bpf", "one_node"))
             campaign = Campaign("one_node", arms, [task(ROUND_TRIP, family)], 1, with_limit=False)
-            (made[family],) = campaign.run()
+            (made[family],) = campaign.run(SECONDS)
         return made[family]
 
     return compared
@@ -41,12 +44,18 @@ def test_bench_a_against_a_finds_no_difference(twins, family):
     assert not comparison.beats("bpf", TWIN)
 
 
-def test_bench_a_planted_share_of_ten_percent_is_found(twins, family):
-    """Five, on a real path: test_slow_instrument.py."""
+def test_bench_a_planted_share_of_ten_percent_is_found(twins, family, hr_conclude):
+    """Five, on a real path: test_slow_instrument.py. No instrument finds what its noise hides."""
     first, second, again = values(twins(family))
     slower = [[value * 1.1 for value in build] for build in second]
     judgement = judge(paired_ratios(first, slower), paired_ratios(first, again), "lower")
-    assert judgement.conclusion == FASTER, judgement
+    outcome = SHOWN if judgement.conclusion == FASTER else REFUTED
+    few = judgement.builds < Criteria().floor
+    if judgement.conclusion == NO_DIFFERENCE and (few or judgement.noise > 0.1):
+        outcome = INCONCLUSIVE
+    quiet = "measure on a quieter machine"
+    claim = "a planted 10 % is found"
+    hr_conclude([Answer(claim, f"{ROUND_TRIP} {family.name}", outcome, str(judgement), quiet)])
 
 
 @pytest.mark.compares("one_node", ROUND_TRIP)
@@ -58,9 +67,8 @@ def test_bench_what_measures_has_one_thread(hr_comparison):
 
 @pytest.mark.needs_both_paths
 @pytest.mark.compares("one_node", ROUND_TRIP)
-def test_bench_swapped_arms_mirror_the_verdict(hr_comparison):
+def test_bench_swapped_arms_mirror_the_verdict(hr_comparison, hr_conclude):
     label = hr_comparison.verdicts[0].arm
-    assert not_beating(hr_comparison) == []
     ratios = paired_ratios(
         hr_comparison.arms[hr_comparison.baseline].values, hr_comparison.arms[label].values
     )
@@ -71,7 +79,8 @@ def test_bench_swapped_arms_mirror_the_verdict(hr_comparison):
     # Both at the same level: the hr_comparison's own may have been reached at an earlier look's.
     there, here = judge(ratios, noise, "lower"), judge([1 / r for r in ratios], noise, "lower")
     assert here.ratio == pytest.approx(hr_comparison.verdict_of(label).ratio)
-    swapped = {FASTER: SLOWER, SLOWER: FASTER}
+    swapped = {FASTER: SLOWER, SLOWER: FASTER, NO_DIFFERENCE: NO_DIFFERENCE}
     assert there.conclusion == swapped[here.conclusion]
     assert there.ratio == pytest.approx(1 / here.ratio)
     assert there.low == pytest.approx(1 / here.high)
+    hr_conclude(beating(hr_comparison))

@@ -85,27 +85,6 @@ class LegTable:
     def __repr__(self) -> str:
         return f"LegTable(\n{self}\n)"
 
-    def explain(self, expected: str | LegTable) -> list[str]:
-        """Both tables side by side, a line an interface, with what is missing and extra."""
-        if isinstance(expected, str):
-            expected = LegTable.parse(expected)
-        names = list(dict.fromkeys([*expected.interfaces(), *self.interfaces()]))
-        width = max([12, *(len(expected.row(name)) for name in names)]) + 3
-        seen_width = max([12, *(len(self.row(name)) for name in names)]) + 3
-        lines = [f"{'':<16}{'expected':<{width}}{'seen':<{seen_width}}"]
-        for name in names:
-            line = f"{name:<16}{expected.row(name):<{width}}{self.row(name):<{seen_width}}"
-            lines.append((line + self._difference(expected, name)).rstrip())
-        return lines
-
-    def _difference(self, expected: LegTable, interface: str) -> str:
-        said = []
-        for label, one, other in (("missing", expected, self), ("extra", self, expected)):
-            for (where, arrow, kind), remark in one.legs.items():
-                if where == interface and other.legs.get((where, arrow, kind)) != remark:
-                    said.append(f"{label}: {arrow} {kind}" + (f" ({remark})" if remark else ""))
-        return "  ".join(said)
-
 
 def _cell_order(item: tuple[Leg, str]) -> tuple[int, str]:
     name = item[0][2]

@@ -97,6 +97,7 @@ def test_a_measure_that_fails_keeps_what_it_had_and_the_others_go_on(lab):
     assert results["broken"].partial == "arm limit: broken: the link went down"
     assert [len(series.values) for series in results["broken"].arms.values()] == [2, 2, 2, 2]
     assert not results["broken"].beats("bpf", "legacy")
+    assert not results["broken"].given_up  # it failed
     assert results["sound"].partial is None
     assert len(results["sound"].arms["bpf"].values) == 6
 
@@ -171,9 +172,9 @@ def test_a_second_signal_loses_nothing_of_what_an_interrupted_campaign_had(lab, 
     campaign = lab.campaign(*(Interrupting(lab, what=name) for name in ("one", "two", "three")))
     judge = Measurement.finish
 
-    def finish(course, partial):
+    def finish(course, *arguments):
         os.kill(os.getpid(), signal.SIGINT)
-        return judge(course, partial)
+        return judge(course, *arguments)
 
     monkeypatch.setattr(Measurement, "finish", finish)
     with pytest.raises(KeyboardInterrupt):
@@ -222,6 +223,7 @@ def test_what_the_time_cannot_bring_to_a_verdict_is_left_out_the_costliest_first
     assert (dear.measure, cheap.measure) == ("dear", "cheap")
     assert "20 s, held 1 of the 6 builds that a verdict needs: allow more" in dear.partial
     assert cheap.beats("bpf", "legacy")
+    assert (dear.given_up, cheap.given_up) == (True, False)
     assert lab.seconds < 20
 
 
@@ -278,3 +280,17 @@ def test_an_arm_that_loses_what_was_measured_of_it_is_a_failure(lab):
     (found,) = lab.campaign(meter, watcher=Losing()).run()
     assert (found.partial, found.inapplicable) == (WHY, {})
     assert [len(series.values) for series in found.arms.values()] == [2, 2, 2, 2]
+
+
+def test_with_little_time_the_first_measures_come_to_a_verdict(lab):
+    """Decided in the first block: what will find no time does not take any from the others."""
+    names = [f"measure {number}" for number in range(20)]
+    lab.costs = dict.fromkeys(names, 0.05)  # 0.6 s a block, three rounds of four arms
+    campaign = lab.campaign(*(Meter(lab, what=name) for name in names))
+    results = {found.measure: found for found in campaign.run(seconds=15)}
+    whole = [name for name in names if results[name].partial is None]
+    assert whole == names[: len(whole)]
+    assert len(whole) in (3, 4)
+    assert all(results[name].given_up for name in names[len(whole) :])
+    assert {what for what, _ in lab.turns} == set(names[: len(whole)])
+    assert lab.seconds < 15

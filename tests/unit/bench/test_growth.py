@@ -104,8 +104,15 @@ def test_too_little_time_is_told(lab):
     assert growth.partial.startswith(
         "its share of --bench-budget, 20 s, held 1 of the 3 builds of each point that a fit needs"
     )
+    assert growth.given_up
     assert growth.fits == {}
     assert len(growth.at("bpf", 100).values) == 1
+
+
+def test_no_pass_is_begun_that_leads_to_no_fit(lab):
+    lab.costs["a thing"] = 1.0  # 18 s a pass
+    curves(lab).run(seconds=40)
+    assert lab.seconds == pytest.approx(18, rel=0.2)
 
 
 def test_a_pass_ends_with_the_time(lab):

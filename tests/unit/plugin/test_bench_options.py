@@ -8,7 +8,8 @@ import pytest
 from harness.plugin.bench_options import SECONDS_PER_ARM, budget, chosen_arms, seed
 from harness.plumbing.errors import UnknownNameError
 from harness.results.comparison import FASTER, NO_DIFFERENCE, SLOWER
-from testbeds.measuring import failing
+from harness.results.formulas import REFUTED, SHOWN
+from testbeds.measuring import beating, required
 from tests.support.run_cli import end, pytest_of, start
 from tests.unit.bench.test_session import comparison
 
@@ -58,17 +59,18 @@ def test_a_seed_is_drawn_unless_it_is_named():
 @pytest.mark.parametrize(
     ("bpf", "verdict", "faster", "not_slower"),
     [
-        (4900.0, FASTER, 0, 0),
-        (7000.0, NO_DIFFERENCE, 1, 0),
-        (9000.0, SLOWER, 1, 1),
+        (4900.0, FASTER, SHOWN, SHOWN),
+        (7000.0, NO_DIFFERENCE, REFUTED, SHOWN),
+        (9000.0, SLOWER, REFUTED, REFUTED),
     ],
 )
 def test_what_is_required_of_a_verdict(bpf, verdict, faster, not_slower):
     found = comparison(bpf=bpf)
     assert found.verdict_of("bpf").conclusion == verdict
-    assert len(failing(found, "faster")) == faster
-    assert len(failing(found, "not-slower")) == not_slower
-    assert failing(found, None) == []
+    for asked, outcome in (("faster", faster), ("not-slower", not_slower)):
+        assert [each.outcome for each in required(found, asked)] == [outcome]
+    assert required(found, None) == []
+    assert [each.outcome for each in beating(found)] == [faster]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@
 import copy
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -310,3 +311,31 @@ def test_an_outcome_that_nobody_knows_is_read(put):
     assert (found.outcome, found.passed, found.failed, found.reruns) == (
         "not claimed", False, False, 2,
     )  # fmt: skip
+
+
+def test_what_is_nested_too_deeply_is_refused(tmp_path):
+    """Reports walk through it; Python bears a thousand calls."""
+    document = records.record()
+    deep = {}
+    for _ in range(900):
+        deep = {"a": deep}
+    document["comparisons"][0]["plan"] = deep
+    path = tmp_path / "run-deep.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(RecordError, match=r"damaged record \(\$: nested more than 50 deep\)"):
+        results.read(path)
+
+
+def test_a_directory_that_vanishes_meanwhile_is_passed_over(tmp_path, monkeypatch):
+    """A run beside it empties its pcaps' directories; rglob ended with an error of the system."""
+    (tmp_path / "pcaps" / "going").mkdir(parents=True)
+    results.write(tmp_path, records.run())
+    scandir = os.scandir
+
+    def vanishing(path):
+        if str(path).endswith("pcaps"):
+            shutil.rmtree(path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", vanishing)
+    assert len(results.find(tmp_path)) == 1

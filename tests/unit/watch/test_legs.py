@@ -23,7 +23,7 @@ from scapy.packet import Raw
 from harness.topology import Family
 from harness.traffic import Flow, Form
 from harness.watch.capture import Frame
-from harness.watch.legs import LegTable, classify, legs_of, look
+from harness.watch.legs import Difference, LegTable, classify, legs_of, look
 
 A, B, ROUTER = "10.0.1.10", "10.0.1.11", "10.0.1.1"
 A6, B6, ROUTER6 = "fd00:10:0:1::a", "fd00:10:0:1::b", "fd00:10:0:1::1"
@@ -130,10 +130,12 @@ def test_an_explanation_shows_both_tables_and_the_difference():
             ("pod2:eth0", "<", "request"): "9 of 10",
         }
     )
-    lines = seen.explain("""
+    expected = LegTable.parse("""
         pod1:eth0    > request   < reply
         pod2:eth0    < request
     """)
+    difference = Difference(expected, seen)
+    lines = difference.lines()
     assert lines[0].split() == ["expected", "seen"]
     by_interface = {line.split()[0]: line for line in lines[1:]}
     assert list(by_interface) == ["pod1:eth0", "pod2:eth0", "master:lxc1"]
@@ -141,11 +143,42 @@ def test_an_explanation_shows_both_tables_and_the_difference():
     assert by_interface["master:lxc1"].endswith("extra: > reply")
     assert by_interface["pod2:eth0"].endswith("missing: < request  extra: < request (9 of 10)")
     assert "< request (9 of 10)" in by_interface["pod2:eth0"]
+    assert difference.missing == ["pod1:eth0 < reply", "pod2:eth0 < request"]
+    assert difference.extra == ["master:lxc1 > reply", "pod2:eth0 < request (9 of 10)"]
+    assert difference.headline.endswith(": 2 missing, 2 extra")
 
 
 def test_equal_tables_explain_nothing():
-    lines = LegTable.parse("a:x > request").explain("a:x > request")
-    assert not [line for line in lines if "missing" in line or "extra" in line]
+    table = LegTable.parse("a:x > request")
+    difference = Difference(table, table)
+    assert (difference.missing, difference.extra) == ([], [])
+    assert not [line for line in difference.lines() if "missing" in line or "extra" in line]
+
+
+THROUGH = "a:x > request < reply"
+PAST = "a:x > request"
+BY_DELIVERY = {"stack": THROUGH, "lxc": THROUGH, "peer": PAST}
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        (
+            {"LEGS": BY_DELIVERY},
+            "The legs seen are those of delivery stack or lxc in LEGS, not of peer.",
+        ),
+        (
+            {"other": {"a": "no legs at all"}, "LEGS": {False: {}, True: BY_DELIVERY}},
+            "The legs seen are those of delivery stack or lxc in LEGS[True], not of peer.",
+        ),
+        ({"LEGS": {"stack": THROUGH}, "OTHERS": {"peer": PAST}}, ""),  # nobody chose between these
+        ({"LEGS": {"stack": "a:x < reply", "peer": PAST}}, ""),
+        ({"stack": THROUGH, "number": 5, "names": {1: 2}, "empty": {}}, ""),
+    ],
+)
+def test_legs_of_another_delivery_are_called_so(names, sentence):
+    difference = Difference(LegTable.parse(PAST), LegTable.parse(THROUGH))
+    assert difference.delivery(names) == sentence
 
 
 # ------------------------------------------------------------------------------------- the frames
