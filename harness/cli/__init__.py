@@ -11,7 +11,17 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from harness import __version__
-from harness.cli import claims, datapaths, kernels, report, results, shell, status, testbeds
+from harness.cli import (
+    claims,
+    datapaths,
+    inspect,
+    kernels,
+    report,
+    results,
+    shell,
+    status,
+    testbeds,
+)
 from harness.cli.output import complain
 from harness.plumbing.errors import EXIT_CODES, HarnessError
 from harness.plumbing.printable import one_line
@@ -21,6 +31,7 @@ COMMANDS = {
     command.name: command
     for command in (
         status.COMMAND,
+        inspect.COMMAND,
         testbeds.COMMAND,
         datapaths.COMMAND,
         claims.COMMAND,

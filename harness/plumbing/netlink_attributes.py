@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 
 _ATTRIBUTE = struct.Struct("=HH")
+_KIND = 0x3FFF  # NLA_TYPE_MASK: without the flags
 
 
 def aligned(length: int) -> int:
@@ -24,11 +26,16 @@ def number(kind: int, value: int) -> bytes:
     return attribute(kind, struct.pack("=I", value))
 
 
-def attributes(message: bytes, at: int = 0) -> dict[int, bytes]:
-    """The attributes that stand in a message from an offset on, by kind; what is cut ends them."""
-    found = {}
+def each_attribute(message: bytes, at: int = 0) -> Iterator[tuple[int, bytes]]:
+    """The attributes that stand in a message from an offset on, in order; what is cut ends them."""
     while at + _ATTRIBUTE.size <= len(message):
         length, kind = _ATTRIBUTE.unpack_from(message, at)
-        found[kind] = message[at + _ATTRIBUTE.size : at + length]
-        at += max(aligned(length), _ATTRIBUTE.size)
-    return found
+        if length < _ATTRIBUTE.size:
+            return
+        yield kind & _KIND, message[at + _ATTRIBUTE.size : at + length]
+        at += aligned(length)
+
+
+def attributes(message: bytes, at: int = 0) -> dict[int, bytes]:
+    """As `each_attribute`, by kind; the last one where several are of one."""
+    return dict(each_attribute(message, at))

@@ -19,20 +19,17 @@ from functools import cache, lru_cache
 from typing import Any
 
 from pyroute2 import IPBatch
-from pyroute2.netlink import NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE
 from pyroute2.netlink.exceptions import NetlinkError
-from pyroute2.netlink.rtnl import RTM_GETADDR, RTM_NEWLINK
+from pyroute2.netlink.rtnl import RTM_NEWLINK
 from pyroute2.netlink.rtnl.ifinfmsg import states as link_states
 
 from harness.plumbing.errors import KernelError
-from harness.plumbing.netlink_attributes import aligned, attributes
+from harness.plumbing.netlink_attributes import attributes
 from harness.plumbing.netns import NetNS
 
 _HEADER, _ERROR = struct.Struct("=IHHII"), struct.Struct("=i")
 _LINK = struct.Struct("=BxHiII")  # ifinfomsg
 _OPERSTATE = 16  # IFLA_OPERSTATE, uapi/linux/if_link.h
-_ADDRESS = struct.Struct("=BBBBI")  # ifaddrmsg: family, prefix, flags, scope, index
-_IFA_ADDRESS, _IFA_LOCAL = 1, 2  # IFA_ADDRESS, IFA_LOCAL, uapi/linux/if_addr.h
 _TYPE_ERROR = 2  # NLMSG_ERROR: an acknowledgement, or a refusal
 _ANSWERS = 1 << 16
 # Whose answers a socket's buffer holds for sure: acknowledgements, and links, of 1.5 KiB each.
@@ -145,59 +142,6 @@ def _operational_state(link: bytes) -> tuple[int, str]:
     _, _, ifindex, *_ = _LINK.unpack_from(link, _HEADER.size)
     state = attributes(link, _HEADER.size + _LINK.size).get(_OPERSTATE, b"\0")
     return ifindex, link_states[state[0]]
-
-
-def every_address(ns: NetNS) -> list[str]:
-    """Every address of a namespace's interfaces, of both families.
-
-    A point-to-point device's own is IFA_LOCAL: IFA_ADDRESS is its peer's (uapi/linux/if_addr.h).
-
-    Raises:
-        KernelError: The kernel did not answer.
-    """
-    size = _HEADER.size + _ADDRESS.size
-    header = _HEADER.pack(size, RTM_GETADDR, NLM_F_REQUEST | NLM_F_DUMP, 0, 0)
-    found = []
-    for message in _dump(ns, header + bytes(_ADDRESS.size)):
-        fields = attributes(message, size)
-        packed = fields.get(_IFA_LOCAL) or fields[_IFA_ADDRESS]
-        found.append(socket.inet_ntop(message[_HEADER.size], packed))
-    return found
-
-
-def _dump(ns: NetNS, request: bytes) -> list[bytes]:
-    """The messages that answer a request for all there is of a kind.
-
-    One that changed while it was read is asked for again (NLM_F_DUMP_INTR, netlink(7)).
-    """
-    with ns.channel() as channel:
-        channel.settimeout(_SECONDS)
-        while True:
-            channel.sendto(request, (0, 0))
-            flags, messages = _dumped(channel, ns.name)
-            if not flags & NLM_F_DUMP_INTR:
-                return messages
-
-
-def _dumped(channel: socket.socket, name: str) -> tuple[int, list[bytes]]:
-    """Every flag that one of a dump's messages bears, and the messages but for the last."""
-    messages: list[bytes] = []
-    seen = 0
-    while True:
-        try:
-            answer = channel.recv(_ANSWERS)
-        except TimeoutError:
-            raise KernelError(f"netlink in {name}: a list was not answered for") from None
-        while answer:
-            length, kind, flags, *_ = _HEADER.unpack_from(answer)
-            seen |= flags
-            if kind == NLMSG_DONE:
-                return seen, messages
-            if kind == _TYPE_ERROR:
-                code = -_ERROR.unpack_from(answer, _HEADER.size)[0]
-                raise KernelError(f"netlink in {name}: {os.strerror(code)}")
-            messages.append(answer[:length])
-            answer = answer[aligned(length) :]
 
 
 def _exchange(ns: NetNS, requests: Sequence[bytes], at_once: int) -> tuple[list[int], list[bytes]]:

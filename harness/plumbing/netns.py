@@ -69,8 +69,12 @@ class NetNS:
         inum: The namespace's inode number, unique while it lives.
     """
 
-    def __init__(self, name: str) -> None:
-        """Create the namespace.
+    def __init__(self, name: str, fd: int | None = None) -> None:
+        """Create the namespace, or take one that exists.
+
+        Args:
+            name: What it is called in messages.
+            fd: A descriptor of a namespace that exists, which the object closes; None: make one.
 
         Raises:
             PrivilegeError: The kernel refuses, and why.
@@ -80,6 +84,9 @@ class NetNS:
         self._netlink: IPRoute | None = None
         self._owner = 0
         self._channels: dict[int, socket.socket] = {}  # by thread
+        if fd is not None:
+            self._fd, self.inum = fd, os.fstat(fd).st_ino
+            return
         process.prepare_tools()
         home = _current()
         try:

@@ -225,10 +225,16 @@ class Running(Closable):
         return outputs
 
     def close(self) -> None:
-        """End those that still run."""
+        """End those that still run.
+
+        Not by `communicate`: where an interrupt struck it, it cannot go on (subprocess.py).
+        """
         for _, child in self._jobs:
             child.kill()
-            child.communicate()
+        for _, child in self._jobs:
+            for pipe in filter(None, (child.stdout, child.stderr)):
+                pipe.close()
+            child.wait()
         self._jobs.clear()
 
 

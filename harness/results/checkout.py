@@ -226,6 +226,7 @@ def _answer(argv: list[str], most: int = _MOST_BYTES) -> bytes:
         finally:
             if child.poll() is None:
                 os.killpg(child.pid, signal.SIGKILL)
+                child.wait()  # after an interrupt, `with` would do so for 0.25 s alone
     raise _UntrustedError
 
 

@@ -17,8 +17,9 @@ from pyroute2.ethtool.ioctl import IoctlEthtool
 from pyroute2.netlink.exceptions import NetlinkError
 
 from harness.plumbing.errors import KernelError
-from harness.plumbing.netlink_batch import Batch, Fields, every_address, operational_states
+from harness.plumbing.netlink_batch import Batch, Fields, operational_states
 from harness.plumbing.netns import NetNS
+from harness.plumbing.rtnetlink import every_address
 from harness.plumbing.signals import interrupt_if_due
 from harness.topology import addressing as plan
 from harness.topology import netkit, tunnel_route

@@ -18,10 +18,11 @@ from harness.topology import Host, Node
 OK, SHOT, REDIRECT, NEXT = 0, 2, 7, -1  # verdicts of tc, uapi/linux/pkt_cls.h and bpf.h
 XDP, XDP_PASS = 6, 2  # BPF_PROG_TYPE_XDP, enum xdp_action
 INGRESS, EGRESS = 0xFFFFFFF2, 0xFFFFFFF3
+ALL = 0x0003  # ETH_P_ALL, uapi/linux/if_ether.h
 TCX_INGRESS = 46
 # enum bpf_cmd, bpf_map_type and bpf_func_id, uapi/linux/bpf.h.
 _MAP_CREATE, _MAP_UPDATE, _LINK_CREATE, _PROG_ARRAY = 0, 2, 28, 3
-_LOAD_64, _MAP_FD, _TAIL_CALL = 0x18, 1, 12
+_LOAD_64, _MAP_FD, _TAIL_CALL, _REDIRECT_PEER = 0x18, 1, 12, 155
 NAME = "hostroute_probe"  # what load_program() calls them
 
 
@@ -67,16 +68,27 @@ def tcx(host: Host, ifname: str, verdict: int) -> Iterator[None]:
         yield
 
 
+def redirecting(ifindex: int) -> int:
+    """Load a program that redirects everything into a pod by bpf_redirect_peer; its descriptor."""
+    code = instruction(MOV64_IMM, dst=1, imm=ifindex) + instruction(MOV64_IMM, dst=2)
+    code += instruction(syscall.CALL, imm=_REDIRECT_PEER) + instruction(EXIT)
+    return syscall.load_program(syscall.PROG_TYPE_SCHED_CLS, code)
+
+
 @contextmanager
-def tail_calling(verdict: int) -> Iterator[int]:
-    """A program that tail-calls one which returns a verdict; gives its descriptor.
+def tail_calling(verdict: int, last: int | None = None) -> Iterator[int]:
+    """A program that tail-calls another; gives its descriptor.
 
     The array of programs to call is emptied when nobody holds a descriptor of it.
+
+    Args:
+        verdict: What the other returns.
+        last: The other, which is closed too; None: one that only returns the verdict.
     """
     with ExitStack() as closing:
         array = syscall._bpf(_MAP_CREATE, struct.pack("=IIIII", _PROG_ARRAY, 4, 4, 1, 0))[0]
         closing.callback(os.close, array)
-        last = returning(verdict)
+        last = returning(verdict) if last is None else last
         closing.callback(os.close, last)
         key, value = ctypes.c_uint32(0), ctypes.c_uint32(last)
         at = ctypes.addressof(key), ctypes.addressof(value)

@@ -34,6 +34,23 @@ def test_a_child_that_overruns_its_deadline_is_ended():
         process.run(["cat", "/dev/zero"], timeout=0.05)
 
 
+def test_an_interrupt_that_strikes_while_outputs_are_read_leaves_no_child(monkeypatch):
+    def struck(*_, **__):
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    children = []
+    with pytest.raises(KeyboardInterrupt):
+        with process.Running(
+            [process.Job(["sleep", "60"]), process.Job(["sleep", "60"])]
+        ) as running:
+            children = [child for _, child in running._jobs]
+            monkeypatch.setattr(subprocess.Popen, "_communicate", struck)
+            running.outputs()
+    assert [child.returncode for child in children] == [-signal.SIGKILL] * 2
+    assert all(child.stdout.closed and child.stderr.closed for child in children)
+
+
 def test_together_all_end_and_the_first_failure_is_told():
     commands = ["echo", "1"], ["sh", "-c", "exit 2"], ["sh", "-c", "exit 3"]
     jobs = [process.Job(argv) for argv in commands]
