@@ -39,14 +39,11 @@ def test_an_interrupt_that_strikes_while_outputs_are_read_leaves_no_child(monkey
         monkeypatch.undo()
         raise KeyboardInterrupt
 
-    children = []
-    with pytest.raises(KeyboardInterrupt):
-        with process.Running(
-            [process.Job(["sleep", "60"]), process.Job(["sleep", "60"])]
-        ) as running:
-            children = [child for _, child in running._jobs]
-            monkeypatch.setattr(subprocess.Popen, "_communicate", struck)
-            running.outputs()
+    running = process.Running([process.Job(["sleep", "60"])] * 2)
+    children = [child for _, child in running._jobs]
+    monkeypatch.setattr(subprocess.Popen, "_communicate", struck)
+    with pytest.raises(KeyboardInterrupt), running:
+        running.outputs()
     assert [child.returncode for child in children] == [-signal.SIGKILL] * 2
     assert all(child.stdout.closed and child.stderr.closed for child in children)
 
