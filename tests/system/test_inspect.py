@@ -4,6 +4,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import uuid
@@ -30,7 +31,7 @@ from harness.topology import TESTBEDS
 from tests.support import foreign_programs as foreign
 from tests.support.host_state import await_, await_same, settled, state
 from tests.support.inspected_nodes import NODES, ask, exchange, nothing
-from tests.support.run_cli import CLI, MARK, end, start
+from tests.support.run_cli import CLI, MARK, ROOT, end, start
 
 pytestmark = pytest.mark.usefixtures("hr_machine", "hr_programs")
 
@@ -284,6 +285,35 @@ def holding(*names):
     """Root with all capabilities but these."""
     kept = ",".join(f"-{name}" for name in names)
     return ("setpriv", f"--bounding-set={kept}", f"--inh-caps={kept}", "--")
+
+
+def capabilities_of_the_daemonset():
+    text = (ROOT / "examples" / "inspect" / "daemonset.yml").read_text(encoding="utf-8")
+    (names,) = re.findall(r"^ +add: \[(.*)\]$", text, re.M)
+    return re.findall(r"\w+", names)
+
+
+def with_only(names):
+    kept = ",".join(["-all", *(f"+{name.lower()}" for name in names)])
+    return ("setpriv", f"--bounding-set={kept}", "--inh-caps=-all", "--")
+
+
+def test_the_daemonset_has_the_capabilities_that_it_takes(bed):
+    prefix = with_only(capabilities_of_the_daemonset())
+    ended, _ = run(bed(), "--for", "2", traffic=ask, prefix=prefix)
+    assert ended.out.startswith("Host Routing: BPF, seen (0 of "), ended.text
+    assert "not looked at" not in ended.out
+    ended, _ = run(bed(), "--probe", "lxc1", "lxc2", prefix=prefix)
+    assert "fits peer" in ended.out, ended.text
+
+
+@pytest.mark.parametrize("name", capabilities_of_the_daemonset())
+def test_each_of_them_is_missed(bed, name):
+    """Control: a probe without one of them is refused, or names what it could not look at."""
+    names = [each for each in capabilities_of_the_daemonset() if each != name]
+    ended, _ = run(bed(), "--probe", "lxc1", "lxc2", prefix=with_only(names))
+    assert "Traceback" not in ended.err
+    assert ended.code != 0 or "not looked at" in ended.out, ended.text
 
 
 def test_without_syslog_helpers_are_hidden(bed):
