@@ -6,16 +6,19 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 from harness import __version__
 from harness.cli.command import Command
+from harness.cli.inspect_watch import watch
 from harness.cli.output import say, show, show_json
+from harness.inspect import probe as probing
 from harness.inspect import target
 from harness.inspect.document import document
 from harness.inspect.found import Found, find
 from harness.inspect.lines import found_lines, seen_lines
 from harness.inspect.notes import Notes
+from harness.inspect.probe import Probed
 from harness.inspect.verdict import BPF, NOT_SEEN, Verdict, judge
 from harness.inspect.window import Seen, Window
 from harness.plumbing.errors import LEGACY, NOT_PROVEN, UnknownNameError
@@ -43,12 +46,23 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--require", metavar="bpf",
         help=f"exit {LEGACY} when it is Legacy or mixed, {NOT_PROVEN} when it was not seen",
     )  # fmt: skip
+    parser.add_argument(
+        "--probe", nargs=2, metavar=("POD", "POD"),
+        help="ping and send datagrams from one pod to another and show where they pass; a pod is"
+        " its device on this node, or its namespace as --netns takes it",
+    )  # fmt: skip
+    parser.add_argument(
+        "--watch", action="store_true",
+        help="show what is counted every second, until Ctrl-C or --for, and then the verdict",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="for machines")
 
 
 def _seconds(arguments: argparse.Namespace) -> float:
     asked: float | None = arguments.seconds
     if asked is None:
+        if arguments.watch:
+            return _MOST
         return 0.0 if arguments.passive else _SECONDS
     if not (math.isfinite(asked) and 0 < asked <= _MOST):
         raise UnknownNameError(
@@ -60,6 +74,15 @@ def _seconds(arguments: argparse.Namespace) -> float:
 def _check(arguments: argparse.Namespace) -> None:
     if arguments.require not in (None, "bpf"):
         raise UnknownNameError(f"--require {arguments.require!r} is unknown", "use bpf")
+    clashes = {
+        "--probe with --passive": arguments.probe and arguments.passive,
+        "--probe with --watch": arguments.probe and arguments.watch,
+        "--probe with --for": arguments.probe and arguments.seconds is not None,
+        "--watch with --json": arguments.watch and arguments.json,
+    }
+    for words, both in clashes.items():
+        if both:
+            raise UnknownNameError(f"{words} makes no sense", "pass one of them")
     if arguments.require and arguments.passive and not arguments.seconds:
         raise UnknownNameError(
             "--require asks for what is seen, and --passive looks at nothing", "pass --for too"
@@ -75,10 +98,31 @@ def _count(
             " command; run counts slow every BPF program a little meanwhile (--passive: neither)"
         )
     with Window(ns, found, notes, passive=arguments.passive) as window:
-        with interruptible():
-            time.sleep(seconds)
+        if arguments.watch:
+            watch(found, window, seconds)
+        else:
+            with interruptible():
+                time.sleep(seconds)
         seen = window.look()
     return seen, judge(found, seen)
+
+
+def _probe(ns: NetNS, found: Found, notes: Notes, pods: list[str]) -> tuple[Seen, list[Probed]]:
+    with ExitStack() as closing_ends:
+        one, two = (
+            closing_ends.enter_context(probing.end(ns, found, wanted, name))
+            for wanted, name in zip(pods, ("pod1", "pod2"), strict=True)
+        )
+        if not one.lxc:
+            raise UnknownNameError(
+                f"--probe {pods[0]!r} is no pod of this node", "name the node's pod first"
+            )
+        say(
+            f"hostroute: sending {probing.COUNT} pings and {probing.COUNT} datagrams from"
+            f" {' and '.join(one.addresses.values())} to {' and '.join(two.addresses.values())},"
+            " captured by tcpdump at both pods and at this node's devices"
+        )
+        return probing.probe(ns, found, notes, one, two)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -88,12 +132,18 @@ def _run(arguments: argparse.Namespace) -> int:
     with closing(target.opened(arguments.netns)) as ns:
         found = find(ns, notes)
         seen, verdict = None, None
-        if seconds:
+        probed: list[Probed] = []
+        if arguments.probe:
+            seen, probed = _probe(ns, found, notes, arguments.probe)
+            verdict = judge(found, seen)
+        elif seconds:
             seen, verdict = _count(ns, found, notes, arguments, seconds)
     if arguments.json:
-        show_json(document(found, seen, verdict, notes.lines), indent=2)
+        rows = probing.as_json(probed) if arguments.probe else None
+        show_json(document(found, seen, verdict, notes.lines, rows), indent=2)
     else:
         _print(found, seen, verdict, notes)
+        show(*probing.lines(probed))
     return _exit_code(arguments, verdict)
 
 

@@ -159,9 +159,17 @@ def far_end(ns: NetNS, device: Device) -> Device | None:
         return None
 
 
-def _addresses(ns: NetNS, nsid: int, ifindex: int) -> tuple[str, ...]:
+def addresses(ns: NetNS, nsid: int | None, ifindex: int) -> tuple[str, ...]:
+    """A device's addresses, link-local ones left out.
+
+    Args:
+        ns: The namespace that is asked.
+        nsid: Its id of the namespace that the device is in; None: in this one.
+        ifindex: The device's index there.
+    """
     body = _ADDR_FIXED.pack(socket.AF_UNSPEC, 0, 0, 0, 0)
-    body += attribute(_ADDR_TARGET, struct.pack("=i", nsid))
+    if nsid is not None:
+        body += attribute(_ADDR_TARGET, struct.pack("=i", nsid))
     found = []
     for fixed, values in ask(ns, _GETADDR, body, _ADDR_FIXED.size, dump=True):
         _, _, _, scope, index = _ADDR_FIXED.unpack(fixed)
@@ -229,7 +237,7 @@ def _is_uplink(device: Device, outward: Iterable[int]) -> bool:
 def _pod(ns: NetNS, lxc: Device) -> Pod:
     try:
         end = far_end(ns, lxc)
-        held = _addresses(ns, lxc.nsid or 0, lxc.peer)
+        held = addresses(ns, lxc.nsid or 0, lxc.peer)
     except OSError as error:
         if error.errno not in (errno.EPERM, errno.EACCES, errno.EINVAL):
             raise

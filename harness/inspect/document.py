@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,7 +18,11 @@ SCHEMA = Path(__file__).with_name(f"inspect-{VERSION}.schema.json")
 
 
 def document(
-    found: Found, seen: Seen | None, verdict: Verdict | None, notes: Sequence[str]
+    found: Found,
+    seen: Seen | None,
+    verdict: Verdict | None,
+    notes: Sequence[str],
+    probed: Sequence[Mapping[str, object]] | None = None,
 ) -> dict[str, object]:
     """The document.
 
@@ -27,6 +31,7 @@ def document(
         seen: What was counted; None: nothing was.
         verdict: What it says of the node.
         notes: What could not be looked at.
+        probed: What a probe saw, a row for flows that are alike; None: there was none.
     """
     here = found.devices
     return {
@@ -65,6 +70,7 @@ def document(
         "sysctls": found.sysctls,
         "xfrm": dict(zip(("policies", "states"), found.xfrm, strict=True)) if found.xfrm else None,
         "seen": _seen(seen, verdict) if seen and verdict else None,
+        "probe": None if probed is None else list(probed),
         "notes": list(notes),
     }
 

@@ -6,11 +6,13 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
 from harness.plumbing.errors import PrivilegeError, UnknownNameError
 from harness.plumbing.netns import NetNS
+from harness.plumbing.process import prepare_tools
 
 _NAMED = (Path("/run/netns"), Path("/var/run/netns"))  # ip-netns(8)
 _NSTYPE, _NETWORK = 0xB703, 0x40000000  # NS_GET_NSTYPE, CLONE_NEWNET: ioctl_nsfs(2)
@@ -47,6 +49,7 @@ def opened(name: str | None) -> NetNS:
         UnknownNameError: There is no such namespace.
         PrivilegeError: It may not be opened.
     """
+    prepare_tools()
     if name is None:
         return Here()
     tried = _paths(name)
@@ -74,6 +77,38 @@ def _paths(name: str) -> list[Path]:
         return [Path(name)]
     named = [directory / name for directory in _NAMED if name not in (".", "..")]
     return [Path(f"/proc/{name}/ns/net"), *named] if name.isdecimal() else named
+
+
+def candidates() -> Iterator[int]:
+    """A descriptor of every namespace that a process lives in, holds or has mounted, each once.
+
+    The next step closes it.
+    """
+    seen: set[int] = set()
+    places = [path for directory in _NAMED if directory.is_dir() for path in directory.iterdir()]
+    places += Path("/proc").glob("[0-9]*/ns/net")
+    for path in (*places, *_held()):
+        try:
+            fd = os.open(path, _FLAGS | os.O_NONBLOCK)
+        except OSError:  # it has ended, or is another user's
+            continue
+        try:
+            inum = os.fstat(fd).st_ino
+            if inum not in seen and _is_network(fd):
+                seen.add(inum)
+                yield fd
+        finally:
+            os.close(fd)
+
+
+def _held() -> Iterator[Path]:
+    """Descriptors of namespaces that processes hold: nothing else may be opened on the way."""
+    for path in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            if str(path.readlink()).startswith("net:["):
+                yield path
+        except OSError:
+            continue
 
 
 def _is_network(fd: int) -> bool:

@@ -156,8 +156,10 @@ EXIT_CODES: dict[int, str] = {
     17: "a result file cannot be read, is not ours, or cannot be written",
     18: "a traffic tool failed or overran its deadline",
     19: "any other error of the harness",
-    LEGACY: "BPF was required and host routing is Legacy (`hostroute status --require bpf`)",
-    NOT_PROVEN: "BPF was claimed and not proven (`hostroute status --verify`)",
+    LEGACY: "BPF was required and host routing is Legacy or mixed"
+    " (`hostroute status` and `inspect --require bpf`)",
+    NOT_PROVEN: "BPF was claimed and not proven (`hostroute status --verify`), or required and not"
+    " seen (`hostroute inspect --require bpf`)",
     22: "a kernel cannot be had: no such version, no mirror, a wrong signature, no image in it",
     23: "a virtual machine could not be started, panicked, hung or ran out of room",
     FAILED_ON_KERNEL: "failed on one kernel or more (`hostroute kernels run`, `features`, `bench`)",

@@ -3,6 +3,12 @@
 
 import json
 import os
+import random
+import re
+import signal
+import subprocess
+import uuid
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -10,6 +16,8 @@ from harness.attach import detach_all
 from harness.bpf.symbols import read_symbols
 from harness.datapath import DATAPATHS
 from harness.inspect import found as looking
+from harness.inspect import probe
+from harness.inspect.counting import StackCounters
 from harness.inspect.document import SCHEMA, document
 from harness.inspect.lines import found_lines, seen_lines
 from harness.inspect.notes import Notes
@@ -21,8 +29,9 @@ from harness.plumbing.netns import NetNS
 from harness.testbed import Testbed
 from harness.topology import TESTBEDS
 from tests.support import foreign_programs as foreign
+from tests.support.host_state import await_, await_same, settled, state
 from tests.support.inspected_nodes import NODES, ask, exchange, nothing
-from tests.support.run_cli import CLI, end, start
+from tests.support.run_cli import CLI, MARK, ROOT, end, start
 
 pytestmark = pytest.mark.usefixtures("hr_machine", "hr_programs")
 
@@ -278,6 +287,35 @@ def holding(*names):
     return ("setpriv", f"--bounding-set={kept}", f"--inh-caps={kept}", "--")
 
 
+def capabilities_of_the_daemonset():
+    text = (ROOT / "examples" / "inspect" / "daemonset.yml").read_text(encoding="utf-8")
+    (names,) = re.findall(r"^ +add: \[(.*)\]$", text, re.M)
+    return re.findall(r"\w+", names)
+
+
+def with_only(names):
+    kept = ",".join(["-all", *(f"+{name.lower()}" for name in names)])
+    return ("setpriv", f"--bounding-set={kept}", "--inh-caps=-all", "--")
+
+
+def test_the_daemonset_has_the_capabilities_that_it_takes(bed):
+    prefix = with_only(capabilities_of_the_daemonset())
+    ended, _ = run(bed(), "--for", "2", traffic=ask, prefix=prefix)
+    assert ended.out.startswith("Host Routing: BPF, seen (0 of "), ended.text
+    assert "not looked at" not in ended.out
+    ended, _ = run(bed(), "--probe", "lxc1", "lxc2", prefix=prefix)
+    assert "fits peer" in ended.out, ended.text
+
+
+@pytest.mark.parametrize("name", capabilities_of_the_daemonset())
+def test_each_of_them_is_missed(bed, name):
+    """Control: a probe without one of them is refused, or names what it could not look at."""
+    names = [each for each in capabilities_of_the_daemonset() if each != name]
+    ended, _ = run(bed(), "--probe", "lxc1", "lxc2", prefix=with_only(names))
+    assert "Traceback" not in ended.err
+    assert ended.code != 0 or "not looked at" in ended.out, ended.text
+
+
 def test_without_syslog_helpers_are_hidden(bed):
     """And are said to be: hidden is not none. What is counted shows it all the same."""
     ended, _ = run(bed(), "--for", "2", traffic=ask, prefix=holding("syslog"))
@@ -343,3 +381,178 @@ def test_two_at_once_do_not_disturb_each_other(bed):
     ended, _ = run(testbed, "--for", "2", traffic=ask)
     assert ended.out.startswith("Host Routing: BPF"), ended.text
     assert "not looked at" not in end(other).out
+
+
+def probed(testbed, symbols, one="lxc1", two="lxc2"):
+    """What a probe between two pods of a testbed says, and what could not be looked at."""
+    notes = Notes()
+    node = node_of(testbed)
+    found = looking.find(node, notes, symbols)
+    with ExitStack() as closing:
+        ends = [
+            closing.enter_context(probe.end(node, found, wanted, name))
+            for wanted, name in ((one, "pod1"), (two, "pod2"))
+        ]
+        seen, rows = probe.probe(node, found, notes, *ends)
+    return rows, judge(found, seen), notes.lines
+
+
+FLOWS = {"ping IPv4", "ping IPv6", "datagrams IPv4", "datagrams IPv6"}
+
+
+@pytest.mark.parametrize(
+    ("runs", "fits"),
+    [("legacy", "stack"), ("bpf", "peer"), ("bpf-redirect", "lxc"), ("bpf-tcx", "peer"),
+     ("bpf-netkit", "netkit")],
+)  # fmt: skip
+def test_a_probe_says_which_delivery_it_fits(bed, symbols, runs, fits):
+    testbed = bed(datapath=runs)
+    if any(entry.degraded for entry in testbed.datapaths):
+        pytest.skip("the kernel has no CONFIG_NETKIT (since 6.7)")
+    (row,), verdict, notes = probed(testbed, symbols)
+    assert (set(row.flows), row.lost, row.fits, row.odd) == (FLOWS, 0, (fits,), ())
+    assert row.forwarded == (4 * 2 * probe.COUNT if fits == "stack" else 0)
+    assert verdict.host_routing == ("Legacy" if fits == "stack" else "BPF")
+    assert notes == []
+
+
+@pytest.mark.parametrize(
+    ("runs", "fits"), [("legacy", "stack"), ("bpf", "peer"), ("bpf-redirect", "lxc")]
+)
+def test_a_probe_off_the_node(bed, symbols, runs, fits):
+    testbed = bed("two_node", runs)
+    far = f"/proc/{os.getpid()}/fd/{testbed.network.pods[1].ns.fileno()}"
+    (row,), _, _ = probed(testbed, symbols, two=far)
+    assert (set(row.flows), row.lost, row.fits, row.odd) == (FLOWS, 0, (fits,), ())
+
+
+def test_a_probe_begins_at_a_pod_of_the_node(bed):
+    testbed = bed("two_node")
+    far = f"/proc/{os.getpid()}/fd/{testbed.network.pods[1].ns.fileno()}"
+    ended, err = run(testbed, "--probe", far, "lxc1")
+    assert (ended.code, ended.out) == (13, ""), ended.text
+    assert "is no pod of this node: name the node's pod first" in err
+
+
+def test_a_probe_that_fits_nothing_says_what_is_odd(bed, symbols, tmp_path):
+    """Requests are forwarded by the stack, replies are not."""
+    node = NODES["leaks one direction"]
+    (row,), verdict, _ = probed(bed(datapath=node.datapath(tmp_path)), symbols)
+    assert row.fits == ()
+    assert row.forwarded == 4 * probe.COUNT
+    assert row.odd[0] == "most like stack, but for these:"
+    assert any("missing: > reply" in line for line in row.odd)
+    assert verdict.host_routing == "mixed"
+
+
+def test_flows_that_are_unlike_stand_apart(bed, symbols, tmp_path):
+    node = NODES["leaks one family"]
+    rows, _, _ = probed(bed(datapath=node.datapath(tmp_path)), symbols)
+    fits = {flow: row.fits for row in rows for flow in row.flows}
+    assert fits == {flow: ("peer",) if "IPv4" in flow else ("stack",) for flow in FLOWS}
+
+
+def test_pods_that_may_not_talk(bed, symbols):
+    testbed = bed(datapath="legacy")
+    with foreign.attached(testbed.master.host, "lxc1", foreign.SHOT):
+        (row,), _, _ = probed(testbed, symbols)
+    assert row.lost == 4 * probe.COUNT
+    assert any("had no answer: may they talk?" in line for line in row.odd)
+
+
+def test_a_probe_on_the_command_line(bed):
+    """Pods are found by their devices, whoever holds their namespaces."""
+    testbed = bed()
+    child = [*CLI, "inspect", "--netns", path_of(testbed), "--probe", "lxc1", "lxc2"]
+    shown, spoken = end(start(child)), end(start([*child, "--json"]))
+    assert shown.code == 0, shown.text
+    assert shown.err.startswith("hostroute: sending 5 pings and 5 datagrams from ")
+    assert "fits peer (bpf_redirect_peer into the pod)" in shown.out
+    jsonschema = pytest.importorskip("jsonschema")
+    found = json.loads(spoken.out)
+    jsonschema.validate(found, json.loads(SCHEMA.read_text(encoding="utf-8")))
+    assert [row["fits"] for row in found["probe"]] == [["peer"]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--probe", "lxc1", "lxc9"], "there is neither a pod's device nor a namespace"),
+        (["--probe", "nowhere", "lxc1"], "there is neither a pod's device nor a namespace"),
+        (["--probe", "lxc1", "lxc2", "--passive"], "--probe with --passive makes no sense"),
+        (["--probe", "lxc1", "lxc2", "--for", "5"], "--probe with --for makes no sense"),
+        (["--watch", "--json"], "--watch with --json makes no sense"),
+    ],
+)
+def test_wrong_probes_are_one_line(bed, arguments, said):
+    ended, err = run(bed(), *arguments)
+    assert (ended.code, ended.out) == (13, ""), ended.text
+    assert said in err
+    assert err.count("\n") == 1
+
+
+def test_watch_until_interrupted_and_then_the_verdict(bed):
+    """A line a second, where there is no terminal; Ctrl-C is no error."""
+    testbed = bed()
+    child = start([*CLI, "inspect", "--netns", path_of(testbed), "--watch", "--require", "bpf"])
+    child.stderr.readline()
+    ask(testbed)
+    first = child.stdout.readline()
+    while "BPF" not in first:
+        ask(testbed)
+        first = child.stdout.readline()
+    child.send_signal(signal.SIGINT)
+    ended = end(child)
+    assert ended.code == 0, ended.text
+    assert "  seen in " in ended.out
+    assert any(line.startswith("Host Routing: BPF") for line in ended.out.splitlines())
+
+
+#: Seconds from the start, by a seed that is in the test's name: before, while and after it begins
+#: to count.
+def moments(count, seed=23):
+    return [round(random.Random(seed + at).uniform(0.3, 4.0), 3) for at in range(count)]
+
+
+@pytest.mark.parametrize("moment", moments(3))
+def test_killed_at_any_moment_nothing_is_left(bed, moment):
+    kill_at(bed, moment)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", moments(20, seed=1000))
+def test_killed_at_twenty_moments_nothing_is_left(bed, moment):
+    kill_at(bed, moment)
+
+
+def kill_at(bed, moment):
+    """Kill the command at a moment: the machine is as before, and so is the node."""
+    testbed = bed()
+    mark = uuid.uuid4().hex
+    before, inside = settled(mark), state_of_node(testbed)
+    child = start(
+        [*CLI, "inspect", "--netns", path_of(testbed), "--for", "60"], {MARK: mark},
+    )  # fmt: skip
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(moment)
+    child.kill()
+    end(child)
+    assert await_same(before, mark) == {}
+    assert await_(lambda: state_of_node(testbed) == inside), (state_of_node(testbed), inside)
+
+
+def state_of_node(testbed):
+    """What a killed command could leave on a node: links, filters, rules, sysctls."""
+    with node_of(testbed):
+        found = state("none")
+    return {kind: found[kind] for kind in ("links", "qdiscs", "filters", "rules", "sysctls",
+                                           "addresses", "routes")}  # fmt: skip
+
+
+def test_what_a_killed_command_could_leave_is_seen(bed):
+    """Control: a table that another process holds is a difference."""
+    testbed = bed()
+    before = state_of_node(testbed)
+    with StackCounters(node_of(testbed), ["lxc1"]):
+        assert state_of_node(testbed)["rules"] != before["rules"]
+    assert await_(lambda: state_of_node(testbed) == before)

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from itertools import accumulate, islice
 from pathlib import Path
+from typing import Protocol
 
 from harness.plumbing.errors import CaptureError
-from harness.topology import Network
+from harness.plumbing.netns import NetNS
 from harness.watch.capture.frame import Frame, read_pcap
 from harness.watch.capture.tcpdump import DIRECTIONS, Tcpdump, prove_complete
 
@@ -21,6 +22,28 @@ WHOLE = 2048
 _FULL = 1 << 16  # less room than this, in bytes, and a write of tcpdump's may have failed
 
 
+class Tapped(Protocol):
+    """Whose interface is captured on, as a `Host`."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
+
+    @property
+    def ns(self) -> NetNS:
+        """The namespace that the interface is in."""
+        ...
+
+
+class Taps(Protocol):
+    """Where to capture, as a `Network`."""
+
+    def interfaces(self) -> Sequence[tuple[Tapped, str]]:
+        """Every interface, and whose it is."""
+        ...
+
+
 class Capture:
     """Two tcpdumps an interface, one for each direction, all started at once.
 
@@ -29,8 +52,8 @@ class Capture:
     """
 
     def __init__(
-        self, network: Network, directory: Path, snaplen: int = HEADERS,
-        only: Collection[str] = (),
+        self, network: Taps, directory: Path, snaplen: int = HEADERS,
+        only: Collection[str] = (), expression: str = "",
     ) -> None:  # fmt: skip
         """Start capturing; returns when every tcpdump listens.
 
@@ -39,6 +62,7 @@ class Capture:
             directory: Where the pcap files go.
             snaplen: Bytes kept of a frame: `HEADERS` or `WHOLE`.
             only: Names of the hosts to capture on; empty: on all.
+            expression: Which packets, as pcap-filter(7) has it; empty: all.
 
         Raises:
             CaptureError: One did not start.
@@ -52,7 +76,9 @@ class Capture:
                     continue
                 for direction in DIRECTIONS:
                     path = directory / f"{host.name}-{ifname}.{direction}.pcap"
-                    self._dumps.append(Tcpdump(host.ns, ifname, direction, path, snaplen))
+                    self._dumps.append(
+                        Tcpdump(host.ns, ifname, direction, path, snaplen, expression)
+                    )
             for dump in self._dumps:
                 dump.await_ready()
         except BaseException:

@@ -43,7 +43,10 @@ class Tcpdump:
         path: The pcap file.
     """
 
-    def __init__(self, ns: NetNS, ifname: str, direction: str, path: Path, snaplen: int) -> None:
+    def __init__(
+        self, ns: NetNS, ifname: str, direction: str, path: Path, snaplen: int,
+        expression: str = "",
+    ) -> None:  # fmt: skip
         """Start it; call `await_ready` before the first packet.
 
         Args:
@@ -53,12 +56,13 @@ class Tcpdump:
             path: The pcap file to write.
             snaplen: Bytes kept of a frame; with --immediate-mode each takes a slot of that size,
                 and some, in a ring of 2 MiB.
+            expression: Which packets, as pcap-filter(7) has it; empty: all.
         """
         self.interface, self.direction, self.path = f"{ns.name}:{ifname}", direction, path
         # -Z root: Debian's tcpdump becomes another user otherwise, and chowns what it writes.
         argv = ["tcpdump", "-i", ifname, "-n", "-p", "-U", "--immediate-mode", "-Z", "root",
                 "-s", str(snaplen), "-B", "2048", "--time-stamp-precision=nano",
-                "-w", str(path), "-Q", direction]  # fmt: skip
+                "-w", str(path), "-Q", direction, *filter(None, [expression])]  # fmt: skip
         with ns:
             self._process = spawn_tool(argv, stderr=subprocess.PIPE, bufsize=0)
         self._text = b""
