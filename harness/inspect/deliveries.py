@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from harness.watch.legs import LegTable
+from harness.watch.legs import Difference, LegTable
 
 #: Delivery → its legs between two pods of the node. `stack` and `lxc` have the same: what tells
 #: them apart is whether FORWARD saw the packets.
@@ -81,4 +81,4 @@ def _nearest(legs: LegTable, expected: dict[str, LegTable]) -> list[str]:
     kind, table = min(
         expected.items(), key=lambda item: len(set(legs.legs.items()) ^ set(item[1].legs.items()))
     )
-    return [f"most like {kind}, but for these:", *legs.explain(table)]
+    return [f"most like {kind}, but for these:", *Difference(table, legs).lines()]

@@ -22,8 +22,9 @@ from harness.inspect.window import Seen, Window
 from harness.plumbing import scratch
 from harness.plumbing.closable import Closable
 from harness.plumbing.errors import UnknownNameError
+from harness.plumbing.netlink_attributes import attribute
 from harness.plumbing.netns import NetNS
-from harness.plumbing.rtnetlink import ask, attribute
+from harness.plumbing.rtnetlink import ask
 from harness.topology import Family
 from harness.traffic import datagrams, ping
 from harness.traffic.exchange import Exchange
