@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -202,6 +203,47 @@ def test_the_module_is_the_command(module):
                            capture_output=True, text=True, check=False)  # fmt: skip
     assert ended.returncode == 13
     assert ended.stderr == "hostroute: testbed 'x' is unknown: use one_node, two_node\n"
+
+
+#: Strikes while the command line is imported, and once more where it parses.
+STRUCK = """
+import os, runpy, signal, sys
+import {where}
+
+def strike(*_arguments, **_options):
+    os.kill(os.getpid(), signal.SIGINT)
+    for _ in range(1000): pass
+
+{patch}
+sys.argv = ["hostroute", "testbeds"]
+runpy.run_module("harness", run_name="__main__", alter_sys=True)
+"""
+STRIKES = {
+    "importing": (
+        "importlib.abc",
+        """
+class Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "harness.cli":
+            strike()
+
+sys.meta_path.insert(0, Finder())
+""",
+    ),
+    "parsing": ("argparse", "argparse.ArgumentParser.parse_args = strike"),
+}
+
+
+@pytest.mark.parametrize("when", STRIKES)
+def test_ctrl_c_before_the_command_begins_is_no_traceback(when):
+    where, patch = STRIKES[when]
+    program = STRUCK.format(where=where, patch=patch)
+    ended = subprocess.run(
+        ["env", "--default-signal=INT", sys.executable, "-c", program],
+        capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": ROOT},
+    )  # fmt: skip
+    # A shell calls it 130.
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, "", "")
 
 
 @pytest.mark.parametrize("command", ["testbeds one_node", "results show big.json --json"])

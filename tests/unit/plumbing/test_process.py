@@ -150,7 +150,7 @@ def test_threads_that_have_ended_leave_no_process(monkeypatch):
 def test_a_namespace_that_cannot_be_made_leaves_no_descriptor_and_the_thread_where_it_was():
     before = len(list(Path("/proc/self/fd").iterdir())), Path("/proc/thread-self/ns/pid").readlink()
     with pytest.raises(FileNotFoundError):
-        pid_namespace.PidNamespace("/no/such/setpriv")
+        pid_namespace.PidNamespace("/no/such/".__add__)
     after = len(list(Path("/proc/self/fd").iterdir())), Path("/proc/thread-self/ns/pid").readlink()
     assert after == before
     thread = threading.Thread(target=lambda: None)
