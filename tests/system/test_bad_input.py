@@ -476,8 +476,8 @@ def test_the_first_process_of_the_tools_is_killed(tmp_path):
 def test_results_that_cannot_be_written_are_refused_before_a_benchmark_is_collected(tmp_path):
     (tmp_path / "results").symlink_to(tmp_path / "nowhere")
     (tmp_path / "test_child.py").write_text('print("collected")\n')
-    arguments = ("-p", "pytest_hostroute", "-s", "-m", "bench", "--hr-results", "results")
-    ended = end(start(pytest_of(*arguments[:-2], str(tmp_path), rootdir=tmp_path), cwd=tmp_path))
+    arguments = ("-p", "pytest_hostroute", "-s", "-m", "bench")
+    ended = end(start(pytest_of(*arguments, str(tmp_path), rootdir=tmp_path), cwd=tmp_path))
     assert ended.code == 5, ended.text  # of another project: nothing of ours is asked for
     named = pytest_of(*arguments, "--hr-arms", "bpf,legacy", str(tmp_path), rootdir=tmp_path)
     ended = end(start(named, cwd=tmp_path))
