@@ -9,9 +9,14 @@ any program.
 import signal
 import sys
 
+from harness import __version__
+
 
 def main() -> int:
     """Run the command line."""
+    if sys.argv[1:] == ["--version"]:  # the commands' imports take a CPU-second
+        print(f"hostroute {__version__}")  # noqa: T201
+        return 0
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from harness.cli import main as run
