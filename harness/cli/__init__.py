@@ -8,6 +8,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from harness import __version__
@@ -90,6 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     end = words.index("--") if words[:1] == ["kernels"] and "--" in words else len(words)
     arguments = _parser().parse_args(words[:end], argparse.Namespace(passed=words[end + 1 :]))
     try:
+        _check_working_directory()
         with as_interrupts(), deferred():
             code = COMMANDS[arguments.command].run(arguments)
         sys.stdout.flush()
@@ -108,6 +110,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         _give_up_stdout_if_full()
         return _REFUSED
     return code
+
+
+def _check_working_directory() -> None:
+    """Refuse one that was deleted: compilers and relative paths would fail in words of their own.
+
+    Raises:
+        HarnessError: It was.
+    """
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise HarnessError(
+            "the working directory was deleted", "change to one that exists: `cd`"
+        ) from None
 
 
 def _open_closed_streams() -> None:

@@ -53,11 +53,30 @@ def asked_for(arguments: argparse.Namespace) -> Datapath:
     return datapaths.find(name)
 
 
+#: What an operator may choose → the values, the default first, and what it is about.
+_ASKED = {
+    "routing": (
+        "direct|tunnel|none",
+        "how pods' packets cross the wire: as they are, encapsulated, or not by this datapath",
+    ),
+    "services": (
+        "none|bpf|iptables",
+        "who translates services' addresses: nobody, the BPF programs, or kube-proxy's rules",
+    ),
+    "masquerade": (
+        "none|bpf|iptables",
+        "who gives packets to the world their node's address: nobody, the BPF programs, iptables",
+    ),
+}
+
+
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Add what an operator can ask of a node. Values are judged by NodeSettings, not here."""
-    parser.add_argument("--routing", default="direct", metavar="direct|tunnel|none")
-    parser.add_argument("--services", default="none", metavar="none|bpf|iptables")
-    parser.add_argument("--masquerade", default="none", metavar="none|bpf|iptables")
+    for name, (values, meaning) in _ASKED.items():
+        parser.add_argument(
+            f"--{name}", default=values.partition("|")[0], metavar=values,
+            help=f"{meaning} (default: %(default)s)",
+        )  # fmt: skip
     parser.add_argument(
         "--no-host-routing", action="store_true", help="the operator switched BPF host routing off"
     )

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator
 
 from harness.cli.command import Command, add_bring
-from harness.cli.output import show
+from harness.cli.output import show, show_json
 from harness.datapath import DATAPATHS, find
 from harness.datapath.brought import bring_all
 from harness.datapath.claims import declined
@@ -18,8 +18,25 @@ _WIDTH, _INDENT = 100, " " * 14
 _UNBROKEN = "\N{NO-BREAK SPACE}"
 
 
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    add_bring(parser)
+    parser.add_argument("--json", action="store_true", help="for machines")
+
+
+def _document(name: str) -> dict[str, object]:
+    datapath = find(name)
+    return {
+        "name": name, "summary": datapath.summary, "needs": sorted(datapath.needs),
+        "claims": str(datapath.claims).split("; ") if str(datapath.claims) else [],
+        "declines": list(declined(datapath.claims)),
+    }  # fmt: skip
+
+
 def _run(arguments: argparse.Namespace) -> int:
     bring_all(arguments.bring)
+    if arguments.json:
+        show_json([_document(name) for name in DATAPATHS.names()], indent=2)
+        return 0
     for name in DATAPATHS.names():
         datapath = find(name)
         needs = ", ".join(_title(need) for need in sorted(datapath.needs)) or "no helper"
@@ -42,4 +59,4 @@ def _listed(head: str, words: list[str]) -> Iterator[str]:
         yield _INDENT + line.replace(_UNBROKEN, " ")
 
 
-COMMAND = Command("datapaths", "list the datapaths and their claims", add_bring, _run)
+COMMAND = Command("datapaths", "list the datapaths and their claims", _arguments, _run)

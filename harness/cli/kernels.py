@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 
 from harness.cli import kernels_exact as exact
@@ -15,6 +16,7 @@ from harness.kernels import find, installed_releases
 from harness.kernels.fetch import matches, numbers, upstream
 from harness.kernels.guest import MEMORY
 from harness.plumbing.errors import GuestError, HarnessError, KernelSourceError, UnknownNameError
+from harness.plumbing.signals import interruptible
 
 Action = Callable[[argparse.Namespace], int]
 #: Actions that hand what follows -- to a program in the guest.
@@ -68,6 +70,8 @@ def _prune(arguments: argparse.Namespace) -> int:
     known = {kept.release: kept.version for kept in cache.kept()}
     damaged = [path.name for path in cache.root.glob("[0-9]*") if path.name not in known]
     chosen = [] if arguments.kernels else [*known, *damaged]
+    if chosen and not arguments.yes and not _agreed(len(chosen)):
+        return 0
     for name in arguments.kernels:
         meant = [release for release in (*known, *damaged)
                  if matches(name, release, known.get(release, ""))]  # fmt: skip
@@ -90,6 +94,15 @@ def _prune(arguments: argparse.Namespace) -> int:
         complain(f"{lists.directory} is in use")
         code = GuestError.exit_code
     return code
+
+
+def _agreed(number: int) -> bool:
+    """Ask whoever sits at a terminal; a script meant what it said."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return True
+    show(f"this removes {number} cached kernels, images and lists of packages; go on? [y/N]")
+    with interruptible():
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _positive(text: str) -> int:
@@ -133,6 +146,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     path.add_argument("--modules", action="store_true", help="of what has its lib/modules instead")
     pruning = action("prune", _prune, "remove cached kernels; without one named, all, and images")
     pruning.add_argument("kernels", nargs="*", metavar="KERNEL", help="a version or a release")
+    pruning.add_argument("--yes", action="store_true", help="remove all without being asked")
     running = action("run", guests.run, "run pytest on each kernel, with what follows --")
     add_bring(running)
     running.add_argument("--limit", type=_positive, metavar="SECONDS", help=_LIMIT)

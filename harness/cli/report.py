@@ -26,6 +26,8 @@ _OURS = re.compile(
     re.S,
 )
 _ENDS = 1024  # bytes of a file at which that shows
+#: What would flood a terminal.
+_WHAT = {"html": "a page is", "csv": "CSV is"}
 _PARTLY = RecordError.exit_code
 
 
@@ -50,8 +52,11 @@ def _run(arguments: argparse.Namespace) -> int:
     found = _files(arguments.results)
     if arguments.output != _STDOUT:
         _check_target(Path(arguments.output), found, force=arguments.force)
-    elif kind == "html" and sys.stdout.isatty():
-        raise RecordError("a page is not for a terminal", "name a file: -o report.html")
+    elif kind in _WHAT and sys.stdout.isatty():
+        raise RecordError(
+            f"{_WHAT[kind]} not for a terminal",
+            f"name a file, as in -o report.{kind}, or see `hostroute results show latest`",
+        )
     report = _report(found)
     text = FORMATS[kind](report)
     if kind == "csv" and text.count("\n") == 1:

@@ -24,14 +24,21 @@ from harness.results.decode import document
 from harness.results.gate import fitted_in_both, grows, judge, missing
 
 DEFAULT = Path("results")
+#: Names the newest record there.
+LATEST = "latest"
 
 
 def open_record(text: str) -> Run:
-    """The record that FILE, FILE#ID or DIR#ID names; an id may be cut short.
+    """The record that FILE, FILE#ID, DIR#ID or `latest` names; an id may be cut short.
 
     Raises:
         RecordError: It names none, or several.
     """
+    if text == LATEST and not Path(text).exists():
+        found = [each for file in results.find(DEFAULT) for each in results.read_all([file])]
+        if not found:
+            raise RecordError(f"{DEFAULT} holds no records", "name a record, or run with --record")
+        return max(found, key=lambda run: run.started)
     with results.readable(Path(text)):
         whole = Path(text).exists() or "#" not in text
     if whole:
@@ -219,13 +226,17 @@ def _add_list(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_show(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("record", metavar="FILE", help="a record, or FILE#ID in a merged file")
+    parser.add_argument(
+        "record", metavar="FILE", help="a record, FILE#ID in a merged file, or `latest` in results/"
+    )
     parser.add_argument("--json", action="store_true", help="the record itself")
 
 
 def _add_pair(parser: argparse.ArgumentParser) -> None:
     first, second = ("BASE", "NEW") if parser.prog.endswith("gate") else ("A", "B")
-    parser.add_argument("old", metavar=first, help="a record, or FILE#ID in a merged file")
+    parser.add_argument(
+        "old", metavar=first, help="a record, FILE#ID in a merged file, or `latest` in results/"
+    )
     parser.add_argument("new", metavar=second, help="another")
     parser.add_argument(
         "--across", default="", metavar="KIND[,KIND]",

@@ -16,7 +16,9 @@ FORMATS = ("yaml", "json", "ktap")
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Its arguments."""
-    parser.add_argument("record", metavar="FILE", help="a record, or FILE#ID in a merged file")
+    parser.add_argument(
+        "record", metavar="FILE", help="a record, FILE#ID in a merged file, or `latest` in results/"
+    )
     parser.add_argument("--datapath", metavar="NAME", action="append", default=[],
                         help="of this one only; may be given several times (default: every one"
                         " that the record says something of)")  # fmt: skip

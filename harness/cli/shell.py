@@ -8,13 +8,13 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
 
 from harness.bpf.pool import unload_idle
 from harness.cli.command import Command, add_bring, add_settings, asked_for, features, settings
 from harness.cli.output import show
 from harness.plumbing.errors import UnknownNameError
+from harness.plumbing.inhabitants import end_inhabitants, ended_with_us
 from harness.plumbing.signals import interruptible
 from harness.testbed import Testbed
 from harness.testbed.prerequisites import check_machine
@@ -74,21 +74,9 @@ def _inhabitants_ended() -> Iterator[list[int]]:
     try:
         yield held
     finally:
-        _end_inhabitants({os.fstat(fd).st_ino for fd in held})
+        end_inhabitants(held)
         for fd in held:
             os.close(fd)
-
-
-def _end_inhabitants(inums: set[int]) -> None:
-    found = True
-    while found:
-        found = False
-        for entry in Path("/proc").glob("[0-9]*/ns/net"):
-            pid = int(entry.parts[2])
-            with suppress(OSError):
-                if pid != os.getpid() and entry.stat().st_ino in inums:
-                    os.kill(pid, signal.SIGKILL)
-                    found = True
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -107,7 +95,8 @@ def _run(arguments: argparse.Namespace) -> int:
         namespaces += [os.dup(host.ns.fileno()) for host in testbed.network.hosts]
         host = _find_host(testbed.network, arguments.host)
         _introduce(testbed)
-        return _run_shell(host)
+        with ended_with_us(namespaces):
+            return _run_shell(host)
 
 
 COMMAND = Command("shell", "build a testbed and run a shell in one of its hosts", _arguments, _run)

@@ -50,9 +50,12 @@ def _proof_lines(proof: Proof, bpf: bool) -> list[str]:
             where = f"{passage.testbed}, {passage.node}"
             lines += ["", f"one {passage.family.name} ping on {where}{label}"]
             lines += [f"  {line}" for line in passage.lines()]
+    return [*lines, "", _verdict(proof, bpf)]
+
+
+def _verdict(proof: Proof, bpf: bool) -> str:
     claim = "BPF, past the node's stack" if bpf else "Legacy, through the node's stack"
-    verdict = f"proven: {claim}" if proof.proven else f"not proven ({'; '.join(proof.doubts)})"
-    return [*lines, "", verdict]
+    return f"proven: {claim}" if proof.proven else f"not proven ({'; '.join(proof.doubts)})"
 
 
 def _document(datapath: str, decision: Decision | None, proof: Proof | None) -> object:
@@ -89,7 +92,8 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         show_json(_document(datapath.name, decision, proof), indent=2)
     else:
-        show(_headline(decision))
+        # The proof is a hundred lines: its verdict stands above them too.
+        show(_headline(decision), *([_verdict(proof, bpf)] if proof is not None else ()))
         show(f"  {datapath.name} on {describe_machine()}", *_requirement_lines(decision))
         if proof is not None:
             show(*_proof_lines(proof, bpf))

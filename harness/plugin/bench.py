@@ -20,7 +20,7 @@ from harness.plugin.bench_options import budget, chosen_arms, seed
 from harness.plugin.bench_progress import Show
 from harness.plugin.bench_table import summary
 from harness.plugin.inconclusive import unless_given_up
-from harness.plugin.options import option, settings
+from harness.plugin.options import asks_for_benchmarks, option, settings
 from harness.plugin.record import at_the_end
 from harness.plumbing.errors import HarnessError, UnknownNameError
 from harness.results import Draft
@@ -66,6 +66,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[LINES] = []
     quieten(config)
     try:
+        if asks_for_benchmarks(config):
+            _check_options(config)  # before the seconds of collecting them
         config.stash[DEMAND] = Demand(
             Session(seed(config)), chosen_arms(config), settings(config), budget(config)
         )
@@ -155,19 +157,29 @@ def _check_selection(config: pytest.Config, measuring: list[pytest.Item]) -> Non
         UnknownNameError: Options of something else are given, or there is no measure.
         RegistryError: All measures are asked for, and one cannot be loaded.
     """
-    if measuring and option(config, "datapath"):
+    if measuring:
+        _check_options(config)
+    if any(_asks_for_all(item) for item in measuring):
+        for key in MEASURES.names():
+            MEASURES.find(key)
+
+
+def _check_options(config: pytest.Config) -> None:
+    """Refuse options of conformance.
+
+    Raises:
+        UnknownNameError: One is given.
+    """
+    if option(config, "datapath"):
         raise UnknownNameError(
             "--hr-datapath is for conformance; benchmarks compare arms",
             f"use --hr-arms {option(config, 'arms')}, or select no benchmark",
         )
-    if measuring and option(config, "pod-device"):
+    if option(config, "pod-device"):
         raise UnknownNameError(
             "--hr-pod-device is for conformance; an arm's datapath decides what its pods hang on",
             "name an arm that is attached to it, such as --hr-arms legacy,bpf-netkit",
         )
-    if any(_asks_for_all(item) for item in measuring):
-        for key in MEASURES.names():
-            MEASURES.find(key)
 
 
 def _asks_for_all(item: pytest.Item) -> bool:

@@ -29,10 +29,15 @@ def pytest_terminal_summary(
     titles |= {identity: entry.title for identity, entry in CATALOGUE.items()}
     for line in aligned(found.lines(titles)):
         terminalreporter.write_line(line)
+    unselected = sum(not entry.later and identity not in found.rows
+                     for identity, entry in CATALOGUE.items())  # fmt: skip
+    if unselected:  # who chose some of the tests knows that there are others
+        terminalreporter.write_line(f"not selected in this run: {unselected} of the catalogue")
+        return
     absent: dict[str, list[str]] = {}
     for identity, entry in CATALOGUE.items():
         if identity not in found.rows:
-            absent.setdefault(entry.later or "not selected in this run", []).append(identity)
+            absent.setdefault(entry.later, []).append(identity)
     for reason, identities in absent.items():
         text = textwrap.fill(f"{reason}: {', '.join(identities)}", 100, subsequent_indent="  ")
         for line in text.splitlines():

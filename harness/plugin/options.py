@@ -118,6 +118,11 @@ def check_results(config: pytest.Config) -> None:
     _check_writable(results_directory(config))
 
 
+def asks_for_benchmarks(config: pytest.Config) -> bool:
+    """Whether `-m` names them: then it is known before collection that the run measures."""
+    return re.search(r"(?<!not )\bbench\b", config.option.markexpr or "") is not None
+
+
 def _check_storage(config: pytest.Config) -> None:
     """The same of the directory where pytest-benchmark saves, which follows whatever link it finds.
 
@@ -148,7 +153,8 @@ def pytest_configure(config: pytest.Config) -> None:
         chosen_entries(config)
         _check_devices(config)
         settings(config)
-        if option(config, "record") or option(config, "results") is not None:
+        named = option(config, "record") or option(config, "results") is not None
+        if named or asks_for_benchmarks(config):
             check_results(config)
         _check_storage(config)
         if option(config, "pause") and config.getoption("capture") != "no":

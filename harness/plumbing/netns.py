@@ -39,7 +39,8 @@ def _setns(fd: int) -> None:
     if _libc.setns(fd, _CLONE_NEWNET):
         code = ctypes.get_errno()
         raise PrivilegeError(
-            f"cannot enter a network namespace ({os.strerror(code)})", "run as root, with SYS_ADMIN"
+            f"cannot enter a network namespace ({os.strerror(code)})",
+            "run as root outside user namespaces, with SYS_ADMIN",
         )
 
 

@@ -35,15 +35,16 @@ class PidNamespace:
         first: Pid of its first process, as its maker sees it.
     """
 
-    def __init__(self, setpriv: str) -> None:
+    def __init__(self, find_tool: Callable[[str], str]) -> None:
         """Make one with its first process.
 
         Args:
-            setpriv: The program's path.
+            find_tool: Name of a program → its path.
 
         Raises:
             RefusedError: It takes SYS_ADMIN.
         """
+        setpriv, cat = find_tool("setpriv"), find_tool("cat")
         _reap()
         with contextlib.ExitStack() as undo:
             self._home = _opened("/proc/thread-self/ns/pid", undo)
@@ -55,7 +56,7 @@ class PidNamespace:
                 try:
                     self.first = os.posix_spawn(
                         setpriv,
-                        [setpriv, "--pdeathsig", "KILL", "--", "cat"],
+                        [setpriv, "--pdeathsig", "KILL", "--", cat],
                         {"PATH": os.defpath},
                         file_actions=[(os.POSIX_SPAWN_DUP2, reader, 0), *_SILENT],
                     )
@@ -151,11 +152,11 @@ def first_process() -> int | None:
     return key[1].first if key else None
 
 
-def of_this_thread(find_setpriv: Callable[[], str]) -> PidNamespace:
+def of_this_thread(find_tool: Callable[[str], str]) -> PidNamespace:
     """The calling thread's, made at its first call.
 
     Args:
-        find_setpriv: Gives the program's path, when it is needed.
+        find_tool: Name of a program → its path; asked when the namespace is made.
 
     Raises:
         RefusedError: It takes SYS_ADMIN.
@@ -163,5 +164,10 @@ def of_this_thread(find_setpriv: Callable[[], str]) -> PidNamespace:
     key: tuple[int, PidNamespace] | None = getattr(_of_thread, "namespace", None)
     # After a fork the copy is the parent's, whose end this process need not share.
     if key is None or key[0] != os.getpid() or not key[1].alive:
-        _of_thread.namespace = key = (os.getpid(), PidNamespace(find_setpriv()))
+        _of_thread.namespace = key = (os.getpid(), PidNamespace(find_tool))
     return key[1]
+
+
+def abandon() -> None:
+    """Have the calling thread's next child born into another: this one is dying."""
+    _of_thread.namespace = None

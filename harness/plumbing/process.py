@@ -10,6 +10,7 @@ cheap, and is unsafe with threads.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -24,7 +25,7 @@ from typing import Any, NamedTuple
 from harness.plumbing import pid_namespace
 from harness.plumbing.closable import Closable
 from harness.plumbing.errors import CommandError, MissingToolError
-from harness.plumbing.signals import interruptible
+from harness.plumbing.signals import interruptible, signals_unblocked
 
 #: Programs the harness starts, and the Debian and Ubuntu package that holds each.
 TOOLS: dict[str, str] = {
@@ -35,6 +36,7 @@ TOOLS: dict[str, str] = {
     "ip6tables-save": "iptables",
     "nft": "nftables",
     "setpriv": "util-linux",
+    "cat": "coreutils",
 }
 
 # The kernel signals a child only if its parent dies after the request: one that came too late to
@@ -95,7 +97,8 @@ def spawn(argv: list[str], **popen: Any) -> subprocess.Popen[bytes]:
         **popen: Passed to `subprocess.Popen`.
     """
     popen.setdefault("stdin", subprocess.DEVNULL)
-    return subprocess.Popen(bound([find_tool(argv[0]), *argv[1:]]), **popen)
+    with signals_unblocked():
+        return subprocess.Popen(bound([find_tool(argv[0]), *argv[1:]]), **popen)
 
 
 def bound(argv: list[str]) -> list[str]:
@@ -113,7 +116,7 @@ def prepare_tools() -> None:
     Its first process would keep that one alive for as long as the thread lives.
     """
     with suppress(pid_namespace.RefusedError, MissingToolError):
-        pid_namespace.of_this_thread(_find_setpriv)
+        pid_namespace.of_this_thread(find_tool)
 
 
 def spawn_tool(argv: list[str], **popen: Any) -> subprocess.Popen[bytes]:
@@ -123,13 +126,24 @@ def spawn_tool(argv: list[str], **popen: Any) -> subprocess.Popen[bytes]:
         argv: The program's name and its arguments.
         **popen: Passed to `subprocess.Popen`.
     """
+    popen.setdefault("stdin", subprocess.DEVNULL)
+    path = find_tool(argv[0])
     try:
-        namespace = pid_namespace.of_this_thread(_find_setpriv)
+        return _born_inside([path, *argv[1:]], popen)
     except pid_namespace.RefusedError:  # without SYS_ADMIN
         return spawn(argv, **popen)
-    popen.setdefault("stdin", subprocess.DEVNULL)
-    with namespace:
-        return subprocess.Popen([find_tool(argv[0]), *argv[1:]], **popen)
+    except OSError as error:
+        if error.errno != errno.ENOMEM:
+            raise
+    # Somebody killed its first process, the OOM killer perhaps. That ends, and can be seen to have
+    # ended, only when those that it took along have been waited for.
+    pid_namespace.abandon()
+    return _born_inside([path, *argv[1:]], popen)
+
+
+def _born_inside(argv: list[str], popen: Mapping[str, Any]) -> subprocess.Popen[bytes]:
+    with pid_namespace.of_this_thread(find_tool), signals_unblocked():
+        return subprocess.Popen(argv, **popen)
 
 
 class Job(NamedTuple):

@@ -133,6 +133,23 @@ def interruptible() -> _Interruptible:
 
 
 @contextmanager
+def signals_unblocked() -> Iterator[None]:
+    """While the block runs, no signal is blocked: for what starts a child, which inherits the mask.
+
+    Whoever started us may have blocked them all. tcpdump would then be deaf to SIGUSR1 and SIGINT.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    if not before:
+        yield
+        return
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
 def deferred(patience: float = PATIENCE) -> Iterator[None]:
     """While the block runs, an interrupt waits until it may strike.
 

@@ -8,6 +8,7 @@ import platform
 import resource
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from pyroute2.netlink.exceptions import NetlinkError
 
@@ -17,7 +18,7 @@ from harness.bpf.bcc_import import bcc
 from harness.bpf.headers import kernel_source
 from harness.datapath import NodeSettings, decision_on, running_kernel
 from harness.datapath.features import HELPERS
-from harness.plumbing.errors import KernelError, PrivilegeError
+from harness.plumbing.errors import KernelError, MissingToolError, PrivilegeError
 from harness.plumbing.netns import NetNS
 from harness.plumbing.process import TOOLS, find_tool
 from harness.topology import Network, Topology
@@ -35,6 +36,12 @@ RUN_CAPABILITIES = CAPABILITIES | {
     "SETGID": (6, "tcpdump, which sets its groups"),
     "SYSLOG": (34, "the kernel's log, HR-44"),
 }
+#: What every run opens → what to do where it is not there.
+_SYSTEM_FILES = {
+    "/proc/self/ns/net": "mount /proc: `mount -t proc proc /proc`",
+    "/sys/devices/system/cpu/possible": "mount /sys: `mount -t sysfs sysfs /sys`",
+    "/dev/null": "give the container or chroot its /dev: `mount -t devtmpfs dev /dev`",
+}
 #: A testbed of the usual size with captures, tools and programs holds some hundred at once.
 _OPEN_FILES = 256
 
@@ -47,7 +54,9 @@ def check_privileges(needed: Mapping[str, tuple[int, str]] = CAPABILITIES) -> No
 
     Raises:
         PrivilegeError: What is missing.
+        MissingToolError: /proc, /sys or /dev is.
     """
+    _check_filesystems()
     if os.geteuid() != 0:
         raise PrivilegeError(
             f"not root (uid {os.geteuid()})", "network namespaces and BPF need it: use sudo"
@@ -76,6 +85,13 @@ def lift_open_files() -> None:
             f"only {hard} files may be open at once, a testbed takes up to {_OPEN_FILES}",
             f"raise the hard limit: `ulimit -Hn {_OPEN_FILES}` or more",
         )
+
+
+def _check_filesystems() -> None:
+    """What the system's own directories must have; without it, other things fail in other words."""
+    for path, todo in _SYSTEM_FILES.items():
+        if not Path(path).exists():
+            raise MissingToolError(f"{path} is missing", todo)
 
 
 def check_machine() -> None:

@@ -5,6 +5,7 @@ Each lack is real where it can be: another user, a dropped capability, files hid
 namespace of the child's own, a seccomp filter, a limit in a user namespace of the child's own.
 """
 
+import os
 import platform
 import re
 import shutil
@@ -64,6 +65,12 @@ def hiding(*pairs):
     """Bind mounts in a mount namespace of the child's own; the machine's files stay as they are."""
     binds = "".join(f"mount --bind '{over}' '{path}' && " for over, path in pairs)
     return ("unshare", "--mount", "--propagation", "private", "sh", "-c", f'{binds}exec "$@"', "sh")
+
+
+def covered(path):
+    """An empty directory in its place."""
+    script = f'mount -t tmpfs none {path} && exec "$@"'
+    return ("unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh")
 
 
 def tool_hidden(name):
@@ -196,7 +203,11 @@ LACKS = {
         ("unshare", "--mount", "--propagation", "private", "sh", "-c",
          f'{_READ_ONLY} && exec "$@"', "sh"),
     ),
-    **{f"no {tool}": tool_hidden(tool) for tool in ("tcpdump", "iptables-restore", "nft")},
+    **{f"no {tool}": tool_hidden(tool) for tool in ("tcpdump", "iptables-restore", "nft", "cat")},
+    "no /sys": lambda _: Lack(
+        11, ("/sys/devices/system/cpu/possible is missing", "`mount -t sysfs sysfs /sys`"),
+        covered("/sys"),
+    ),
 }  # fmt: skip
 
 
@@ -392,3 +403,84 @@ def test_every_tool_is_looked_for_in_sbin_too():
     assert path is not None
     run = end(start((path, "PATH=/usr/bin", *CLI, "status", "--verify")))
     assert run.code == 0, run.text
+
+
+def test_a_chroot_without_dev_is_named():
+    """pytest makes /dev/null itself, a file like any other: the command line says what is wrong."""
+    ended = end(start((*covered("/dev"), *CLI, "status")))
+    assert (ended.code, ended.out) == (11, "")
+    assert ended.err.startswith("hostroute: /dev/null is missing: give the container or chroot its")
+    assert len(ended.err.splitlines()) == 1
+
+
+def test_a_working_directory_that_was_deleted_is_named(tmp_path):
+    script = f'mkdir {tmp_path}/gone && cd {tmp_path}/gone && rmdir {tmp_path}/gone && exec "$@"'
+    ended = end(start(("sh", "-c", script, "sh", *CLI, "shell", "one_node")))
+    line = "hostroute: the working directory was deleted: change to one that exists: `cd`\n"
+    assert (ended.code, ended.out, ended.err) == (19, "", line)
+
+
+@pytest.mark.parametrize("prints", ["", "{}", "no JSON", '{"nftables": [{"counter": {}}]}'])
+def test_an_nft_that_is_none_is_named(tmp_path, prints):
+    nft = tmp_path / "nft"
+    nft.write_text(f"#!/bin/sh\ncat >/dev/null\necho '{prints}'\n")
+    nft.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    ended = end(start((*CLI, "status", "--verify"), {"PATH": path}))
+    assert ended.code == 11, ended.text
+    assert ended.err.startswith("hostroute: `nft -j` printed ")
+    assert len(ended.err.splitlines()) == 1
+
+
+#: Blocks every signal that can be blocked, as a supervisor may have done, and runs a command.
+MASKED = """
+import os, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_a_parent_that_blocks_all_signals_makes_no_tool_deaf():
+    """tcpdump inherited the mask, and waited without end for the signal to flush."""
+    ended = end(start((sys.executable, "-c", MASKED, *pytest_of(*ONE_TEST))))
+    assert ended.code == 0, ended.text
+
+
+KILLED = """
+import os, signal
+from harness.plumbing import pid_namespace
+
+def test_hr07_killed(one_node, datapath, family):
+    with one_node.capture():
+        os.kill(pid_namespace.first_process(), signal.SIGKILL)
+
+def test_hr07_next(one_node, datapath, family):
+    with one_node.capture() as seen:
+        one_node.pod1.ping(one_node.pod2)
+    assert "pod1:eth0" in str(seen.legs())
+"""
+
+
+def test_the_first_process_of_the_tools_is_killed(tmp_path):
+    """The test whose tools died with it fails, in one line; those after it get others."""
+    (tmp_path / "test_child.py").write_text(KILLED)
+    arguments = ("-p", "pytest_hostroute", "--hr-datapath", "bpf", "-k", "ipv4", "-rA")
+    ended = end(start(pytest_of(*arguments, str(tmp_path), rootdir=tmp_path)))
+    assert "= 1 failed, 1 passed, " in ended.out, ended.text
+    assert "Cannot allocate memory" not in ended.text
+    assert "Traceback" not in ended.text
+    assert re.search(r"^PASSED .*::test_hr07_next\[bpf-ipv4\]$", ended.out, re.M)
+    assert re.search(r"^\S+: .*tcpdump", ended.out, re.M)  # one line, and no traceback
+
+
+def test_results_that_cannot_be_written_are_refused_before_a_benchmark_is_collected(tmp_path):
+    (tmp_path / "results").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "test_child.py").write_text('print("collected")\n')
+    arguments = ("-p", "pytest_hostroute", "-s", "-m", "bench")
+    ended = end(start(pytest_of(*arguments, str(tmp_path), rootdir=tmp_path), cwd=tmp_path))
+    assert ended.code == 5, ended.text  # of another project: nothing of ours is asked for
+    named = pytest_of(*arguments, "--hr-arms", "bpf,legacy", str(tmp_path), rootdir=tmp_path)
+    ended = end(start(named, cwd=tmp_path))
+    assert ended.code == 17, ended.text
+    assert "hostroute: records cannot be written to " in ended.text
+    assert "collected" not in ended.out

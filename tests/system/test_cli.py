@@ -187,12 +187,17 @@ def test_a_shell_whose_terminal_is_closed_leaves_nothing_behind(number):
 
 
 def test_a_killed_shell_leaves_nothing_behind():
+    """Not even what ran in its background, which would keep its namespace alive."""
     mark = uuid.uuid4().hex
     before = settled(mark)
-    child = inside(mark)
-    # Besides itself and the shell, what holds the PID namespace of its tools.
+    child = inside(mark, "setsid sleep 1000 >/dev/null 2>&1 &\n")
+    # Besides itself and what was started in it: what holds its tools' PID namespace, and what ends
+    # the inhabitants of the namespaces.
     commands = [marked(mark)[pid] for pid in sorted(marked(mark))]
-    assert [command for command in commands[1:] if command != "cat"] == ["/bin/sh"]
+    others = [command for command in commands[1:] if not command.endswith("/cat")]
+    (watcher,) = [command for command in others if "inhabitants.py" in command]
+    started = {"setsid sleep 1000", "sleep 1000"}  # the one becomes the other
+    assert set(others) - {watcher} - started == {"/bin/sh"}
     assert len(namespaces_of(child.pid)) == 3
     child.kill()
     child.communicate(timeout=DEADLINE)

@@ -21,7 +21,7 @@ from typing import IO
 from harness.plumbing import pid_namespace, process
 from harness.plumbing.closable import Closable
 from harness.plumbing.errors import AgentError
-from harness.plumbing.signals import interruptible
+from harness.plumbing.signals import interruptible, signals_unblocked
 
 LINE_BYTES = 1 << 20
 _STDERR_BYTES = 1 << 16  # of its end are kept
@@ -97,7 +97,7 @@ class AgentProcess(Closable):
         program.check()
         try:
             self._namespace: pid_namespace.PidNamespace | None = pid_namespace.PidNamespace(
-                process.find_tool("setpriv")
+                process.find_tool
             )
         except pid_namespace.RefusedError:  # without SYS_ADMIN, where no testbed is built either
             self._namespace = None
@@ -120,7 +120,7 @@ class AgentProcess(Closable):
         if self._namespace is None:
             argv = process.bound([path, *arguments])
             executable = argv[0]
-        with self._namespace or nullcontext():
+        with self._namespace or nullcontext(), signals_unblocked():
             return subprocess.Popen(
                 argv, executable=executable, pass_fds=(program.fd,), cwd=program.path.parent,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from weakref import WeakSet
 
 from harness.plumbing import process
+from harness.plumbing.errors import MissingToolError
 from harness.plumbing.netns import NetNS
 
 HOOKS = ("prerouting", "forward", "postrouting")
@@ -57,9 +58,23 @@ def install(namespaces: Sequence[NetNS], track: bool = True) -> process.Running:
 
 
 def parse_counters(text: str) -> dict[str, int]:
-    """Name → packets, from `nft -j list counters`, or `reset`."""
-    items = [item["counter"] for item in json.loads(text)["nftables"] if "counter" in item]
-    return {item["name"]: int(item["packets"]) for item in items}
+    """Name → packets, from `nft -j list counters`, or `reset`.
+
+    Raises:
+        MissingToolError: It is no such answer: nft is not what it should be.
+    """
+    try:
+        items = [item["counter"] for item in json.loads(text)["nftables"] if "counter" in item]
+        found = {item["name"]: int(item["packets"]) for item in items}
+    except (ValueError, KeyError, TypeError):
+        found = {}
+    if found.keys() < set(HOOKS):
+        said = repr(text[:80]) if text else "nothing"
+        raise MissingToolError(
+            f"`nft -j` printed {said} where counters were asked for",
+            "check that no other nft is on PATH, and that it has its JSON support",
+        )
+    return found
 
 
 def ask(namespaces: Sequence[NetNS]) -> process.Running:

@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,8 +12,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from msgspec.structs import replace as replace_run
 
-from harness import cli
+from harness import cli, results
 from harness.cli import COMMANDS, main
 from harness.cli.command import Command
 from harness.datapath import CLAIMS, DATAPATHS, Claims, features
@@ -204,6 +206,47 @@ def test_the_module_is_the_command(module):
     assert ended.stderr == "hostroute: testbed 'x' is unknown: use one_node, two_node\n"
 
 
+#: Strikes while the command line is imported, and once more where it parses.
+STRUCK = """
+import os, runpy, signal, sys
+import {where}
+
+def strike(*_arguments, **_options):
+    os.kill(os.getpid(), signal.SIGINT)
+    for _ in range(1000): pass
+
+{patch}
+sys.argv = ["hostroute", "testbeds"]
+runpy.run_module("harness", run_name="__main__", alter_sys=True)
+"""
+STRIKES = {
+    "importing": (
+        "importlib.abc",
+        """
+class Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "harness.cli":
+            strike()
+
+sys.meta_path.insert(0, Finder())
+""",
+    ),
+    "parsing": ("argparse", "argparse.ArgumentParser.parse_args = strike"),
+}
+
+
+@pytest.mark.parametrize("when", STRIKES)
+def test_ctrl_c_before_the_command_begins_is_no_traceback(when):
+    where, patch = STRIKES[when]
+    program = STRUCK.format(where=where, patch=patch)
+    ended = subprocess.run(
+        ["env", "--default-signal=INT", sys.executable, "-c", program],
+        capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": ROOT},
+    )  # fmt: skip
+    # A shell calls it 130.
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, "", "")
+
+
 @pytest.mark.parametrize("command", ["testbeds one_node", "results show big.json --json"])
 def test_an_output_that_is_full_is_one_line(tmp_path, command):
     (tmp_path / "big.json").write_text(json.dumps(records.record(builds=2)))
@@ -253,3 +296,48 @@ def test_streams_that_the_caller_closed(command, closed, code, said):
     script = f"{sys.executable} -m harness.cli {command} {closed}"
     ended = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (code, said)
+
+
+def test_the_version_takes_none_of_the_commands_imports():
+    program = "import sys, runpy; sys.argv = ['hostroute', '--version']\n" \
+              "try: runpy.run_module('harness', run_name='__main__')\n" \
+              "finally: assert 'harness.cli' not in sys.modules"  # fmt: skip
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
+                           check=False, env=os.environ | {"PYTHONPATH": ROOT})  # fmt: skip
+    assert (ended.returncode, ended.stdout, ended.stderr) == (
+        0, f"hostroute {cli.__version__}\n", "",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("option", ["--routing", "--services", "--masquerade"])
+def test_what_may_be_asked_of_a_node_is_explained(capsys, option):
+    with pytest.raises(SystemExit):
+        main(["status", "--help"])
+    text = " ".join(capsys.readouterr().out.partition("options:")[2].split())
+    text = text.partition(option + " ")[2]
+    assert re.match(r"[a-z|]+ (how|who) .*?\(default: \w+\)", text), text
+
+
+@pytest.mark.parametrize(("command", "name"), [("testbeds", "one_node"), ("datapaths", "bpf")])
+def test_lists_are_to_be_had_as_json(capsys, command, name):
+    assert main([command, "--json"]) == 0
+    assert name in {entry["name"] for entry in json.loads(capsys.readouterr().out)}
+
+
+def test_the_latest_record_needs_no_name(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["results", "show", "latest"]) == 17
+    for seed, started in ((1, "2026-11-22T17:41:00+00:00"), (2, "2026-11-21T17:41:00+00:00")):
+        results.write(tmp_path / "results", replace_run(records.run(seed=seed), started=started))
+    assert main(["results", "show", "latest"]) == 0
+    assert "\nstarted    2026-11-22T17:41:00+00:00, " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["html", "csv"])
+def test_a_report_does_not_flood_a_terminal(tmp_path, monkeypatch, capsys, kind):
+    results.write(tmp_path, records.run())
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert main(["report", str(tmp_path), "--format", kind]) == 17
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert f"not for a terminal: name a file, as in -o report.{kind}" in said.err

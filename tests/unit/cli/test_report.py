@@ -98,7 +98,10 @@ def test_the_format_overrules_the_suffix(results, tmp_path, capsys):
 def test_a_page_is_not_for_a_terminal(results, monkeypatch, capsys):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     code, line = refused(capsys, results)
-    assert (code, "a page is not for a terminal: name a file: -o report.html" in line) == (17, True)
+    assert (code, "a page is not for a terminal: name a file, as in -o report.html" in line) == (
+        17,
+        True,
+    )
     assert said(capsys, results, "--format", "md")[0] == 0
 
 

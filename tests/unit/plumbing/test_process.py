@@ -161,10 +161,21 @@ def test_threads_that_have_ended_leave_no_process(monkeypatch):
 
 
 @needs_root
+def test_a_tool_is_born_although_the_first_process_was_killed():
+    """It ends only when those that it took along have been waited for: until then fork(2) fails."""
+    with process.spawn_tool(["sleep", "1000"]) as doomed:
+        os.kill(pid_namespace.first_process(), signal.SIGKILL)
+        os.waitid(os.P_PID, doomed.pid, os.WEXITED | os.WNOWAIT)
+        with process.spawn_tool(["true"]) as next_one:
+            assert next_one.wait() == 0
+        assert doomed.wait() == -signal.SIGKILL
+
+
+@needs_root
 def test_a_namespace_that_cannot_be_made_leaves_no_descriptor_and_the_thread_where_it_was():
     before = len(list(Path("/proc/self/fd").iterdir())), Path("/proc/thread-self/ns/pid").readlink()
     with pytest.raises(FileNotFoundError):
-        pid_namespace.PidNamespace("/no/such/setpriv")
+        pid_namespace.PidNamespace("/no/such/".__add__)
     after = len(list(Path("/proc/self/fd").iterdir())), Path("/proc/thread-self/ns/pid").readlink()
     assert after == before
     thread = threading.Thread(target=lambda: None)
