@@ -45,6 +45,8 @@ _KINDS: dict[str, tuple[str, str, str]] = {
     "udp": ("inet_service", "", "udp dport"),
     "other": ("inet_proto", "meta l4proto != { tcp, udp }", "meta l4proto"),
 }
+#: Hooks of devices that are counted at.
+_HOOKS = ("ingress", "egress")
 _FAMILIES = {"4": ("ipv4_addr", "ip"), "6": ("ipv6_addr", "ip6")}
 
 
@@ -85,6 +87,9 @@ class Counted:
         left: Device → packets of the stack that went out by it.
         flows: What FORWARD saw.
         full: Whether there were more flows than are told apart.
+        sent: The same as `passed` of what is sent by a device, but for what a program at an ingress
+            redirected: that hook is skipped then (nf_skip_egress(), linux/netfilter_netdev.h).
+            None: the kernel has no such hook.
     """
 
     passed: dict[tuple[str, str, str], int] | None = None
@@ -95,6 +100,7 @@ class Counted:
     left: dict[str, int] = field(default_factory=dict)
     flows: list[Flow] = field(default_factory=list)
     full: bool = False
+    sent: dict[tuple[str, str, str], int] | None = None
 
 
 def in_stack(table: str) -> str:
@@ -121,24 +127,32 @@ def _set(name: str, key: str, size: int) -> str:
     return f"set {name} {{ type {key}; flags dynamic; size {size}; counter; }};"
 
 
-def at_ingress(table: str, devices: Sequence[str]) -> str:
-    """The table that counts what programs at devices' ingress let pass, on one line."""
+def at_devices(table: str, hook: str, devices: Sequence[str]) -> str:
+    """The table that counts at devices, on one line.
+
+    Args:
+        table: Its name.
+        hook: `ingress`: what programs there let pass. `egress` (5.16): what is sent, but for what
+            programs redirected at an ingress.
+        devices: The devices.
+    """
+    value = {"ingress": "meta iif", "egress": "meta oif"}[hook]
     chains = []
     for start in range(0, len(devices), _DEVICES_A_CHAIN):
         names = ", ".join(f'"{name}"' for name in devices[start : start + _DEVICES_A_CHAIN])
         chains.append(
-            f"chain ingress{start} {{ type filter hook ingress devices = {{ {names} }} priority"
-            f" {_FIRST}; update @passed {{ meta iif . meta protocol . meta pkttype }}; }};"
+            f"chain {hook}{start} {{ type filter hook {hook} devices = {{ {names} }} priority"
+            f" {_FIRST}; update @packets {{ {value} . meta protocol . meta pkttype }}; }};"
         )
-    passed = _set("passed", "iface_index . ether_type . pkt_type", _ENTRIES)
-    return f"table netdev {table} {{ flags owner; {passed} {' '.join(chains)} }}"
+    packets = _set("packets", "iface_index . ether_type . pkt_type", _ENTRIES)
+    return f"table netdev {table} {{ flags owner; {packets} {' '.join(chains)} }}"
 
 
 class StackCounters(Closable):
     """The counters on a node's hooks, from 0 on, until it is closed or this process ends.
 
     Attributes:
-        ingress: Why what programs let pass is not counted; "": it is.
+        absent: Hook of devices that is not counted → why.
     """
 
     def __init__(self, ns: NetNS, devices: Sequence[str]) -> None:
@@ -153,7 +167,7 @@ class StackCounters(Closable):
         """
         self._ns, self._name = ns, f"hostroute_inspect_{os.getpid()}"
         self._files = os.memfd_create("nft", os.MFD_CLOEXEC)
-        self.ingress = "there is no device to count at"
+        self.absent = dict.fromkeys(_HOOKS, "there is no device to count at")
         try:
             with ns:
                 self._nft = spawn_tool(
@@ -163,16 +177,18 @@ class StackCounters(Closable):
             os.close(self._files)
             raise
         try:
-            self._tell(in_stack(self._name), "inet")
+            self._tell(in_stack(self._name), "inet", self._name)
             if devices:
-                self.ingress = self._try_ingress(devices)
+                tried = {hook: self._try(hook, devices) for hook in _HOOKS}
+                self.absent = {hook: why for hook, why in tried.items() if why}
         except BaseException:
             self.close()
             raise
 
-    def _try_ingress(self, devices: Sequence[str]) -> str:
+    def _try(self, hook: str, devices: Sequence[str]) -> str:
+        table = f"{self._name}_{hook}"
         try:
-            self._tell(at_ingress(self._name, devices), "netdev")
+            self._tell(at_devices(table, hook, devices), "netdev", table)
         except KernelError as error:
             return error.what
         return ""
@@ -180,7 +196,7 @@ class StackCounters(Closable):
     def _said(self) -> str:
         return os.pread(self._files, 1 << 16, 0).decode(errors="replace")
 
-    def _tell(self, line: str, family: str) -> None:
+    def _tell(self, line: str, family: str, table: str) -> None:
         """Give nft a line, and return when the kernel has its table."""
         before = len(self._said())
         assert self._nft.stdin is not None
@@ -190,7 +206,7 @@ class StackCounters(Closable):
         except BrokenPipeError:
             pass
         end = time.monotonic() + _DEADLINE
-        while not self._is_there(family):
+        while not self._is_there(family, table):
             interrupt_if_due()
             said = next(
                 (each for each in self._said()[before:].splitlines() if "rror:" in each), ""
@@ -201,9 +217,9 @@ class StackCounters(Closable):
                     "`flags owner` came with Linux 5.12 and nft 0.9.9",
                 )
 
-    def _is_there(self, family: str) -> bool:
+    def _is_there(self, family: str, table: str) -> bool:
         try:
-            self._ns.run(["nft", "list", "sets", "table", family, self._name], timeout=_DEADLINE)
+            self._ns.run(["nft", "list", "table", family, table], timeout=_DEADLINE)
         except CommandError:
             return False
         return True
@@ -215,13 +231,12 @@ class StackCounters(Closable):
             HarnessError: nft does not answer.
         """
         counted = Counted()
-        if not self.ingress:
-            counted.passed = {
-                (str(key[0]), str(key[1]), str(key[2])): packets
-                for _, key, packets in self._sets("netdev")
-            }
+        if "ingress" not in self.absent:
+            counted.passed = self._at_devices("ingress")
+        if "egress" not in self.absent:
+            counted.sent = self._at_devices("egress")
         kinds = {f"{kind}{digit}": 0 for digit in _FAMILIES for kind in _KINDS}
-        for name, key, packets in self._sets("inet"):
+        for name, key, packets in self._sets("inet", self._name):
             words = [str(part) for part in key]
             if name in kinds:
                 kinds[name] += 1
@@ -233,11 +248,17 @@ class StackCounters(Closable):
         counted.full = any(count >= FLOWS for count in kinds.values())
         return counted
 
-    def _sets(self, family: str) -> Iterator[tuple[str, list[Any], int]]:
+    def _at_devices(self, hook: str) -> dict[tuple[str, str, str], int]:
+        rows = self._sets("netdev", f"{self._name}_{hook}")
+        return {(str(key[0]), str(key[1]), str(key[2])): packets for _, key, packets in rows}
+
+    def _sets(self, family: str, table: str) -> Iterator[tuple[str, list[Any], int]]:
         """Set, key and packets of every entry of a table."""
-        argv = ["nft", "-j", "list", "sets", "table", family, self._name]
+        argv = ["nft", "-j", "list", "sets", "table", family, table]
         for item in json.loads(self._ns.run(argv, timeout=_DEADLINE))["nftables"]:
-            for entry in item.get("set", {}).get("elem", ()):
+            if item.get("set", {}).get("table") != table:  # nft 1.0.6 lists those of all tables
+                continue
+            for entry in item["set"].get("elem", ()):
                 value, counter = entry["elem"]["val"], entry["elem"].get("counter", {})
                 key = value["concat"] if isinstance(value, dict) else [value]
                 yield item["set"]["name"], key, int(counter.get("packets", 0))

@@ -131,9 +131,12 @@ def judge(found: Found, seen: Seen) -> Verdict:
     ledger = _Ledger(found, seen, seen.stack)
     pods = ledger.pods()
     stack = sum(each.sent.stack + each.received.stack for each in pods)
-    bypassed = sum(each.sent.taken + each.received.bypassed for each in pods)
-    delivered = sum(each.received.bypassed for each in pods) + ledger.sent_off()
-    verdict = _said(found, seen, stack, bypassed, delivered)
+    taken = sum(each.sent.taken for each in pods)
+    received = sum(each.received.bypassed for each in pods)
+    off = ledger.sent_off()
+    if off is None:  # where it cannot be told, replies that bypass the stack vouch for requests
+        off = taken if received else 0
+    verdict = _said(found, seen, stack, taken, received, received + off)
     verdict.pods = pods
     verdict.leaks = _leaks(found, seen.stack, pods)
     verdict.remarks += _remarks(found, seen, ledger)
@@ -146,6 +149,7 @@ class _Ledger:
     def __init__(self, found: Found, seen: Seen, stack: Counted) -> None:
         self._found, self._seen, self._stack = found, seen, stack
         self._taken = self._all_taken()
+        self._exact: set[str] = set()  # pods of which it is known what was redirected to them
 
     def _passed(self, name: str) -> int:
         """Everything that programs at a device's ingress let pass."""
@@ -180,7 +184,7 @@ class _Ledger:
         """Packets that came to a device's ingress, of a pod's pair or an uplink."""
         pair = self._seen.pairs.get(name)
         if pair is None:
-            counted = self._seen.uplinks.get(name)
+            counted = self._seen.outward.get(name)
             return counted.rx if counted else 0
         # A netkit program runs before the node's end counts, and what it redirects never comes.
         return max(pair.node.rx, pair.pod.tx if pair.pod else 0)
@@ -195,7 +199,7 @@ class _Ledger:
         if self._stack.passed is None:
             return taken
         groups: dict[int, list[str]] = {}
-        for name in (*self._seen.pairs, *self._seen.uplinks):
+        for name in (*self._seen.pairs, *self._seen.outward):
             first = self._first(name)
             if first is not None and self._may_redirect(name):
                 groups.setdefault(first.id, []).append(name)
@@ -206,12 +210,34 @@ class _Ledger:
                 left -= taken[name]
         return taken
 
-    def sent_off(self) -> int:
-        """Packets that left by an uplink and did not come out of the stack."""
-        return sum(
-            max(0, counted.tx - self._stack.left.get(name, 0))
-            for name, counted in self._seen.uplinks.items()
-        )
+    def _unredirected(self, name: str) -> int | None:
+        """What was sent by a device and no program redirected there; None: not counted."""
+        if self._stack.sent is None:
+            return None
+        return sum(count for (at, _, _), count in self._stack.sent.items() if at == name)
+
+    def sent_off(self) -> int | None:
+        """Packets that programs redirected off the node; None: that cannot be told.
+
+        A program at the egress of the device runs once for each packet. A NIC counts the segments
+        that it cuts; what makes none, as a tunnel, counts packets.
+        """
+        here, total = self._found.devices, 0
+        for device in (*here.uplinks, *here.tunnels):
+            others = self._unredirected(device.name)
+            there = self._found.at(device.name, "egress")
+            sent = None
+            if there and self._is_alone(there[0]):
+                sent = self._seen.runs.get(there[0].id)
+            elif device.kind and device.name in self._seen.outward:
+                sent = self._seen.outward[device.name].tx
+            if others is None or sent is None:
+                return None
+            total += max(0, sent - others)
+        return total
+
+    def _is_alone(self, program: Program) -> bool:
+        return sum(each.id == program.id for each in self._found.programs) == 1
 
     def pods(self) -> list[PodTraffic]:
         """Each pod's traffic."""
@@ -220,7 +246,7 @@ class _Ledger:
             for pod in self._found.devices.pods
             if pod.lxc.name in self._seen.pairs
         ]
-        self._share_out([row.received for row in rows])
+        self._share_out(rows)
         return rows
 
     def _pod(self, pod: Pod, pair: Pair) -> PodTraffic:
@@ -236,53 +262,75 @@ class _Ledger:
             row.sent.stack = max(forward_in, stack.entered.get(name, 0) - row.sent.node)
         else:
             row.sent.stack = max(forward_in, self._routed(name) - row.sent.node)
-        through = pair.node.tx
-        past = max(0, pair.pod.rx - through) if pair.pod else 0
+        past = max(0, pair.pod.rx - pair.node.tx) if pair.pod else 0
         row.received = Received(
-            pair.pod.rx if pair.pod else through, past, through, forward_out,
+            pair.pod.rx if pair.pod else pair.node.tx, past, pair.node.tx, forward_out,
             stack.of_node.get(name, 0),
         )  # fmt: skip
+        answered = self._answered(name, row.sent.taken)
+        row.sent.taken -= answered
+        others = self._unredirected(name)
+        # What a netkit program redirects does not skip that hook.
+        if others is not None and pod.lxc.kind == "veth":
+            row.received.redirected = max(0, pair.node.tx - others - answered)
+            self._exact.add(name)
         return row
+
+    def _answered(self, name: str, taken: int) -> int:
+        """How many of the packets that were taken asked for a MAC: programs answer such."""
+        passed = sum(
+            count
+            for (device, protocol, kind), count in (self._stack.passed or {}).items()
+            if device == name and (protocol == "arp" or (protocol == "ip6" and kind != "host"))
+        )
+        return max(0, min(taken, self._seen.asked.get(name, 0) - passed))
 
     def _offloaded_from(self, name: str) -> int:
         if self._stack.passed is None:
             return 0
         return max(0, self._routed(name) - self._stack.entered.get(name, 0))
 
-    def _share_out(self, rows: Iterable[Received]) -> None:
+    def _share_out(self, pods: Iterable[PodTraffic]) -> None:
         """Tell what came through an lxc past FORWARD: no more than was taken was redirected."""
-        devices = [*self._seen.pairs, *self._seen.uplinks]
-        devices += [each.name for each in self._found.devices.tunnels]
-        offloaded = sum(map(self._offloaded_from, devices))
-        rows = list(rows)
+        names = (*self._seen.pairs, *self._seen.outward)
+        offloaded = sum(map(self._offloaded_from, names))
+        pods = list(pods)
         # What went past the lxc was taken, too: it is not there to be redirected.
-        taken = max(0, sum(self._taken.values()) - sum(row.past for row in rows))
-        for row in rows:
-            unknown = max(0, row.through - row.forward - row.node)
+        taken = max(0, sum(self._taken.values()) - sum(pod.received.past for pod in pods))
+        for pod in pods:
+            row = pod.received
+            unknown = max(0, row.through - row.forward - row.node - row.redirected)
             row.offloaded = min(unknown, offloaded)
             offloaded -= row.offloaded
-            row.redirected = min(unknown - row.offloaded, taken)
-            taken -= row.redirected
+            if pod.lxc not in self._exact:
+                row.redirected = min(unknown - row.offloaded, taken)
+                taken -= row.redirected
 
 
-def _said(found: Found, seen: Seen, stack: int, bypassed: int, delivered: int) -> Verdict:
-    packets = stack + bypassed
-    counts = f"({stack:,} of {packets:,} pod packets entered the stack)"
+def _said(
+    found: Found, seen: Seen, stack: int, taken: int, received: int, arrived: int
+) -> Verdict:  # fmt: skip
+    """The sentence.
+
+    Args:
+        found: What is there.
+        seen: What was counted.
+        stack: Packets that entered the stack.
+        taken: Packets that programs took away from pods: they redirected them, or dropped them.
+        received: Packets that reached pods without the stack.
+        arrived: Those, and what was sent off the node without the stack.
+    """
     # Before 6.7 a delivery by bpf_redirect_peer is counted nowhere.
-    shown = bypassed and (delivered or not found.kernel.counts_peer)
-    if not packets:
-        return Verdict(NOT_SEEN, f": {_silence(found, seen)}")
-    if stack:
-        if shown:
-            return Verdict(MIXED, f", seen {counts}", packets, stack)
-        return Verdict(LEGACY, f", seen {counts}", packets, stack)
-    if shown:
-        return Verdict(BPF, f", seen {counts}", packets, 0)
-    return Verdict(
-        NOT_SEEN,
-        f": programs took {bypassed:,} packets, and none of them was seen to arrive",
-        packets,
-    )
+    bypassed = received + (min(taken, arrived) if found.kernel.counts_peer else taken)
+    packets = stack + bypassed
+    counts = f", seen ({stack:,} of {packets:,} pod packets entered the stack)"
+    if packets:
+        kind = MIXED if stack and bypassed else LEGACY if stack else BPF
+        return Verdict(kind, counts, packets, stack)
+    if taken:
+        none = f": programs took {taken:,} packets, and none of them was seen to arrive"
+        return Verdict(NOT_SEEN, none)
+    return Verdict(NOT_SEEN, f": {_silence(found, seen)}")
 
 
 def _silence(found: Found, seen: Seen) -> str:

@@ -15,6 +15,7 @@ from functools import partial
 
 from harness.bpf.loaded import LoadedProgram, loaded_program
 from harness.bpf.run_time import run_time_statistics
+from harness.inspect.asked import Asked
 from harness.inspect.counting import Counted, StackCounters
 from harness.inspect.devices import Counters, Device, far_end, links
 from harness.inspect.found import Found
@@ -44,18 +45,20 @@ class Seen:
     Attributes:
         seconds: How long it was.
         pairs: lxc → what its pair counted; pods that came or went meanwhile are left out.
-        uplinks: Uplink → what it counted.
+        outward: Uplink or tunnel → what it counted.
         runs: Program's id → how often it ran. Empty: the kernel does not count them.
         stack: What entered the stack; None: it was not counted, and `forwarded` is all there is.
+        asked: Device → ARP and neighbour discovery that came in by it.
         forwarded: Packets that the stack forwarded by its own count, both families.
     """
 
     seconds: float = 0.0
     pairs: dict[str, Pair] = field(default_factory=dict)
-    uplinks: dict[str, Counters] = field(default_factory=dict)
+    outward: dict[str, Counters] = field(default_factory=dict)
     runs: dict[int, int] = field(default_factory=dict)
     stack: Counted | None = None
     forwarded: int = 0
+    asked: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -81,11 +84,13 @@ class Window(Closable):
         self._closing = ExitStack()
         self._programs: dict[int, LoadedProgram] = {}
         self._counters: StackCounters | None = None
+        self._asked: Asked | None = None
         try:
             if not passive:
                 self._hold()
                 self._runs = self._read_runs()
                 self._counters = notes.attempt("counting in the stack", self._install, None)
+                self._asked = notes.attempt("counting pods' ARP", self._listen, None)
             else:
                 self._runs = {}
             self._begin = time.monotonic()
@@ -113,9 +118,18 @@ class Window(Closable):
         names = [each.name for each in (*here.lxcs, *here.uplinks, *here.tunnels)]
         counters = StackCounters(self._ns, names)
         self._closing.callback(counters.close)
-        if counters.ingress:
-            self._notes.add("counting behind the programs", counters.ingress)
+        for hook, why in counters.absent.items():
+            self._notes.add(f"counting at devices' {hook}", why)
         return counters
+
+    def _listen(self) -> Asked | None:
+        """Where programs redirect, they may answer ARP too."""
+        lxcs = {each.name for each in self._found.devices.lxcs}
+        if not any(p.interface in lxcs and (p.redirects or p.hidden) for p in self._found.programs):
+            return None
+        asked = Asked(self._ns)
+        self._closing.callback(asked.close)
+        return asked
 
     def _read_runs(self) -> dict[int, int]:
         return {ident: each.run_time().runs for ident, each in self._programs.items()}
@@ -145,16 +159,18 @@ class Window(Closable):
         stack = None
         if self._counters is not None:
             stack = self._notes.attempt("counting in the stack", self._counters.read, None)
+        asked = self._asked.read() if self._asked is not None else {}
         runs = self._read_runs()
-        seen = Seen(time.monotonic() - self._begin, stack=stack)
+        seen = Seen(time.monotonic() - self._begin, stack=stack, asked=asked)
         seen.runs = {ident: count - self._runs[ident] for ident, count in runs.items()}
         seen.forwarded = after.forwarded - self._before.forwarded
         for pod in self._found.devices.pods:
             self._take_pair(seen, pod.lxc, after)
-        for uplink in self._found.devices.uplinks:
+        here = self._found.devices
+        for uplink in (*here.uplinks, *here.tunnels):
             counted = self._difference(uplink, after)
             if counted is not None:
-                seen.uplinks[uplink.name] = counted
+                seen.outward[uplink.name] = counted
         return seen
 
     def _difference(self, device: Device, after: _Reading) -> Counters | None:

@@ -106,6 +106,14 @@ def bridge(testbed: Testbed) -> None:
             pod.add_neighbour("eth0", address, other.mac)
 
 
+def cold(testbed: Testbed) -> None:
+    """Pods that have to ask for their gateway's MAC: a program answers, and took a packet away."""
+    node = testbed.network.nodes[0]
+    for pod in node.pods:
+        for family in Family:
+            pod.delete_neighbour("eth0", node.gateway[family])
+
+
 @dataclass(frozen=True)
 class Node:
     """A node, and what is true of it.
@@ -169,6 +177,7 @@ NODES: dict[str, Node] = {
     "leaks one direction": Node("mixed", leaking("skb->ifindex % 2 == 0")),
     "leaks one family": Node("mixed", leaking("pkt->family != 2")),
     "leaks TCP alone": Node("mixed", leaking("pkt->protocol == 6")),
+    "programs that only answer ARP": Node("Legacy", leaking("1"), prepare=cold),
     "bpf without traffic": Node("not seen", bundled("bpf"), traffic=nothing),
     "legacy without traffic": Node("not seen", bundled("legacy"), traffic=nothing),
 }

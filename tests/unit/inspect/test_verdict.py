@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.inspect.counting import Counted, Flow, at_ingress, in_stack
+from harness.inspect.counting import Counted, Flow, at_devices, in_stack
 from harness.inspect.devices import Counters, Device, Devices, Pod
 from harness.inspect.found import Found
 from harness.inspect.kernel import Kernel, _numbers
@@ -122,6 +122,52 @@ def test_packets_that_nobody_received_prove_nothing():
     assert "none of them was seen to arrive" in str(verdict)
 
 
+def test_what_a_program_answers_itself_is_no_bypass():
+    """ARP and what a policy drops: taken, and nowhere to arrive, on a node whose stack forwards."""
+    rows = through_stack()
+    rows.sent = {(lxc, kind, "host"): n for lxc in ("lxc1", "lxc2")
+                 for kind, n in (("ip", 10), ("arp", 3))}  # fmt: skip
+    verdict = judge(BPF, seen(pair(13, 13, 13), pair(12, 13, 13), rows, runs=25))
+    assert [row.sent.taken for row in verdict.pods] == [3, 2]
+    assert verdict.host_routing == "Legacy"
+    assert verdict.packets == verdict.stack == 40
+
+
+def test_answers_to_arp_are_no_bypass():
+    """Two questions of lxc1's pod are taken, and their answers redirected back to it."""
+    counted = seen(pair(2, 2, 2), pair(0, 0, 0), Counted({}, sent={}), runs=2)
+    assert judge(BPF, counted).host_routing == "BPF"  # control: without the count of questions
+    counted.asked = {"lxc1": 2, "lxc2": 5}
+    assert judge(BPF, counted).host_routing == "not seen"
+
+
+def test_what_was_redirected_to_an_lxc_did_not_pass_its_egress():
+    sent = {("lxc1", "arp", "host"): 1}
+    verdict = judge(BPF, seen(pair(10, 11, 11), pair(10, 10, 10), Counted({}, sent=sent), runs=20))
+    assert [row.received.redirected for row in verdict.pods] == [10, 10]
+    assert str(verdict).startswith("Host Routing: BPF, seen (0 of 40 ")
+
+
+@pytest.mark.parametrize(
+    ("kind", "egress", "received", "said"),
+    [
+        ("veth", (), 0, "BPF"),  # it counts packets
+        ("", (), 0, "not seen"),  # a NIC counts segments
+        ("", (), 5, "BPF"),  # replies past the lxc vouch for requests
+        ("", ("to_wire",), 0, "BPF"),  # a program runs once for each packet
+    ],
+)
+def test_requests_that_leave_the_node(kind, egress, received, said):
+    nic = replace(device("eth0", 5), kind=kind)
+    there = replace(BPF, devices=replace(BPF.devices, uplinks=(nic,)))
+    for name in egress:
+        more = Program("eth0", "egress", "clsact", 1, name, "1" * 16, 8)
+        there = replace(there, programs=[*there.programs, more])
+    counted = seen(pair(10, received, 0), pair(0, 0, 0), Counted({}, sent={}), runs=10)
+    counted.outward, counted.runs[8] = {"eth0": Counters(received, 10)}, 10
+    assert judge(there, counted).host_routing == said
+
+
 def test_before_6_7_taken_is_all_there_is():
     there = replace(BPF, kernel=replace(KERNEL, release="6.1.0", counts_peer=False))
     verdict = judge(there, seen(pair(10, 0, 0), pair(10, 0, 0), runs=20))
@@ -174,7 +220,9 @@ def test_lines_name_all_that_is_judged():
 
 
 def test_a_table_of_counters_is_one_line_and_ends_with_its_owner():
-    for line in (in_stack("t"), at_ingress("t", [f"lxc{n}" for n in range(450)])):
+    many = [f"lxc{n}" for n in range(450)]
+    hooks = [at_devices("t", hook, many) for hook in ("egress", "ingress")]
+    for line in (in_stack("t"), *hooks):
         assert "\n" not in line
         assert "flags owner" in line
         assert " ct " not in line
