@@ -34,6 +34,7 @@ static u64 (*jiffies64)(void) = (void *)BPF_FUNC_jiffies64;
 
 #define IP4_FRAGMENT_OFFSET	0x1fff
 #define IP4_MORE_FRAGMENTS	0x2000
+#define IP4_DONT_FRAGMENT	0x4000
 #define ADDRESS_FAMILY_INET	2
 #define ADDRESS_FAMILY_INET6	10
 

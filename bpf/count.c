@@ -3,6 +3,11 @@
 
 /* No TC_ACT_*: the entry answers with time exceeded, in one place for every stage. */
 #define TTL_EXPIRED	(-100)
+#ifdef SERVICES
+#define NO_BACKEND	(-101)	/* answered likewise: port unreachable */
+#define TOO_BIG		(-102)	/* frag needed, packet too big */
+#define UP_THE_STACK	(-103)	/* as what it becomes: the stack is to fragment or receive it */
+#endif
 
 static __always_inline void count_hit(u32 program, u32 verdict)
 {
@@ -22,6 +27,17 @@ static __always_inline int drop(u32 program, u32 reason)
 	count_hit(program, VERDICT_DROP);
 	return TC_ACT_SHOT;
 }
+
+#ifdef SERVICES
+/* Why a packet was answered instead of served. */
+static __always_inline void count_reason(u32 reason)
+{
+	u64 *answered = drops.lookup(&reason);
+
+	if (answered)
+		*answered += 1;
+}
+#endif
 
 static __always_inline int to_stack(u32 program)
 {

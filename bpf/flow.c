@@ -7,11 +7,12 @@
  * Expired entries are ignored, so no garbage collector is needed. LRU may evict one entry of
  * a pair: renewing the other writes it again. Stores are plain: a race loses only a renewal.
  */
-#ifdef POLICY
+#ifdef FLOWS
 
 enum flow_hook {
 	FLOW_LOCAL = 0,		/* the tuple's source is a pod of this node, or the node */
 	FLOW_WIRE = 1,		/* it came over the wire */
+	FLOW_NODE = 2,		/* services: the node's own stack sends it */
 };
 
 struct tuple4 {
@@ -42,7 +43,8 @@ struct flow_state {
 	u32 generation;		/* of the rules that let it pass */
 	u8 reply;		/* 1: the entry is that of the way back */
 	u8 tcp;			/* FLOW_*, of both ways */
-	u8 pad[2];
+	u8 translated;		/* the way back is not this one turned round */
+	u8 pad;
 };
 
 struct flow4 {
@@ -60,6 +62,9 @@ struct flow_config {
 	u32 generation;
 	u32 renewal;		/* how often a pair in use is renewed */
 	u32 tcp_established, tcp_syn, tcp_closing, udp, icmp, fragment;
+#ifdef SERVICES
+	u32 nat_first, nat_ports;	/* ports that no socket of the node is given */
+#endif
 };
 
 /* Which ports a fragmented packet has: only its first part says so. */
@@ -158,6 +163,17 @@ static __always_inline void reverse6(struct tuple6 *to, const struct tuple6 *fro
 	to->dport = from->sport;
 	to->protocol = from->protocol;
 	to->hook = hook;
+}
+
+/* A flow's state as of now, when a packet of it passed. */
+static __always_inline void renewed(struct flow_state *state, const struct flow_config *config,
+				    u8 protocol, u64 now)
+{
+	state->generation = config->generation;
+	state->expires = now + timeout_of(config, protocol, state->tcp);
+	state->quiet = now + config->renewal;
+	if (state->quiet > state->expires)
+		state->quiet = state->expires;
 }
 
 static __always_inline void renew(struct flow_state *state, const struct flow_state *by)

@@ -61,7 +61,7 @@ static __always_inline struct route way_out(const struct node_config *node,
 }
 #endif
 
-static __always_inline int forward(struct __sk_buff *skb, const struct packet *pkt,
+static __always_inline int forward(struct __sk_buff *skb, struct packet *pkt,
 				   u32 program)
 {
 	struct node_config *node;
@@ -73,10 +73,18 @@ static __always_inline int forward(struct __sk_buff *skb, const struct packet *p
 #ifdef SKIP_FIB
 	struct route out = way_out(node, pkt);
 
+#ifdef SERVICES
+	if (pkt->translated && out.ifindex && pkt->l3_size > out.mtu)
+		return beyond(skb, pkt, out.mtu);
+#endif
 	if (!out.ifindex || pkt->l3_size > out.mtu)
-		return to_stack(program);
+		return as_it_came(pkt, program);
 	if (pkt->ttl <= 1)
 		return TTL_EXPIRED;
+#ifdef SERVICES	/* translate.c */
+	if (translate(skb, pkt))
+		return drop(program, DROP_REWRITE);
+#endif
 	if (decrement_ttl(skb, pkt))
 		return drop(program, DROP_REWRITE);
 	return redirected(program, VERDICT_NEIGH, redirect_neigh(out.ifindex, NULL, 0, 0));
@@ -110,19 +118,32 @@ static __always_inline int forward(struct __sk_buff *skb, const struct packet *p
 		break;
 	case FIB_NOT_FWDED:	/* an address of the node, or no route: the stack answers */
 	case FIB_FRAG_NEEDED:	/* the stack fragments, or says that it may not */
-		return to_stack(program);
+#ifdef SERVICES	/* 5.10 and 5.11 leave the packet's own size there */
+		if (pkt->translated && result == FIB_FRAG_NEEDED)
+			return beyond(skb, pkt, fib.tot_len < pkt->l3_size ? fib.tot_len :
+								     node->nic_mtu);
+#endif
+		return as_it_came(pkt, program);
 	case FIB_BLACKHOLE:
 	case FIB_UNREACHABLE:
 	case FIB_PROHIBIT:
 	case FIB_FWD_DISABLED:
 		return drop(program, DROP_FIB);
 	default:	/* such as a lightweight tunnel: what the lookup cannot do, the stack can */
-		return to_stack(program);
+		return as_it_came(pkt, program);
 	}
+#ifdef SERVICES
+	if (pkt->translated && fib.ifindex == node->nic_ifindex && pkt->l3_size > node->nic_mtu)
+		return beyond(skb, pkt, node->nic_mtu);
+#endif
 	if (fib.ifindex == node->nic_ifindex && pkt->l3_size > node->nic_mtu)
 		return to_stack(program);	/* 5.10 and 5.11 check no tot_len */
 	if (pkt->ttl <= 1)
 		return TTL_EXPIRED;
+#ifdef SERVICES	/* translate.c */
+	if (translate(skb, pkt))
+		return drop(program, DROP_REWRITE);
+#endif
 	if (decrement_ttl(skb, pkt))
 		return drop(program, DROP_REWRITE);
 

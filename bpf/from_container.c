@@ -2,10 +2,10 @@
 /*
  * tc ingress of a pod's lxc: everything the pod sends.
  *
- * Stages, in order: source check, gateway's ARP and NDP, [service translation:
- * service.c], policy of both ends (police.c; where a node asks for it), the gateway itself,
- * the node itself, local delivery, [encapsulation: encap.c], forwarding. Those in brackets are
- * not built yet; each joins as a file of its own at its place below.
+ * Stages, in order: source check, gateway's ARP and NDP, services and policy of both ends
+ * (police.c; where a node asks for them), the gateway itself, the node itself, local delivery,
+ * [encapsulation: encap.c], forwarding. What stands in brackets is not built yet; it joins as a
+ * file of its own at its place below.
  */
 
 /* The source address does not belong to this lxc's pod: drop it, unless the pod has none yet. */
@@ -31,15 +31,24 @@ static __always_inline int from_container4(struct __sk_buff *skb)
 	 * packet whose source is 0.0.0.0. */
 	if (!sender || sender->ifindex != skb->ifindex)
 		return not_its_own(skb, !pkt.src4 && link_scope4(pkt.dst4));
-#ifdef POLICY	/* police.c, before the stack forwards what has options */
-	action = police4(skb, &pkt, PROGRAM_FROM_CONTAINER, false);
+#ifdef FLOWS	/* police.c, before the stack forwards what has options */
+	action = police4(skb, &pkt, PROGRAM_FROM_CONTAINER, false, true);
 	if (action != TC_ACT_OK)
-		return action;
+		goto end;
+#endif
+#ifdef SERVICES	/* the stack would not know it */
+	if (pkt.translated && (has_options4(skb) || for_the_stack(skb)))
+		return drop(PROGRAM_FROM_CONTAINER, DROP_TRANSLATION);
 #endif
 	if (link_scope4(pkt.dst4) || has_options4(skb) || for_the_stack(skb))
 		return to_stack(PROGRAM_FROM_CONTAINER);
-	/* service.c */
 	target = endpoints4.lookup(&pkt.dst4);
+#ifdef SERVICES
+	if (pkt.translated && target && target->flags) {
+		action = UP_THE_STACK;
+		goto end;
+	}
+#endif
 	if (target && target->flags)
 		return target->flags & ENDPOINT_GATEWAY ? answer_echo(skb, &pkt, sender->lxc_mac) :
 							  to_stack(PROGRAM_FROM_CONTAINER);
@@ -47,7 +56,10 @@ static __always_inline int from_container4(struct __sk_buff *skb)
 		action = deliver_local(skb, &pkt, target, PROGRAM_FROM_CONTAINER);
 	else	/* encap.c */
 		action = forward(skb, &pkt, PROGRAM_FROM_CONTAINER);
-	return action == TTL_EXPIRED ? time_exceeded(skb, &pkt, PROGRAM_FROM_CONTAINER) : action;
+#ifdef FLOWS
+end:
+#endif
+	return answered(skb, &pkt, PROGRAM_FROM_CONTAINER, action);
 }
 
 static __always_inline int from_container6(struct __sk_buff *skb)
@@ -70,15 +82,24 @@ static __always_inline int from_container6(struct __sk_buff *skb)
 	}
 	if (!sender || sender->ifindex != skb->ifindex)
 		return not_its_own(skb, unrouted && link_scope6(&pkt.dst6));
-#ifdef POLICY	/* police.c, before the stack forwards what has options */
-	action = police6(skb, &pkt, PROGRAM_FROM_CONTAINER, false);
+#ifdef FLOWS	/* police.c, before the stack forwards what has options */
+	action = police6(skb, &pkt, PROGRAM_FROM_CONTAINER, false, true);
 	if (action != TC_ACT_OK)
-		return action;
+		goto end;
+#endif
+#ifdef SERVICES	/* the stack would not know it */
+	if (pkt.translated && (has_options6(&pkt) || for_the_stack(skb)))
+		return drop(PROGRAM_FROM_CONTAINER, DROP_TRANSLATION);
 #endif
 	if (link_scope6(&pkt.dst6) || has_options6(&pkt) || for_the_stack(skb))
 		return to_stack(PROGRAM_FROM_CONTAINER);
-	/* service.c */
 	target = endpoints6.lookup(&pkt.dst6);
+#ifdef SERVICES
+	if (pkt.translated && target && target->flags) {
+		action = UP_THE_STACK;
+		goto end;
+	}
+#endif
 	if (target && target->flags)
 		return target->flags & ENDPOINT_GATEWAY ? answer_echo(skb, &pkt, sender->lxc_mac) :
 							  to_stack(PROGRAM_FROM_CONTAINER);
@@ -86,7 +107,10 @@ static __always_inline int from_container6(struct __sk_buff *skb)
 		action = deliver_local(skb, &pkt, target, PROGRAM_FROM_CONTAINER);
 	else	/* encap.c */
 		action = forward(skb, &pkt, PROGRAM_FROM_CONTAINER);
-	return action == TTL_EXPIRED ? time_exceeded(skb, &pkt, PROGRAM_FROM_CONTAINER) : action;
+#ifdef FLOWS
+end:
+#endif
+	return answered(skb, &pkt, PROGRAM_FROM_CONTAINER, action);
 }
 
 int from_container(struct __sk_buff *skb)

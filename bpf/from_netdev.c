@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * tc ingress of the NIC: what comes over the wire. Stages: [NodePort: service.c],
- * [reverse masquerade: masquerade.c], policy (police.c; where a node asks for it), local
- * delivery; all else goes up the stack.
+ * tc ingress of the NIC: what comes over the wire. Stages: [reverse masquerade: masquerade.c],
+ * services and policy (police.c; where a node asks for them), local delivery, and what a service
+ * sends on to another node; all else goes up the stack.
  */
+
+static __always_inline bool is_pod(const struct endpoint *target)
+{
+	return target && !target->flags;
+}
 
 static __always_inline int from_netdev4(struct __sk_buff *skb)
 {
@@ -13,9 +18,9 @@ static __always_inline int from_netdev4(struct __sk_buff *skb)
 
 	if (!read_packet4(skb, &pkt))
 		return drop(PROGRAM_FROM_NETDEV, DROP_MALFORMED);
-	/* service.c, then masquerade.c */
+	/* masquerade.c */
 	target = endpoints4.lookup(&pkt.dst4);
-	if (!target || target->flags || has_options4(skb) || for_the_stack(skb) ||
+	if ((!TRANSLATES && !is_pod(target)) || has_options4(skb) || for_the_stack(skb) ||
 	    link_scope4(pkt.src4))
 		return to_stack(PROGRAM_FROM_NETDEV);
 	sender = endpoints4.lookup(&pkt.src4);
@@ -23,13 +28,27 @@ static __always_inline int from_netdev4(struct __sk_buff *skb)
 		return drop(PROGRAM_FROM_NETDEV, DROP_SOURCE);
 	if (sender && sender->flags)	/* who poses as the node, the stack refuses */
 		return to_stack(PROGRAM_FROM_NETDEV);
-#ifdef POLICY
-	action = police4(skb, &pkt, PROGRAM_FROM_NETDEV, false);
+#ifdef FLOWS
+	action = police4(skb, &pkt, PROGRAM_FROM_NETDEV, false, is_pod(target));
 	if (action != TC_ACT_OK)
-		return action;
+		goto end;
 #endif
-	action = deliver_local(skb, &pkt, target, PROGRAM_FROM_NETDEV);
-	return action == TTL_EXPIRED ? time_exceeded(skb, &pkt, PROGRAM_FROM_NETDEV) : action;
+#ifdef SERVICES
+	if (pkt.translated)
+		target = endpoints4.lookup(&pkt.dst4);
+	else if (!is_pod(target))
+		return to_stack(PROGRAM_FROM_NETDEV);
+	if (!target)
+		action = forward(skb, &pkt, PROGRAM_FROM_NETDEV);
+	else if (target->flags)
+		action = UP_THE_STACK;
+	else
+#endif
+		action = deliver_local(skb, &pkt, target, PROGRAM_FROM_NETDEV);
+#ifdef FLOWS
+end:
+#endif
+	return answered(skb, &pkt, PROGRAM_FROM_NETDEV, action);
 }
 
 static __always_inline int from_netdev6(struct __sk_buff *skb)
@@ -40,9 +59,9 @@ static __always_inline int from_netdev6(struct __sk_buff *skb)
 
 	if (!read_packet6(skb, &pkt))
 		return drop(PROGRAM_FROM_NETDEV, DROP_MALFORMED);
-	/* service.c, then masquerade.c */
+	/* masquerade.c */
 	target = endpoints6.lookup(&pkt.dst6);
-	if (!target || target->flags || has_options6(&pkt) || for_the_stack(skb) ||
+	if ((!TRANSLATES && !is_pod(target)) || has_options6(&pkt) || for_the_stack(skb) ||
 	    link_scope6(&pkt.src6) || unspecified6(&pkt.src6))
 		return to_stack(PROGRAM_FROM_NETDEV);
 	sender = endpoints6.lookup(&pkt.src6);
@@ -50,13 +69,27 @@ static __always_inline int from_netdev6(struct __sk_buff *skb)
 		return drop(PROGRAM_FROM_NETDEV, DROP_SOURCE);
 	if (sender && sender->flags)
 		return to_stack(PROGRAM_FROM_NETDEV);
-#ifdef POLICY
-	action = police6(skb, &pkt, PROGRAM_FROM_NETDEV, false);
+#ifdef FLOWS
+	action = police6(skb, &pkt, PROGRAM_FROM_NETDEV, false, is_pod(target));
 	if (action != TC_ACT_OK)
-		return action;
+		goto end;
 #endif
-	action = deliver_local(skb, &pkt, target, PROGRAM_FROM_NETDEV);
-	return action == TTL_EXPIRED ? time_exceeded(skb, &pkt, PROGRAM_FROM_NETDEV) : action;
+#ifdef SERVICES
+	if (pkt.translated)
+		target = endpoints6.lookup(&pkt.dst6);
+	else if (!is_pod(target))
+		return to_stack(PROGRAM_FROM_NETDEV);
+	if (!target)
+		action = forward(skb, &pkt, PROGRAM_FROM_NETDEV);
+	else if (target->flags)
+		action = UP_THE_STACK;
+	else
+#endif
+		action = deliver_local(skb, &pkt, target, PROGRAM_FROM_NETDEV);
+#ifdef FLOWS
+end:
+#endif
+	return answered(skb, &pkt, PROGRAM_FROM_NETDEV, action);
 }
 
 int from_netdev(struct __sk_buff *skb)

@@ -7,11 +7,18 @@
 #ifndef HOSTROUTE_H
 #define HOSTROUTE_H
 
+/* Whether services are built in: what only they may do else. */
+#define TRANSLATES	0
+#ifdef SERVICES
+#undef TRANSLATES
+#define TRANSLATES	1
+#endif
+
 enum program {
 	PROGRAM_FROM_CONTAINER = 0,	/* tc ingress of a pod's lxc */
 	PROGRAM_FROM_NETDEV = 1,	/* tc ingress of the NIC */
 	PROGRAM_TO_NETDEV = 2,		/* tc egress of the NIC */
-	PROGRAM_TO_CONTAINER = 3,	/* tc egress of a pod's lxc; only with policy */
+	PROGRAM_TO_CONTAINER = 3,	/* tc egress of a pod's lxc; only with policy or services */
 	PROGRAMS = 4,
 };
 
@@ -40,7 +47,10 @@ enum drop_reason {
 	DROP_POLICY_DENY_RULE = 10,	/* a rule denies it */
 	DROP_ICMP_UNRELATED = 11,	/* an ICMP error, or an echo's reply, of no known flow */
 	DROP_FRAGMENT_UNKNOWN = 12,	/* a later fragment of which no first one passed */
-	DROP_REASONS = 13,
+	DROP_NO_BACKEND = 13,	/* nobody answers for a service, or for what is asked there */
+	DROP_NAT_EXHAUSTED = 14,	/* no port is free to tell a flow apart from others */
+	DROP_TRANSLATION = 15,	/* cannot be translated: it has options, or no way but the stack's */
+	DROP_REASONS = 16,
 };
 
 /* Return codes of bpf_fib_lookup, BPF_FIB_LKUP_RET_* (uapi/linux/bpf.h). */

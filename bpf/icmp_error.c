@@ -115,7 +115,7 @@ static __always_inline int open_room(struct __sk_buff *skb, u32 quote, u32 room)
 }
 
 static __always_inline int error4(struct __sk_buff *skb, const struct packet *pkt, u32 from,
-				  u8 type, u8 code)
+				  u8 type, u8 code, u32 rest)
 {
 	struct {
 		struct iphdr ip;
@@ -130,6 +130,9 @@ static __always_inline int error4(struct __sk_buff *skb, const struct packet *pk
 		return -1;
 	head.icmp.type = type;
 	head.icmp.code = code;
+#ifdef SERVICES
+	head.icmp.un.gateway = rest;
+#endif
 	sum = csum_diff(NULL, 0, (void *)&head.icmp, sizeof(head.icmp), 0);
 	sum = sum_bytes(skb, L3_OFFSET + sizeof(head), quote, sum);
 	if (sum < 0)
@@ -154,7 +157,7 @@ struct pseudo6 {
 };
 
 static __always_inline int error6(struct __sk_buff *skb, const struct packet *pkt,
-				  const union address6 *from, u8 type, u8 code)
+				  const union address6 *from, u8 type, u8 code, u32 rest)
 {
 	struct {
 		struct ipv6hdr ip;
@@ -170,6 +173,9 @@ static __always_inline int error6(struct __sk_buff *skb, const struct packet *pk
 		return -1;
 	head.icmp.icmp6_type = type;
 	head.icmp.icmp6_code = code;
+#ifdef SERVICES
+	head.icmp.icmp6_dataun.un_data32[0] = rest;
+#endif
 	pseudo.source = *from;
 	pseudo.destination = pkt->src6;
 	pseudo.length = bpf_htonl(sizeof(head.icmp) + quote);
@@ -189,9 +195,15 @@ static __always_inline int error6(struct __sk_buff *skb, const struct packet *pk
 	return bpf_skb_store_bytes(skb, L3_OFFSET, &head, sizeof(head), BPF_F_RECOMPUTE_CSUM);
 }
 
-/* TTL or hop limit has run out on the way (ICMP time exceeded in transit, code 0). */
-static __always_inline int time_exceeded(struct __sk_buff *skb, const struct packet *pkt,
-					 u32 program)
+/* What a program says of a packet that it cannot send on. */
+struct complaint {
+	u8 type4, code4, type6, code6;
+	u32 rest;		/* of the error's header */
+	u32 reason;		/* to drop it, where no error may be sent */
+};
+
+static __always_inline int complain(struct __sk_buff *skb, struct packet *pkt, u32 program,
+				    struct complaint about)
 {
 	u32 l4_offset = L3_OFFSET + (pkt->family == ADDRESS_FAMILY_INET ? sizeof(struct iphdr) :
 									    sizeof(struct ipv6hdr));
@@ -200,21 +212,40 @@ static __always_inline int time_exceeded(struct __sk_buff *skb, const struct pac
 	u32 zero = 0;
 	int failed;
 
+#ifdef SERVICES
+	if (pkt->translated && pkt->later_fragment)
+		return drop(program, about.reason);
+#endif
 	/* Whether it is a first fragment, and what it carries, the stack reads further on. */
 	if (pkt->family == ADDRESS_FAMILY_INET6 && pkt->later_fragment)
 		return to_stack(program);
+#ifdef SERVICES	/* the error goes to who sent the packet, whatever it was to become */
+	if (pkt->translated && read_source(skb, pkt))
+		return drop(program, DROP_REWRITE);
+#endif
 	node = config.lookup(&zero);
 	if (!node || !error_allowed(skb, pkt, l4_offset) || !error_affordable())
-		return drop(program, DROP_TTL);
+		return drop(program, about.reason);
 	if (pkt->family == ADDRESS_FAMILY_INET) {
-		failed = error4(skb, pkt, from_pod ? node->gateway4 : node->node4,
-				ICMP_TIME_EXCEEDED, ICMP_EXC_TTL);
+		failed = error4(skb, pkt, from_pod ? node->gateway4 : node->node4, about.type4,
+				about.code4, about.rest);
 	} else {
 		union address6 from = from_pod ? node->gateway6 : node->node6;
 
-		failed = error6(skb, pkt, &from, ICMPV6_TIME_EXCEED, ICMPV6_EXC_HOPLIMIT);
+		failed = error6(skb, pkt, &from, about.type6, about.code6, about.rest);
 	}
 	if (failed)
 		return drop(program, DROP_REWRITE);
 	return redirected(program, VERDICT_ANSWER, bpf_redirect(skb->ifindex, 0));
 }
+
+/* TTL or hop limit has run out on the way (ICMP time exceeded in transit, code 0). */
+#define TIME_EXCEEDED						\
+	((struct complaint){ ICMP_TIME_EXCEEDED, ICMP_EXC_TTL,	\
+			     ICMPV6_TIME_EXCEED, ICMPV6_EXC_HOPLIMIT, 0, DROP_TTL })
+#define PORT_UNREACHABLE						\
+	((struct complaint){ ICMP_DEST_UNREACH, ICMP_PORT_UNREACH,	\
+			     ICMPV6_DEST_UNREACH, ICMPV6_PORT_UNREACH, 0, DROP_NO_BACKEND })
+#define TELL_MTU(mtu)						\
+	((struct complaint){ ICMP_DEST_UNREACH, ICMP_FRAG_NEEDED,	\
+			     ICMPV6_PKT_TOOBIG, 0, bpf_htonl(mtu), DROP_TRANSLATION })

@@ -6,14 +6,22 @@
  * from there is lost, as it works at tc ingress only (skb_do_redirect()).
  */
 
-static __always_inline int deliver_local(struct __sk_buff *skb, const struct packet *pkt,
+static __always_inline int deliver_local(struct __sk_buff *skb, struct packet *pkt,
 					 const struct endpoint *pod, u32 program)
 {
+#ifdef SERVICES
+	if (pkt->translated && pkt->l3_size > pod->mtu)
+		return beyond(skb, pkt, pod->mtu);
+#endif
 	if (pkt->ttl <= 1)
 		return TTL_EXPIRED;
 	/* redirect_peer checks no MTU: whom to fragment for, and whom to tell, the stack knows. */
 	if (pkt->l3_size > pod->mtu)
 		return to_stack(program);
+#ifdef SERVICES	/* translate.c */
+	if (translate(skb, pkt))
+		return drop(program, DROP_REWRITE);
+#endif
 	if (decrement_ttl(skb, pkt) || write_macs(skb, pod->mac, pod->lxc_mac))
 		return drop(program, DROP_REWRITE);
 	/* Before c43272299488 ("bpf: Scrub packet on bpf_redirect_peer") a frame not

@@ -63,6 +63,14 @@ struct packet {
 	__be32 flowinfo;
 	u32 src4, dst4;
 	union address6 src6, dst6;
+#ifdef FLOWS
+	u16 l4_offset;		/* 0: no layer 4 in it, as in a later fragment */
+#endif
+#ifdef SERVICES
+	u8 translated;		/* enum translation: addresses and ports above are what it becomes */
+	u8 l4_protocol;		/* then: behind extension headers */
+	u32 mtu;		/* that it does not fit: see TOO_BIG */
+#endif
 };
 
 /*
@@ -77,6 +85,9 @@ static __always_inline void parse_l4(struct packet *pkt, struct __sk_buff *skb,
 	const u16 *ports = cur->l3 + l3_length;
 	u16 copied[2];
 
+#ifdef FLOWS
+	pkt->l4_offset = l4_offset;
+#endif
 	if (pkt->protocol == IPPROTO_TCP || pkt->protocol == IPPROTO_UDP) {
 		if ((void *)(ports + 2) <= cur->end) {
 			pkt->has_ports = true;

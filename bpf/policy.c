@@ -19,7 +19,6 @@ enum rule {
 };
 
 #define SELECTED	0xffffffff	/* in the identity's place: the pod has rules in that direction */
-#define NO_SUBJECT	(-1)		/* passes, and is not remembered */
 
 struct network4 {
 	u32 prefixlen;

@@ -41,3 +41,25 @@ static __always_inline int write_macs(struct __sk_buff *skb, const u8 *destinati
 	__builtin_memcpy(cur.eth->h_source, source, ETH_ALEN);
 	return 0;
 }
+
+/* Up the stack, which would not know a packet that is about to become another. */
+static __always_inline int as_it_came(const struct packet *pkt, u32 program)
+{
+#ifdef SERVICES
+	if (pkt->translated)
+		return drop(program, DROP_TRANSLATION);
+#endif
+	return to_stack(program);
+}
+
+#ifdef SERVICES
+/* Whose packet it is, as it stands there. */
+static __always_inline int read_source(struct __sk_buff *skb, struct packet *pkt)
+{
+	if (pkt->family == ADDRESS_FAMILY_INET)
+		return bpf_skb_load_bytes(skb, L3_OFFSET + __builtin_offsetof(struct iphdr, saddr),
+					  &pkt->src4, sizeof(pkt->src4));
+	return bpf_skb_load_bytes(skb, L3_OFFSET + __builtin_offsetof(struct ipv6hdr, saddr),
+				  &pkt->src6, sizeof(pkt->src6));
+}
+#endif

@@ -4,16 +4,22 @@
  * stack sends it: packets with options, tagged and broadcast frames, whatever is too big, and
  * the node's own. bpf_redirect_peer passes by.
  */
-#ifdef POLICY
+#ifdef FLOWS
 
 static __always_inline int to_container4(struct __sk_buff *skb, bool own)
 {
 	struct packet pkt = {};
-	int action;
+	int action = TC_ACT_OK;
 
 	if (!read_packet4(skb, &pkt))
 		return drop(PROGRAM_TO_CONTAINER, DROP_MALFORMED);
-	action = police4(skb, &pkt, PROGRAM_TO_CONTAINER, own);
+#ifdef SERVICES
+	if (own && turn_back4(skb, &pkt))
+		return drop(PROGRAM_TO_CONTAINER, DROP_REWRITE);
+#endif
+#ifdef POLICY
+	action = police4(skb, &pkt, PROGRAM_TO_CONTAINER, own, true);
+#endif
 	if (action == TC_ACT_OK)
 		count_hit(PROGRAM_TO_CONTAINER, VERDICT_PASS);
 	return action;
@@ -22,11 +28,17 @@ static __always_inline int to_container4(struct __sk_buff *skb, bool own)
 static __always_inline int to_container6(struct __sk_buff *skb, bool own)
 {
 	struct packet pkt = {};
-	int action;
+	int action = TC_ACT_OK;
 
 	if (!read_packet6(skb, &pkt))
 		return drop(PROGRAM_TO_CONTAINER, DROP_MALFORMED);
-	action = police6(skb, &pkt, PROGRAM_TO_CONTAINER, own);
+#ifdef SERVICES
+	if (own && turn_back6(skb, &pkt))
+		return drop(PROGRAM_TO_CONTAINER, DROP_REWRITE);
+#endif
+#ifdef POLICY
+	action = police6(skb, &pkt, PROGRAM_TO_CONTAINER, own, true);
+#endif
 	if (action == TC_ACT_OK)
 		count_hit(PROGRAM_TO_CONTAINER, VERDICT_PASS);
 	return action;

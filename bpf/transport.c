@@ -3,9 +3,10 @@
  * What of a packet's layer 4 makes its flow: ports, or what stands for them, behind options,
  * extension headers and fragment headers. Functions return 0, or REFUSED(a reason to drop it).
  */
-#ifdef POLICY
+#ifdef FLOWS
 
 #define REFUSED(reason)		((reason) + 1)
+#define NO_SUBJECT		(-1)	/* passes, and is not remembered */
 #define EXTENSIONS		6	/* headers walked over, at most */
 #define TCP_FLAGS		13	/* offset in the header */
 #define QUOTED			8	/* bytes of layer 4 that every ICMP error quotes (RFC 792) */
@@ -67,24 +68,26 @@ static __always_inline bool read_ports(struct __sk_buff *skb, struct transport *
 	return true;
 }
 
-static __always_inline u8 read_tcp_flags(struct __sk_buff *skb, u32 offset)
+/* `usual`: where layer 4 begins but for a jumbo header (BIG TCP). */
+static __always_inline u8 read_tcp_flags(struct __sk_buff *skb, u32 offset, u32 usual)
 {
 	u8 *data = LOAD_POINTER(data, skb), *end = LOAD_POINTER(data_end, skb), flags = 0;
 
-	if (data + offset + TCP_FLAGS + 1 <= end)
-		return data[offset + TCP_FLAGS];
+	if (offset == usual && data + usual + TCP_FLAGS + 1 <= end)
+		return data[usual + TCP_FLAGS];
 	bpf_skb_load_bytes(skb, offset + TCP_FLAGS, &flags, sizeof(flags));
 	return flags;
 }
 
 /* Nearly every packet: its ports were read already, right behind a header of fixed size. */
 static __always_inline void plain_ports(struct __sk_buff *skb, const struct packet *pkt,
-					struct transport *t, u32 offset)
+					struct transport *t, u32 usual)
 {
+	t->offset = pkt->l4_offset;
 	t->sport = pkt->sport;
 	t->dport = pkt->dport;
 	if (t->protocol == IPPROTO_TCP)
-		t->tcp_flags = read_tcp_flags(skb, offset);
+		t->tcp_flags = read_tcp_flags(skb, t->offset, usual);
 }
 
 /* `size`: of layer 4 in this packet; a first fragment too short for its ports hides them. */

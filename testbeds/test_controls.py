@@ -14,7 +14,9 @@ from pyroute2 import NFCTSocket
 from harness import datapath as datapaths
 from harness.attach import EGRESS, INGRESS, Placed, bpf_link, netkit
 from harness.datapath import legacy
+from harness.datapath.bpf_flows import FlowMaps
 from harness.datapath.bpf_maps import NodeMaps
+from harness.datapath.bpf_services import ServiceMaps
 from harness.datapath.kube_proxy import RuleSet, node_rules
 from harness.plugin.building import BuildTestbed
 from harness.plumbing.errors import CaptureError
@@ -103,6 +105,16 @@ def test_sync_that_forgets_nothing_is_noticed(request, monkeypatch):
 
     monkeypatch.setattr(NodeMaps, "_endpoints", adding)
     assert _noticed(request, instrument.SYNC_THAT_FORGETS_NOTHING, datapaths.find("bpf"))
+
+
+def test_agent_that_keeps_flows_to_backends_that_are_gone_is_noticed(request, monkeypatch):
+    monkeypatch.setattr(FlowMaps, "forget_backends", lambda *_: None)
+    assert _noticed(request, instrument.NOT_FORGOTTEN, datapaths.find("bpf"))
+
+
+def test_agent_that_lets_clients_keep_backends_that_are_gone_is_noticed(request, monkeypatch):
+    monkeypatch.setattr(ServiceMaps, "_forget_kept", lambda *_: None)
+    assert _noticed(request, instrument.KEPT_BACKENDS, datapaths.find("bpf"))
 
 
 #: What `sync` does → where.

@@ -141,6 +141,25 @@ class Module:
             for key in range(count):
                 table[ctypes.c_int(key)] = zero
 
+    def fill(self, name: str, first: int, values: bytes) -> None:
+        """Write elements of an array.
+
+        Args:
+            name: The array.
+            first: Index of the first.
+            values: Their packed values, one after the other.
+        """
+        table = self.table(name)
+        size = ctypes.sizeof(table.Leaf)
+        count = len(values) // size
+        keys = bytes((ctypes.c_uint32 * count)(*range(first, first + count)))
+        try:
+            syscall.map_update_batch(table.map_fd, keys, values, count)
+        except OSError:  # an older kernel
+            for index in range(count):
+                leaf = table.Leaf.from_buffer_copy(values, index * size)
+                table[ctypes.c_int(first + index)] = leaf
+
     def replace(self, name: str, rows: Mapping[bytes, Mapping[str, Any] | int]) -> None:
         """Make a hash or a trie have these rows and no others; what is gone goes first.
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from harness.attach import (
@@ -21,30 +21,33 @@ from harness.bpf import pool, syscall
 from harness.bpf.contract import enums
 from harness.bpf.module import Module
 from harness.bpf.source import Patch, Source
-from harness.datapath import bpf_policy
+from harness.datapath import bpf_flows, bpf_policy, bpf_services
 from harness.datapath.base import Counters
+from harness.datapath.bpf_flows import FlowEntry, FlowMaps
 from harness.datapath.bpf_maps import NodeMaps
-from harness.datapath.bpf_policy import FlowEntry
+from harness.datapath.bpf_policy import PolicyMaps
+from harness.datapath.bpf_services import ServiceMaps
 from harness.datapath.claims import BOTH, Claims
-from harness.datapath.policy import Policy
+from harness.datapath.policy import Policy, Timeouts
+from harness.datapath.services import Service, check, gone
 from harness.datapath.settings import NodeSettings
 from harness.plumbing.errors import UnknownNameError
 from harness.topology import Family, Node
 
 #: In the order in which they are joined: each part uses only what stands before it. Those of a
-#: stage are empty where it is not asked for. The stages to come (service.c, masquerade.c, encap.c)
-#: go between police.c and local_delivery.c.
+#: stage are empty where it is not asked for. The stages to come (masquerade.c, encap.c) go between
+#: police.c and local_delivery.c.
 PARTS = (
     "compat.h", "hostroute.h", "parse.h", "maps.c", "count.c", "read_packet.c", "rewrite.c",
-    "icmp_error.c", "gateway.c", "gateway_echo.c", "transport.c", "flow.c", "policy.c", "police.c",
-    "local_delivery.c", "forward.c", "from_container.c", "from_netdev.c", "to_netdev.c",
-    "to_container.c",
+    "icmp_error.c", "gateway.c", "gateway_echo.c", "transport.c", "flow.c", "policy.c", "service.c",
+    "police.c", "translate.c", "reply.c", "answer.c", "local_delivery.c", "forward.c",
+    "from_container.c", "from_netdev.c", "to_netdev.c", "to_container.c",
 )  # fmt: skip
 PROGRAMS = ("from_container", "from_netdev", "to_netdev")
 #: What is loaded, and as which type.
 LOADED = dict.fromkeys(PROGRAMS, syscall.PROG_TYPE_SCHED_CLS)
-#: The same with policy, which also looks at what the node's stack sends to a pod.
-LOADED_WITH_POLICY = LOADED | {"to_container": syscall.PROG_TYPE_SCHED_CLS}
+#: The same with policy or services, which also look at what the node's stack sends to a pod.
+LOADED_WITH_FLOWS = LOADED | {"to_container": syscall.PROG_TYPE_SCHED_CLS}
 
 #: What the programs do as they are built without macros.
 CLAIMED = Claims(
@@ -55,6 +58,7 @@ CLAIMED = Claims(
     source_check=BOTH, several_addresses=True, wire_source_check=BOTH, header_check=BOTH,
     options_to_stack=BOTH, keeps_link_scope=True, refusing_routes="drop", tells_no_route=BOTH,
     obeys_forwarding=BOTH, any_device=True, refreshes_neighbours=True, policy=True,
+    services=BOTH, shows_client=True,
 )  # fmt: skip
 
 
@@ -88,11 +92,20 @@ class HostRouting:
 
     def install(self, node: Node, settings: NodeSettings) -> InstalledBpf:
         """Attach the programs to every lxc and to every uplink of `node`, and fill the maps."""
-        if settings.policy is None:
-            return InstalledBpf(self.name, node, pool.take(self.source, LOADED), self.hook)
-        source = replace(self.source, defines=(*self.defines, *bpf_policy.defines()))
-        module = pool.take(source, LOADED_WITH_POLICY)
-        return InstalledBpf(self.name, node, module, self.hook, settings.policy)
+        stages = stage_defines(settings)
+        source = replace(self.source, defines=(*self.defines, *stages))
+        module = pool.take(source, LOADED_WITH_FLOWS if stages else LOADED)
+        return InstalledBpf(self.name, node, module, self.hook, settings)
+
+
+def stage_defines(settings: NodeSettings) -> tuple[str, ...]:
+    """The macros that build in what a node's settings ask for."""
+    asked = {
+        bpf_policy.DEFINE: settings.policy is not None,
+        bpf_services.DEFINE: settings.services == "bpf",
+    }
+    stages = tuple(name for name, wanted in asked.items() if wanted)
+    return (*stages, bpf_flows.define()) if stages else ()
 
 
 class InstalledBpf:
@@ -106,24 +119,40 @@ class InstalledBpf:
 
     def __init__(
         self, name: str, node: Node, module: Module, hook: str = "clsact",
-        policy: Policy | None = None,
+        settings: NodeSettings | None = None,
     ) -> None:  # fmt: skip
+        settings = settings or NodeSettings()
         self.name = name
         self.node = node
         self.module = module
         self._hook = hook
-        self._policy = policy
-        self._policy_maps = bpf_policy.PolicyMaps(module, node)
+        self._policy = settings.policy
+        self._services = settings.used_services if settings.services == "bpf" else None
+        self._networks = settings.service_networks
+        self._policy_maps = PolicyMaps(module, node)
+        self._service_maps = ServiceMaps(module, node)
+        self._flow_maps = FlowMaps(module)
         self._maps = NodeMaps(node, module)
         self._placed = Placed(node.ns)
         try:
-            self._maps.empty()
-            if policy is not None:
-                self._policy_maps.empty()
+            self._empty()
             self.sync()
         except BaseException:
             self.remove()
             raise
+
+    @property
+    def _has_flows(self) -> bool:
+        return self._policy is not None or self._services is not None
+
+    def _empty(self) -> None:
+        self._maps.empty()
+        if self._has_flows:
+            self._flow_maps.empty()
+        if self._policy is not None:
+            self._policy_maps.empty()
+        if self._services is not None:
+            self._service_maps.empty()
 
     def sync(self) -> None:
         """Do as an agent would: make maps and hooks what the node's pods, addresses and links are.
@@ -132,8 +161,13 @@ class InstalledBpf:
         """
         self.node.forget_indexes()
         self._maps.write()
+        if self._services is not None:
+            self._service_maps.write(self._services, self._networks)
         if self._policy is not None:
             self._policy_maps.write(self._policy)
+        if self._has_flows:
+            timeouts = self._policy.timeouts if self._policy is not None else Timeouts()
+            self._flow_maps.write_settings(timeouts)
         self._placed.make(self._places())
 
     def enforce(self, policy: Policy) -> None:
@@ -149,11 +183,29 @@ class InstalledBpf:
             )
         self._policy = policy
         self._policy_maps.write(policy)
+        self._flow_maps.write_settings(policy.timeouts)
+
+    def serve(self, services: Sequence[Service]) -> None:
+        """Translate other services from now on, and forget UDP flows to backends that are gone.
+
+        Raises:
+            UnknownNameError: The programs were built without services, or they cannot stand
+                together.
+        """
+        if self._services is None:
+            raise UnknownNameError(
+                f"{self.name} on {self.node.name} was built without services",
+                "ask for them: NodeSettings(services='bpf')",
+            )
+        check(services, self._networks)
+        before, self._services = self._services, tuple(services)
+        self._service_maps.write(self._services, self._networks)
+        self._flow_maps.forget_backends(gone(before, self._services))
 
     def _places(self) -> Iterator[Place]:
         for pod in self.node.pods:
             yield self._place(self._hook, "from_container", pod.lxc, INGRESS)
-            if self._policy is not None:
+            if self._has_flows:
                 yield self._place(self._hook, "to_container", pod.lxc, EGRESS)
         on_uplinks = tcx.NAME if self._hook == netkit.NAME else self._hook
         for uplink in self.node.uplinks:
@@ -165,12 +217,12 @@ class InstalledBpf:
         return Place(hook, direction, ifindex, fd, program)
 
     def flows(self, family: Family) -> list[FlowEntry]:
-        """The flows that policy remembers: two entries each."""
-        return self._policy_maps.flows(family)
+        """The flows that policy and services remember: two entries each."""
+        return self._flow_maps.flows(family)
 
     def forget(self, family: Family, *, reply: bool) -> None:
         """Delete each flow's entry of one direction, as an LRU map may at any time."""
-        self._policy_maps.forget(family, reply=reply)
+        self._flow_maps.forget(family, reply=reply)
 
     def await_ready(self) -> None:
         """The programs forward from the moment they are attached."""

@@ -25,7 +25,6 @@ class Entry:
     core: bool = False
 
 
-_SERVICE = "not in this version: service.c"
 _MASQUERADE = "not in this version: masquerade.c"
 _ENCAP = "not in this version: encap.c"
 _ROUTES = "not in this version"
@@ -93,10 +92,10 @@ CATALOGUE: dict[str, Entry] = {
     "HR-60": Entry("hairpin: a pod that is its own backend sees the gateway"),
     "HR-61": Entry("no backend: port unreachable, quoting the front"),
     "HR-62": Entry("backends that are processes of a node"),
-    "HR-63": Entry("ICMP errors about a service's flows", _SERVICE),
-    "HR-64": Entry("fragments of a service's flows", _SERVICE),
+    "HR-63": Entry("ICMP errors about a service's flows"),
+    "HR-64": Entry("fragments of a service's flows"),
     "HR-65": Entry("Local: the backend sees the client; none here: silence"),
-    "HR-66": Entry("one client port through two nodes to one backend", _SERVICE),
+    "HR-66": Entry("one client port through two fronts to one backend"),
     "HR-78": Entry("TCX: listed by link, in order; no qdisc; detached at once"),
     "HR-79": Entry("netkit: legs, TTL; ARP and NS only in L2"),
     "HR-80": Entry("netkit's scrub: mark and priority zeroed, or kept"),

@@ -110,7 +110,7 @@ class Claims:
 
     bypasses_stack: bool = _decides(
         "pods' traffic never enters the node's IP stack: no netfilter hook, no conntrack",
-        "01 02 03 04 05 06 07 08 09 12 15 20 27 30 33 37 42 53 61 82",
+        "01 02 03 04 05 06 07 08 09 12 15 20 27 30 33 37 42 53 59 61 63 82",
     )
     delivers: str = _row(
         "stack", DELIVERIES,
@@ -121,7 +121,7 @@ class Claims:
     delivers_off_wire: str = _row(
         "", ("", *DELIVERIES),
         "the same of a packet that comes off the wire; empty: as `delivers`",
-        "08 12 17 18 27 30 40 42 49 65 79",
+        "08 12 17 18 27 30 40 42 49 63 65 79",
     )  # fmt: skip
     forwards: str = _row(
         "stack", ("stack", "redirect", "neigh"),
@@ -152,7 +152,7 @@ class Claims:
     )
     services: frozenset[Family] = _families(
         "translates services: ClusterIP, NodePort, external addresses, affinity; asked at a node,"
-        " a backend elsewhere answers through it", "42 58 59 60 61 62 65",
+        " a backend elsewhere answers through it", "06 42 58 59 60 61 62 63 64 65 66 86",
     )  # fmt: skip
     shows_client: bool = _decides(
         "who asks at a node's NodePort is seen by a backend there under the own address, not under"

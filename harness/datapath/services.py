@@ -14,6 +14,9 @@ from harness.topology.addressing import Family
 
 #: What Kubernetes gives away by default (--service-node-port-range).
 NODE_PORTS = range(30_000, 32_768)
+#: Ports that a node gives to flows which it sends on in its own name: those that its sockets are
+#: not given (net.ipv4.ip_local_port_range).
+NAT_PORTS = range(61_000, 65_536)
 #: Networks that the addresses of services are taken from, the idle ones' too.
 SERVICE_NETWORKS = ("172.16.0.0/16", "fd00:5e::/64")
 PROTOCOLS = ("tcp", "udp")

@@ -37,6 +37,7 @@ from testbeds.mutants import (
     rewrite,
     router,
     services,
+    serving,
     sources,
     stack,
 )
@@ -64,6 +65,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *hooks.MUTANTS,
     *netkit.MUTANTS,
     *services.MUTANTS,
+    *serving.MUTANTS,
     *policy.MUTANTS,
     *packets.MUTANTS,
     *protocols.MUTANTS,

@@ -268,9 +268,9 @@ _ERROR_MUTANTS = (
     Mutant(
         "errors of code 1",
         (
-            Patch("icmp_error.c", "ICMP_TIME_EXCEEDED, ICMP_EXC_TTL)", "ICMP_TIME_EXCEEDED, 1)"),
+            Patch("icmp_error.c", "ICMP_TIME_EXCEEDED, ICMP_EXC_TTL,", "ICMP_TIME_EXCEEDED, 1,"),
             Patch(
-                "icmp_error.c", "ICMPV6_TIME_EXCEED, ICMPV6_EXC_HOPLIMIT)", "ICMPV6_TIME_EXCEED, 1)"
+                "icmp_error.c", "ICMPV6_TIME_EXCEED, ICMPV6_EXC_HOPLIMIT,", "ICMPV6_TIME_EXCEED, 1,"
             ),
         ),
         (Catch(t.ERRORS, "type and code"),),

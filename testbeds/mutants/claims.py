@@ -29,10 +29,6 @@ MUTANTS: tuple[Mutant, ...] = (
         Catch(s.NEAR, "conntrack"), Catch(s.FAR, "conntrack"), Catch(s.NODE_PORT, "conntrack"),
     ),
     _liar(
-        "claims to translate services", "bpf", {"services": BOTH},
-        Catch(s.NEAR, "legs"), Catch(s.OUTSIDE, "legs", {"front": "node-port"}),
-    ),
-    _liar(
         "claims to show the client to a NodePort's backend", "legacy", {"shows_client": True},
         Catch(s.OUTSIDE, "legs", {"front": "node-port"}),
     ),
@@ -40,6 +36,9 @@ MUTANTS: tuple[Mutant, ...] = (
         "claims to deliver through the lxc", "bpf", {"delivers": "lxc", "keeps_mark": False},
         Catch(t.LEGS, "legs"),
         Catch(t.B1 + "test_hr09_legs_as_legacy_bypass_as_bpf", "legs"),
+        Catch(
+            "one_node/test_decision::test_hr06_services_asked_for_of_who_has_them_mean_bpf", "legs"
+        ),
     ),
     _liar(
         "claims to deliver past the lxc", "bpf-redirect", {"delivers": "peer"},
@@ -131,7 +130,7 @@ FALSE: Mapping[str, str] = {
     "local_pods": "claims to find pods by the node's routes",
     "node_addresses": "claims to look up the node's addresses",
     "masquerade": "claims to masquerade",
-    "services": "claims to translate services",
+    "services": "fronts not found",
     "shows_client": "claims to show the client to a NodePort's backend",
     "keeps_mark": "claims not to keep the mark",
     "keeps_tstamp": "claims not to keep the timestamp",
@@ -189,4 +188,5 @@ DECLINING: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     ),
     "refreshes_neighbours": ("neighbours in use never refreshed", {"refreshes_neighbours": False}),
     "policy": ("policy counts its denials and lets them pass", {"policy": False}),
+    "services": ("fronts not found", {"services": frozenset()}),
 }  # fmt: skip

@@ -6,6 +6,7 @@ from __future__ import annotations
 from harness.bpf.source import Patch
 from harness.topology import POD_DEVICES
 from harness.topology.netkit import SCRUB_NONE
+from testbeds.mutants import services as s
 from testbeds.mutants import targets as t
 from testbeds.mutants.mutant import Catch, Fault, patch
 
@@ -201,8 +202,12 @@ NOT_SERVED = (
 NOT_FORGOTTEN = Catch(_REMOVED, "UDP flows that were there")
 ALL_FORGOTTEN = Catch(_REMOVED, "TCP connection that was there")
 
+KEPT_BACKENDS = Catch(s.KEPT, "backend is gone")
+
 #: What is broken → what must notice.
 BROKEN: dict[str, tuple[Catch, ...]] = {
+    "the agent keeps flows to backends that are gone": (NOT_FORGOTTEN,),
+    "the agent lets clients keep backends that are gone": (KEPT_BACKENDS,),
     "`sync` forgets no address": (SYNC_THAT_FORGETS_NOTHING,),
     "`sync` does its work once": tuple(catch for _, _, catch in NOT_SYNCED),
     "`sync` leaves a program where it was not": (ONE_TOO_MANY,),

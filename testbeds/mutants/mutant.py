@@ -66,3 +66,9 @@ class Mutant(Fault):
 def patch(file: str, old: str, new: str) -> tuple[Patch, ...]:
     """One change of one file of bpf/."""
     return (Patch(file, old, new),)
+
+
+def both(file: str, old: str, new: str) -> tuple[Patch, Patch]:
+    """The same change for both families: `@` stands for the digit."""
+    ipv4, ipv6 = (Patch(file, old.replace("@", d), new.replace("@", d)) for d in "46")
+    return ipv4, ipv6

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from harness.bpf.source import Patch
-from testbeds.mutants.mutant import Catch, Mutant, patch
+from testbeds.mutants.mutant import Catch, Mutant, both, patch
 
 _ONE, _TWO = "one_node/test_policy::", "two_node/test_policy::"
 _FLOWS = "one_node/test_policy_flows::"
@@ -27,16 +27,10 @@ _EXPIRES = _FLOWS + "test_hr57_a_flow_expires"
 _ENDS = _FLOWS + "test_hr57_a_connection_ends"
 _HALF = _FLOWS + "test_hr57_half_closed_is_open_and_closing_answers"
 _RENEWED = _FLOWS + "test_hr57_traffic_renews_a_flow_and_heals_its_pair"
-_ABSENT = _FLOWS + "test_hr86_nothing_asked_for_nothing_compiled_in"
+_ABSENT = "one_node/test_stages::test_hr86_nothing_asked_for_nothing_compiled_in"
 _DENY, _DEFAULT = {"verdict": "deny"}, {"verdict": "allow"}
 _RESET, _REFUSED = {"end": "reset by the client"}, {"end": "reset by the server"}
 _CLOSED = {"end": "closed by both"}
-
-
-def _both(file: str, old: str, new: str) -> tuple[Patch, Patch]:
-    """The same change for both families: `@` stands for the digit."""
-    ipv4, ipv6 = (Patch(file, old.replace("@", d), new.replace("@", d)) for d in "46")
-    return ipv4, ipv6
 
 
 def _two(file: str, new: str, *olds: str) -> tuple[Patch, ...]:
@@ -45,17 +39,16 @@ def _two(file: str, new: str, *olds: str) -> tuple[Patch, ...]:
 
 
 _HERE = (
-    "	action = police@(skb, &pkt, PROGRAM_FROM_CONTAINER, false);\n"
+    "	action = police@(skb, &pkt, PROGRAM_FROM_CONTAINER, false, true);\n"
     "	if (action != TC_ACT_OK)\n"
 )
 _WIRE = (
-    "	action = police@(skb, &pkt, PROGRAM_FROM_NETDEV, false);\n	if (action != TC_ACT_OK)\n"
+    "	action = police@(skb, &pkt, PROGRAM_FROM_NETDEV, false, is_pod(target));\n"
+    "	if (action != TC_ACT_OK)\n"
 )
-_JUDGED = "		reason = refused@(&at->original, known || t.begins);\n"
+_JUDGED = "		reason = refused@(&at->original, known || t->begins);\n"
 _PAIR = "	renew_pair@(&at->key, &at->partner, &at->state);\n"
-_QUOTED = (
-    "	if (!t.error || quoted@(skb, pkt, &t, program == PROGRAM_FROM_CONTAINER, &at->key)) {"
-)
+_QUOTED = "	if (!t->error || quoted@(skb, pkt, t, program, at)) {"
 _READ = "	at->original.src = pkt->src@;\n"
 _KNOWN = "		flow = flows@.lookup(&at->key);\n		known = flow &&"
 _KEY = "	struct rule_key key = { ifindex, identity, port, protocol, direction };"
@@ -80,8 +73,8 @@ _RULES_OF_PODS: tuple[Mutant, ...] = (
     Mutant(
         "policy counts its denials and lets them pass",
         (
-            *_both("from_container.c", _HERE, _HERE.replace("(action", "(0 && action")),
-            *_both("from_netdev.c", _WIRE, _WIRE.replace("(action", "(0 && action")),
+            *both("from_container.c", _HERE, _HERE.replace("(action", "(0 && action")),
+            *both("from_netdev.c", _WIRE, _WIRE.replace("(action", "(0 && action")),
         ),
         (
             Catch(_INGRESS, "legs", _DENY),
@@ -104,12 +97,12 @@ _RULES_OF_PODS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "policy judges TCP alone",
-        _both("police.c", _JUDGED, _JUDGED + "if (t.protocol != IPPROTO_TCP) reason = 0;\n"),
+        both("police.c", _JUDGED, _JUDGED + "if (t->protocol != IPPROTO_TCP) reason = 0;\n"),
         (Catch(_INGRESS, "legs", _DENY), Catch(_EGRESS, "legs", _DENY), Catch(_RULES, "arrived")),
     ),
     Mutant(
         "policy judges pings alone",
-        _both("police.c", _JUDGED, _JUDGED + "if (t.sport && t.dport) reason = 0;\n"),
+        both("police.c", _JUDGED, _JUDGED + "if (t->sport && t->dport) reason = 0;\n"),
         (
             Catch(_INGRESS, "arrived", _DENY),
             Catch(_INGRESS, "arrived", _DEFAULT),
@@ -154,7 +147,7 @@ _RULES_OF_PODS: tuple[Mutant, ...] = (
         "rules that changed leave established flows alone",
         (
             Patch("flow.c", "state->generation == config->generation && ", ""),
-            *_both(
+            *both(
                 "police.c", "(!known || at->state.generation != config->generation)) {\n" + _JUDGED,
                 "!known) {\n" + _JUDGED,
             ),
@@ -168,7 +161,7 @@ _RULES_OF_PODS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "denials not counted",
-        _both("police.c", _JUDGED, _JUDGED + "		if (reason > 0) return TC_ACT_SHOT;\n"),
+        both("police.c", _JUDGED, _JUDGED + "		if (reason > 0) return TC_ACT_SHOT;\n"),
         (Catch(_COUNTED, "counted"), Catch(_INGRESS_FAR, "drops"), Catch(_ROUND, "hits")),
     ),
     Mutant(
@@ -195,14 +188,14 @@ _RULES_OF_PODS: tuple[Mutant, ...] = (
             "compat.h", "#define COMPAT_H\n",
             "#define COMPAT_H\n#ifndef POLICY\n#define POLICY\n#define FLOWS 16384\n#endif\n",
         ),
-        (Catch(_ABSENT, "programs"),),
+        (Catch(_ABSENT, "programs", {"stage": "policy"}),),
     ),
 )  # fmt: skip
 
 _OF_FLOWS: tuple[Mutant, ...] = (
     Mutant(
         "way back not remembered",
-        _both("flow.c", "		flows@.update((struct tuple@ *)partner, &fresh);", "		;"),
+        both("flow.c", "		flows@.update((struct tuple@ *)partner, &fresh);", "		;"),
         (
             Catch(_REPLIES, "lost"),
             Catch(_REPLIES_FAR, "lost"),
@@ -215,39 +208,39 @@ _OF_FLOWS: tuple[Mutant, ...] = (
         "replies judged by rules",
         (
             Patch("flow.c", "	return config &&", "	return config && !state->reply &&"),
-            *_both("police.c", _KNOWN, _KNOWN + " !flow->state.reply &&"),
+            *both("police.c", _KNOWN, _KNOWN + " !flow->state.reply &&"),
         ),
         (Catch(_REPLIES, "lost"), Catch(_REPLIES_FAR, "lost")),
     ),
     Mutant(
         "any packet of a known flow taken for a reply",
-        _both("police.c", _JUDGED, "		if (known) at->original = at->partner;\n" + _JUDGED),
+        both("police.c", _JUDGED, "		if (known) at->original = at->partner;\n" + _JUDGED),
         (Catch(_CHANGED, "removed"),),
     ),
     Mutant(
         "what was refused is remembered",
-        _both(
+        both(
             "police.c", _JUDGED,
             _JUDGED + "		at->state.generation = config->generation;\n"
             "		at->state.quiet = at->state.expires = now + 9999;\n"
-            "		if (reason > 0 && !known && t.begins) { " + _PAIR
+            "		if (reason > 0 && !known && t->begins) { " + _PAIR
             + "		return drop(program, reason - REFUSED(0)); }\n",
         ),
         (Catch(_REPLIES, "begun elsewhere"),),
     ),
     Mutant(
         "ICMP errors all allowed",
-        _both("police.c", _READ, "	if (t.error)\n		return TC_ACT_OK;\n" + _READ),
+        both("police.c", _READ, "	if (t->error)\n		return TC_ACT_OK;\n" + _READ),
         (Catch(_ERRORS, "errors"), Catch(_ERRORS_FAR, "about none"), Catch(_COUNTED, "counted")),
     ),
     Mutant(
         "ICMP errors all denied",
-        _both("police.c", _QUOTED, "	if (!t.error) {"),
+        both("police.c", _QUOTED, "	if (!t->error) {"),
         (Catch(_ERRORS, "errors"), Catch(_ERRORS_FAR, "about a live flow")),
     ),
     Mutant(
         "ICMP errors looked up by their own addresses",
-        _both("police.c", _QUOTED, "	if (1) {"),
+        both("police.c", _QUOTED, "	if (1) {"),
         (Catch(_ERRORS, "errors"), Catch(_ERRORS_FAR, "about a live flow")),
     ),
     Mutant(
@@ -264,7 +257,7 @@ _OF_FLOWS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "later fragments pass unjudged",
-        _both("police.c", "		reason = fragment_ports@(pkt, &t, now);", "		return TC_ACT_OK;"),
+        both("police.c", "		reason = fragment_ports@(pkt, t, now);", "		return TC_ACT_OK;"),
         (Catch(_PARTS, "without a first that passed"), Catch(_COUNTED, "counted")),
     ),
     Mutant(
@@ -280,7 +273,7 @@ _OF_FLOWS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "fragments all refused",
-        _both("flow.c", "	fragments@.update(&key, &first);", "	;"),
+        both("flow.c", "	fragments@.update(&key, &first);", "	;"),
         (Catch(_PARTS, "in order"),),
     ),
     Mutant(
@@ -295,12 +288,12 @@ _OF_FLOWS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "only one of a pair renewed",
-        _both("flow.c", _BACK, _BACK.replace("renew(&there->state, state)", "")),
+        both("flow.c", _BACK, _BACK.replace("renew(&there->state, state)", "")),
         (Catch(_RENEWED, "both of the pair"),),
     ),
     Mutant(
         "a pair that lost one is not healed",
-        _both(
+        both(
             "police.c", _PAIR,
             "	if (!known || flows@.lookup(&at->partner))\n	" + _PAIR,
         ),
@@ -334,10 +327,10 @@ _OF_FLOWS: tuple[Mutant, ...] = (
     Mutant(
         "flows told apart by addresses alone",
         (
-            *_both(
+            *both(
                 "police.c",
-                "	at->original.dst = pkt->dst@;\n	at->original.sport = t.sport;\n"
-                "	at->original.dport = t.dport;\n",
+                "	at->original.dst = pkt->dst@;\n	at->original.sport = t->sport;\n"
+                "	at->original.dport = t->dport;\n",
                 "	at->original.dst = pkt->dst@;\n	at->original.sport = 0;\n"
                 "	at->original.dport = 0;\n",
             ),

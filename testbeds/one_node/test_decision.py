@@ -17,7 +17,6 @@ UNMET: dict[str, tuple[dict[str, Any] | None, str]] = {
     "routing": ({"routing": "none"}, "neither direct routing nor a tunnel"),
     "routing-tunnel": ({"routing": "tunnel"}, "tunnel mode is not built"),
     "services": ({"services": "iptables"}, "service translation (kube-proxy replacement) is done"),
-    "services-bpf": ({"services": "bpf"}, "in BPF is not built into these programs"),
     "masquerade": ({"masquerade": "iptables"}, "masquerading is done by iptables"),
     "masquerade-bpf": ({"masquerade": "bpf"}, "masquerading in BPF is not built"),
     "redirect_peer": (None, "the kernel lacks bpf_redirect_peer (since 5.10)"),
@@ -60,6 +59,17 @@ def test_hr06_every_requirement_met_means_bpf(one_node: Testbed, datapath, famil
     assert entry.installed.attachments() != [], "attachments"
     with one_node.capture() as seen:
         one_node.pod1.ping(one_node.pod2)
+    assert seen.legs() == SAME_NODE[datapath.claims.delivers]
+
+
+@pytest.mark.claims("services", bypasses_stack=True)
+def test_hr06_services_asked_for_of_who_has_them_mean_bpf(
+    build_testbed: BuildTestbed, datapath, family
+):
+    testbed = build_testbed("one_node", datapath, family, settings=NodeSettings(services="bpf"))
+    assert str(testbed.datapath_of("master").decision) == "Host Routing: BPF", "decision"
+    with testbed.capture() as seen:
+        testbed.pod1.ping(testbed.pod2)
     assert seen.legs() == SAME_NODE[datapath.claims.delivers]
 
 

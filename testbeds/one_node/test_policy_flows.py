@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Policy on one node: errors and fragments of flows, how flows end, what is counted and built."""
 
-import dataclasses
 import re
 import time
 from collections.abc import Callable
@@ -12,11 +11,7 @@ from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import ICMPv6DestUnreach, IPv6, IPv6ExtHdrFragment
 from scapy.packet import Raw
 
-from harness.bpf import pool
-from harness.bpf.contract import BPF_DIR
-from harness.bpf.source import Patch
-from harness.datapath import Policy, Rule, Timeouts, bpf_policy
-from harness.datapath.bpf import LOADED
+from harness.datapath import Policy, Rule, Timeouts
 from harness.plugin.building import BuildTestbed
 from testbeds.packets import echo, from_pod, ip
 from testbeds.policies import mute, policed, reach, selects, tapped
@@ -297,29 +292,3 @@ def test_hr54_every_denial_is_counted_once(build_testbed: BuildTestbed, datapath
         counted[reason] = (found.hits, found.drops)
     once = {("from-container", "drop"): 1}
     assert counted == {reason: (once, {reason: 1}) for reason in DENIALS}, "counted"
-
-
-_STAGE = re.compile(r"^#ifdef POLICY\b.*?^#endif$", re.S | re.M)
-
-
-@pytest.mark.claims(counts=True)
-def test_hr86_nothing_asked_for_nothing_compiled_in(build_testbed: BuildTestbed, datapath, family):
-    plain: Any = build_testbed("one_node", datapath, family).datapath_of("master").installed
-    staged: Any = (
-        policed(build_testbed, "one_node", datapath, family).datapath_of("master").installed
-    )
-    base = plain.module.source
-    cut = tuple(
-        Patch(part, text, _STAGE.sub("", text))
-        for part in base.parts
-        if _STAGE.search(text := (BPF_DIR / part).read_text(encoding="utf-8"))
-    )
-    reference = pool.take(dataclasses.replace(base, patches=cut), dict(LOADED))
-    tags = reference.tags()
-    pool.give_back(reference)
-    assert plain.module.tags() == tags, "programs"
-    added = set(staged.module.tables()) - set(plain.module.tables())
-    assert added == set(bpf_policy.MAPS), "maps"
-    assert not set(plain.module.tables()) & added, "maps of the stage"
-    hooks = [len(installed.attachments()) for installed in (plain, staged)]
-    assert hooks == [2, 4], "attachments"

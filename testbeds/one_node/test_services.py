@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Services that pods ask on their own node, and the choice of a backend."""
 
+import time
 from collections import Counter
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ ITSELF = Served(2, (POD1,))
 HOST = Served(3, (plan.node_uplink(1),))
 BOTH = Served(4, (POD2, POD3))
 KEPT = Served(5, (POD2, POD3), affinity=600)
+_COARSE = 6  # CLOCK_MONOTONIC_COARSE, which ticks as jiffies do
 NAMES = {POD2: "pod2", POD3: "pod3"}
 
 services = pytest.mark.claims("services")
@@ -108,3 +110,34 @@ def test_hr59_a_client_keeps_its_backend(build_testbed: BuildTestbed, datapath, 
     assert "" not in reached, "arrived"
     assert len(set(reached)) == 1, "backend of a client"
     assert set(after) == {NAMES[left]}, "backend is gone"
+
+
+#: Seconds; netfilter's `recent` knows whole ones.
+BRIEFLY = {True: 0.3, False: 1.0}
+
+
+def _outlast(seconds: float) -> None:
+    """Return when the kernel's ticks have moved on by that much."""
+    end = time.clock_gettime(_COARSE) + seconds
+    while time.clock_gettime(_COARSE) < end:
+        pass
+
+
+@services
+def test_hr59_affinity_lasts_from_the_last_new_flow(build_testbed: BuildTestbed, datapath, family):
+    lasts = BRIEFLY[datapath.claims.bypasses_stack]
+    served = replace(KEPT, affinity=lasts)
+    testbed = build_testbed("one_node", datapath, family, {"pods_per_node": 3}, settings(served))
+    ends = (testbed.pod2, testbed.pod3)
+    with Asking(testbed.pod1, ends, served.cluster_ip(family)) as asking:
+
+        def asked_after(seconds: float) -> str:
+            _outlast(seconds)
+            asking.begin(1)
+            return asking.reached()[-1]
+
+        kept = [asked_after(0.6 * lasts) for _ in range(12)]
+        changed = any(asked_after(1.2 * lasts) != kept[-1] for _ in range(24))
+    assert "" not in kept, "arrived"
+    assert len(set(kept)) == 1, "backend of a client"
+    assert changed, "backend after a while"

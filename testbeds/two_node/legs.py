@@ -163,10 +163,28 @@ NODE_PORT_FAR = _served("node1:lxc3", "nb", {}, """
     pod3:eth0        < request.nb    > reply.nb
 """)  # fmt: skip
 
+#: pod1 asks a NodePort of its own node for pod3 on node1.
+NODE_PORT_INSIDE = _served(
+    "node1:lxc3", "nb", {key: lxc.format(back="reply") for key, lxc in _CLIENTS_LXC.items()}, """
+    pod1:eth0        > request       < reply
+    master:enp0s8    > request.nb    < reply.nb
+    node1:enp0s8     < request.nb    > reply.nb
+    pod3:eth0        < request.nb    > reply.nb
+""")  # fmt: skip
+
+#: The world asks a NodePort of master for pod3 on node1, which refuses: nobody listens.
+NODE_PORT_REFUSED = {key: table.replace("reply", "error") for key, table in NODE_PORT_FAR.items()}
+
 #: The same, where no backend may answer.
 NODE_PORT_SILENT = _with_switch("""
     world:eth0       > request
     master:enp0s8    < request
+""")
+
+#: The world asks a NodePort of master for a process of master.
+NODE_PORT_OWN = _with_switch("""
+    world:eth0       > request    < reply
+    master:enp0s8    < request    > reply
 """)
 
 #: The world asks a NodePort of master for a process of node1.

@@ -16,6 +16,8 @@ from testbeds.two_node.legs import (
     NODE_PORT,
     NODE_PORT_FAR,
     NODE_PORT_HOST,
+    NODE_PORT_INSIDE,
+    NODE_PORT_OWN,
     NODE_PORT_SILENT,
     WORLD,
 )
@@ -29,6 +31,7 @@ NEAR = Served(1, (POD2,), external=OUTSIDE)
 FAR = Served(2, (POD3,))
 NOBODY = Served(3)
 FAR_HOST = Served(4, (NODE1,))
+OWN_HOST = Served(7, (plan.node_uplink(1),))
 LOCAL = Served(5, (POD2, POD3), local=True)
 LOCAL_ELSEWHERE = Served(6, (POD3,), local=True)
 
@@ -88,6 +91,30 @@ def test_hr42_node_port_two_nodes(build_testbed: BuildTestbed, datapath, family)
     assert entries == [flows, flows], "conntrack"
 
 
+@services
+def test_hr42_node_port_of_the_own_node(build_testbed: BuildTestbed, datapath, family):
+    testbed = build(build_testbed, datapath, family, FAR)
+    pod1, master, pod3 = testbed.pod1, testbed.master, testbed.pod3
+    with testbed.capture() as seen:
+        answered = ask(pod1, pod3, FAR.node_port(master), forms(pod3, nb=master.address))
+    assert seen.legs() == NODE_PORT_INSIDE[datapath.claims.off_wire]
+    assert answered == WHOLE, "answered"
+
+
+@services
+def test_hr42_sums_without_offloads(build_testbed: BuildTestbed, datapath, family):
+    """Nobody completes or believes a sum any more: what the node writes must be right."""
+    testbed = build_testbed(
+        "two_node", datapath, family, {**PODS, "offloads": False}, settings(FAR)
+    )
+    pod3, front = testbed.pod3, FAR.cluster_ip(family)
+    answers = {
+        "pod1": ask(testbed.pod1, pod3, front, forms(pod3)),
+        "world": ask(testbed.world, pod3, FAR.node_port(testbed.master), {}),
+    }
+    assert answers == dict.fromkeys(answers, WHOLE), "answered"
+
+
 @pytest.mark.claims(masquerade=True)
 @pytest.mark.topology(world=True)
 def test_hr40_pod_and_world(two_node: Testbed, datapath, family):
@@ -138,6 +165,16 @@ def test_hr62_node_port_of_a_process(build_testbed: BuildTestbed, datapath, fami
     with testbed.capture() as seen:
         answered = ask(world, node1, FAR_HOST.node_port(master), forms(node1, nb=master.address))
     assert seen.legs() == NODE_PORT_HOST
+    assert answered == WHOLE, "answered"
+
+
+@services
+def test_hr62_node_port_of_an_own_process(build_testbed: BuildTestbed, datapath, family):
+    testbed = build(build_testbed, datapath, family, OWN_HOST)
+    master = testbed.master
+    with testbed.capture() as seen:
+        answered = ask(testbed.world, master, OWN_HOST.node_port(master), forms(master))
+    assert seen.legs() == NODE_PORT_OWN
     assert answered == WHOLE, "answered"
 
 

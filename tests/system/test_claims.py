@@ -28,8 +28,6 @@ def pytest_hostroute_register(suites):
 DEADLINE = 900.0  # seconds; they take 20, and a hundred on a busy machine
 
 
-#: Stages that no bundled datapath past the stack has yet.
-BUNDLED_LACKS = {"services"}
 #: Entries that are asserted of what is attached to netkit alone, which none of these is.
 ON_NETKIT = {"HR-79"}
 
@@ -59,11 +57,8 @@ def _mine(directory, names, *options):
 
 
 def test_ten_lines_of_another_name_pass(tmp_path):
-    # Not those that a kernel may skip, as devices are options of its build and flags come with
-    # releases, nor those of a stage that the programs lack.
-    outcomes = _mine(
-        tmp_path, ["mine"], "--hr-brief", "-k", "not netkit and not egress and not services"
-    )["mine"]
+    # Not those that a kernel may skip: devices are options of its build, flags come with releases.
+    outcomes = _mine(tmp_path, ["mine"], "--hr-brief", "-k", "not netkit and not egress")["mine"]
     assert len(outcomes) > 80
     assert set(outcomes.values()) == {"passed"}
 
@@ -94,7 +89,7 @@ def test_what_is_truly_declined_is_not_claimed_and_nothing_else(declined, claim)
     assert set(Counter(each.outcome for each in own)) <= {"passed", NOT_CLAIMED}, ended.text
     reasons = [each.reason for each in own if each.outcome == NOT_CLAIMED]
     assert any(claim in reason for reason in reasons), reasons
-    lacks = {*DECLINING[claim][1], *BUNDLED_LACKS}
+    lacks = DECLINING[claim][1]
     assert [reason for reason in reasons if not any(name in reason for name in lacks)] == []
 
 

@@ -72,7 +72,7 @@ def test_what_a_page_names_exists(path):
         ("[a](docs/kernels.md#top), [b](gone.md)", ["gone.md"]),
         ("```\ntestbeds/one_node/test_legs.py::test_gone PASSED\nmine.py\n```\n",
          ["testbeds/one_node/test_legs.py::test_gone"]),
-        ("a gone.py in prose, `service.c`", ["service.c"]),
+        ("a gone.py in prose, `masquerade.c`", ["masquerade.c"]),
     ],
 )  # fmt: skip
 def test_what_does_not_exist_is_found(text, absent):

@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from harness.datapath import NodeSettings, Policy, Rule, Timeouts, bpf_policy, decide
+from harness.datapath import NodeSettings, Policy, Rule, Timeouts, bpf_flows, decide
 from harness.datapath.legacy_policy import policy_rules
 from harness.datapath.policy import IN_USE, networks, verdicts
 from harness.plumbing.errors import UnknownNameError
@@ -91,9 +91,9 @@ def test_icmp_has_a_number_for_each_family():
 
 def test_times_are_told_in_the_kernels_ticks():
     tick = time.clock_getres(6)
-    assert bpf_policy.jiffies(0) == 0
-    assert bpf_policy.jiffies(tick / 100) == 1
-    assert bpf_policy.jiffies(10) == round(10 / tick)
+    assert bpf_flows.jiffies(0) == 0
+    assert bpf_flows.jiffies(tick / 100) == 1
+    assert bpf_flows.jiffies(10) == round(10 / tick)
 
 
 def test_policy_is_a_requirement_of_programs_that_have_it():
