@@ -94,8 +94,8 @@ def test_datapaths_say_what_they_claim_and_decline(capsys, monkeypatch):
     starts = [at for at, line in enumerate(lines) if not line.startswith(" ")]
     said = {lines[at].split()[0]: " ".join(" ".join(lines[at + 1 : end]).split())
             for at, end in zip(starts, [*starts[1:], None], strict=True)}  # fmt: skip
-    assert said["bpf"] == f"claims {DATAPATHS['bpf'].claims} declines services = ipv4, ipv6"
-    assert said["mine"].endswith(" declines services = ipv4, ipv6; too_big = ipv4; answers_arp")
+    assert said["bpf"] == f"claims {DATAPATHS['bpf'].claims} declines nothing"
+    assert said["mine"].endswith(" declines too_big = ipv4; answers_arp")
     assert said["least"].startswith(
         "claims nothing declines services = ipv4, ipv6; decrements_ttl; "
     )
