@@ -59,6 +59,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "help": "have every node hold its pods to rules that allow everything: the same suite with"
         " policy built in and in use",
     },
+    "services": {
+        "action": "store_true",
+        "help": "ask every node for services in BPF: the same suite with them built in and in use",
+    },
     "keep-pcaps": {
         "action": "store_true",
         "help": "keep every test's captures, not only a failed test's, in pcaps/ where records go",

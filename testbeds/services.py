@@ -26,6 +26,7 @@ PORT, BACKEND_PORT = 80, 8080
 #: Datagrams, and bytes of the stream, with which a service is asked.
 COUNT, SIZE = 3, 20_000
 _DEADLINE = 5.0  # seconds
+_PATIENCE = 8.0  # seconds: who is not connected by then never is
 _IDLE = 10  # services' worth of rules that nobody asks
 
 
@@ -78,9 +79,13 @@ def told(*served: Served) -> tuple[Service, ...]:
     return tuple(service for each in served for service in each.services())
 
 
-def settings(*served: Served) -> NodeSettings:
+def settings(
+    *served: Served, choice: Literal["random", "maglev"] = "random"
+) -> NodeSettings:  # fmt: skip
     """What every node is asked for, so that it translates services."""
-    return NodeSettings(services="bpf", legacy_services=_IDLE, used_services=told(*served))
+    return NodeSettings(
+        services="bpf", legacy_services=_IDLE, used_services=told(*served), choice=choice
+    )
 
 
 def forms(backend: Actor, **sources: str) -> dict[str, AnyForm]:
@@ -123,7 +128,7 @@ def ask(
     if lost:
         return Answered(lost, intact=False)
     try:
-        sent = client.stream(server, SIZE, forms=looks, front=front)
+        sent = client.stream(server, SIZE, deadline=_PATIENCE, forms=looks, front=front)
     except TrafficError:
         return Answered(lost, intact=False)
     return Answered(lost, sent.received_sha256 == sent.sent_sha256)

@@ -2,19 +2,22 @@
 """Whether host routing does what it claims, seen on a testbed that is built for it.
 
 One ping a family crosses each testbed with the datapath asked for, and once more with `legacy`:
-that the stack's counters stay at zero means something only where they would have moved.
+that the stack's counters stay at zero means something only where they would have moved. Where a
+node is asked for services in BPF, a datagram to a service takes the ping's place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.attach import Listed, all_attachments
 from harness.bpf.pool import unload_idle
 from harness.datapath import Datapath, Features, NodeSettings, find
+from harness.datapath.services import Backend, Service
 from harness.testbed import Testbed
-from harness.topology import TESTBEDS, Family
+from harness.topology import TESTBEDS, Family, addressing
+from harness.traffic import Form, Front
 from harness.watch.evidence import NodeEvidence
 
 #: Testbed → host-side devices of its pods, each of which a packet of a ping enters.
@@ -24,6 +27,10 @@ _PACKETS: dict[str, dict[tuple[str, ...], int]] = {
     "one_node": {("local",): 2},
     "two_node": {("local",): 1, ("forward", "neigh"): 1},
 }
+#: Testbed → pod2, which answers for the service that is asked where services are.
+_BACKENDS = {"one_node": addressing.pod(1, 2), "two_node": addressing.pod(2, 1)}
+_SERVICE = addressing.Addresses("172.16.0.80", "fd00:5e::80")
+_PORT, _BACKEND_PORT = 80, 8080
 _DONE = {("local",): "delivered", ("forward", "neigh"): "sent off the node"}
 
 
@@ -35,7 +42,8 @@ class Passage:
         testbed: The testbed it crossed.
         node: The node's name.
         family: Its address family.
-        answered: Whether the reply came.
+        asked: What crossed it, in words.
+        answered: Whether the reply came, from the address that was asked.
         runs: The whole name of what the node runs.
         attached: Programs on the node's hooks, as the kernel lists them.
         evidence: What the node's counters did.
@@ -46,6 +54,7 @@ class Passage:
     testbed: str
     node: str
     family: Family
+    asked: str
     answered: bool
     runs: str
     attached: tuple[Listed, ...]
@@ -105,19 +114,43 @@ class Proof:
         return not self.doubts
 
 
+def _service(name: str, family: Family) -> Service:
+    backend = Backend(_BACKENDS[name][family], _BACKEND_PORT)
+    return Service(_SERVICE[family], _PORT, "udp", (backend,))
+
+
+def _ping(testbed: Testbed) -> bool:
+    return not testbed.pod1.ping(testbed.pod2).lost
+
+
+def _ask_service(testbed: Testbed) -> bool:
+    """Whether the backend is asked at its own address, and the client answered from the front's."""
+    pod1, pod2 = testbed.pod1, testbed.pod2
+    forms = {"b": Form(destination=pod2.address, destination_port=_BACKEND_PORT)}
+    front = Front(_SERVICE[testbed.family], _PORT, _BACKEND_PORT)
+    with testbed.capture(only=("pod1", "pod2")) as seen:
+        lost = pod1.datagrams(pod2, front=front, forms=forms).lost
+    ways = (("pod2:eth0", "request.b", "in"), ("pod1:eth0", "reply", "in"))
+    return not lost and all(len(seen.at(*way)) == 1 for way in ways)
+
+
 def _pass(
     name: str, datapath: Datapath, family: Family, settings: NodeSettings, features: Features
 ) -> Iterator[Passage]:  # fmt: skip
     """One for each node of a testbed."""
     topology = TESTBEDS.find(name).topology
+    asked, ask = "ping", _ping
+    if settings.services == "bpf":
+        asked, ask = "datagram to a service", _ask_service
+        settings = replace(settings, used_services=(_service(name, family),))
     with Testbed(topology, datapath, family, None, settings, features, name=name) as testbed:
         with testbed.run_counts() as runs, testbed.evidence() as evidence:
-            exchange = testbed.pod1.ping(testbed.pod2)
+            answered = ask(testbed)
         idle = runs.unmatched(dict.fromkeys(_ENTERED[name], 1))
         for entry in testbed.datapaths:
             node = entry.node.name
             yield Passage(
-                name, node, family, not exchange.lost, entry.installed.describe(),
+                name, node, family, asked, answered, entry.installed.describe(),
                 tuple(sorted(all_attachments(entry.node.ns), key=str)), evidence.nodes[node],
                 tuple(line for line in idle if line.startswith(f"{node}:")),
                 datapath.claims.counts,
@@ -193,7 +226,8 @@ def prove(datapath: Datapath, settings: NodeSettings, features: Features, claime
         (control, "the legacy control: ", _doubts_of_stack),
     ):
         for passage in rows:
-            found = ([] if passage.answered else ["the ping was not answered"]) + judge(passage)
+            silence = [] if passage.answered else [f"the {passage.asked} was not answered"]
+            found = silence + judge(passage)
             where = f"{passage.testbed} {passage.node} {passage.family.name}"
             doubts += [f"{where}: {label}{doubt}" for doubt in found]
     return Proof(passages, control, tuple(doubts))

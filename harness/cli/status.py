@@ -26,8 +26,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--require", metavar="bpf", help=f"exit {LEGACY} when it is Legacy")
     parser.add_argument(
         "--verify", action="store_true",
-        help="ping through throw-away testbeds, say what is attached and what the counters"
-        f" prove; exit {NOT_PROVEN} when BPF is claimed and not proven",
+        help="ping, or ask a service, through throw-away testbeds, say what is attached and what"
+        f" the counters prove; exit {NOT_PROVEN} when BPF is claimed and not proven",
     )  # fmt: skip
 
 
@@ -48,7 +48,7 @@ def _proof_lines(proof: Proof, bpf: bool) -> list[str]:
     for label, passages in (("", proof.passages), (" through the legacy control", proof.control)):
         for passage in passages:
             where = f"{passage.testbed}, {passage.node}"
-            lines += ["", f"one {passage.family.name} ping on {where}{label}"]
+            lines += ["", f"one {passage.family.name} {passage.asked} on {where}{label}"]
             lines += [f"  {line}" for line in passage.lines()]
     return [*lines, "", _verdict(proof, bpf)]
 

@@ -103,6 +103,7 @@ def stage_defines(settings: NodeSettings) -> tuple[str, ...]:
     asked = {
         bpf_policy.DEFINE: settings.policy is not None,
         bpf_services.DEFINE: settings.services == "bpf",
+        bpf_services.MAGLEV: settings.services == "bpf" and settings.choice == "maglev",
     }
     stages = tuple(name for name, wanted in asked.items() if wanted)
     return (*stages, bpf_flows.define()) if stages else ()
@@ -130,7 +131,7 @@ class InstalledBpf:
         self._services = settings.used_services if settings.services == "bpf" else None
         self._networks = settings.service_networks
         self._policy_maps = PolicyMaps(module, node)
-        self._service_maps = ServiceMaps(module, node)
+        self._service_maps = ServiceMaps(module, node, settings.choice)
         self._flow_maps = FlowMaps(module)
         self._maps = NodeMaps(node, module)
         self._placed = Placed(node.ns)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from harness.bpf.module import Module
 from harness.datapath.bpf_flows import jiffies
+from harness.datapath.maglev import table
 from harness.datapath.services import Backend, Service
 from harness.plumbing.errors import BuildError, UnknownNameError
 from harness.topology import Family, Node
@@ -21,7 +22,7 @@ MAPS = (
     "services4", "services6", "backends4", "backends6", "kept4", "kept6", "service_networks4",
     "service_networks6",
 )  # fmt: skip
-DEFINE = "SERVICES"
+DEFINE, MAGLEV = "SERVICES", "MAGLEV"
 _EMPTIED = ("services4", "services6", "kept4", "kept6", "service_networks4", "service_networks6")
 _PROTOCOL = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}
 _INSIDE, _OUTSIDE = 0, 1  # enum scope
@@ -47,8 +48,8 @@ def _backend(backend: Backend) -> bytes:
 class ServiceMaps:
     """The services of one node's programs."""
 
-    def __init__(self, module: Module, node: Node) -> None:
-        self._module, self._node = module, node
+    def __init__(self, module: Module, node: Node, choice: str = "random") -> None:
+        self._module, self._node, self._choice = module, node, choice
         self._half = 0
         self._ids: dict[tuple[str, int, str], int] = {}
 
@@ -121,8 +122,9 @@ class ServiceMaps:
 
     def _place(self, slots: list[Backend], backends: Sequence[Backend]) -> _Slots:
         first = self._half * _SLOTS + len(slots)
-        slots.extend(backends)
-        return _Slots(first, len(backends))
+        placed = table(backends) if self._choice == "maglev" else backends
+        slots.extend(placed)
+        return _Slots(first, len(placed))
 
     def _id(self, service: Service) -> int:
         """A service's number, the same for as long as the node runs."""

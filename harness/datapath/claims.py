@@ -165,7 +165,7 @@ class Claims:
     )
     counts: bool = _decides(
         "its programs count verdicts, drops and lookups, which `Installed.counters` reads",
-        "01 02 16 17 18 19 20 21 22 27 28 29 30 34 45 53 54 55 57 82 86",
+        "01 02 16 17 18 19 20 21 22 27 28 29 30 34 45 53 54 55 57 58 82 86",
     )
     decrements_ttl: bool = _does(
         "takes one from TTL or hop limit, as every router does", "13 17 31 42"
@@ -180,7 +180,7 @@ class Claims:
         "answers packets beyond the MTU with frag needed or packet too big", "30 31"
     )
     big_tcp: frozenset[Family] = _families(
-        "carries TCP packets of more than 64 KiB that are cut later (BIG TCP)", "33"
+        "carries TCP packets of more than 64 KiB that are cut later (BIG TCP)", "33 57"
     )
     fragments: bool = _does(
         "fragments IPv4 packets beyond the MTU that allow it", "30 31", family=Family.ipv4

@@ -10,7 +10,7 @@ from itertools import combinations
 from typing import Literal
 
 from harness.plumbing.errors import UnknownNameError
-from harness.topology.addressing import Family
+from harness.topology.addressing import PODS, Family
 
 #: What Kubernetes gives away by default (--service-node-port-range).
 NODE_PORTS = range(30_000, 32_768)
@@ -133,6 +133,12 @@ def _networks(networks: Sequence[str]) -> list[IPv4Network | IPv6Network]:
             found.append(ip_network(text))
         except ValueError as error:
             raise ServiceError(f"service network {text!r}: {error}") from None
+    for network in found:
+        pods = ip_network(PODS[Family(network.version)])
+        if network.overlaps(pods):
+            raise ServiceError(
+                f"service network {network} overlaps the pods' {pods}", "name another network"
+            )
     for one, other in combinations(found, 2):
         if one.version == other.version and one.overlaps(other):
             raise ServiceError(
@@ -170,3 +176,7 @@ def gone(before: Sequence[Service], after: Sequence[Service]) -> set[tuple[str, 
         return {(each.protocol, backend) for each in services for backend in each.backends}
 
     return ends(before) - ends(after)
+
+
+#: A service of each family that nobody asks: fronts are looked up, none is found.
+IDLE = tuple(Service(address, 80, "tcp") for address in ("172.16.0.80", "fd00:5e::80"))

@@ -15,6 +15,7 @@ _CHOICES: dict[str, tuple[object, ...]] = {
     "routing": ("direct", "tunnel", "none"),
     "services": ("none", "bpf", "iptables"),
     "masquerade": ("none", "bpf", "iptables"),
+    "choice": ("random", "maglev"),
 }
 
 
@@ -33,6 +34,8 @@ class NodeSettings:
         legacy_masquerade: Whether the legacy path masquerades pod → world, as a CNI's does.
         used_services: Services that tests send to, of both families; every node translates all.
         service_networks: The networks that their addresses are taken from.
+        choice: How services in BPF choose a backend: at random, or by Maglev's table, which all
+            nodes have alike.
     """
 
     host_routing: bool = True
@@ -44,6 +47,7 @@ class NodeSettings:
     legacy_masquerade: bool = True
     used_services: tuple[Service, ...] = ()
     service_networks: tuple[str, ...] = SERVICE_NETWORKS
+    choice: Literal["random", "maglev"] = "random"
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -66,6 +70,8 @@ class NodeSettings:
         facts = asdict(self)
         if not self.used_services:
             del facts["used_services"], facts["service_networks"]
+        if self.choice == "random":
+            del facts["choice"]
         if self.policy is None:
             del facts["policy"]
         return facts

@@ -14,6 +14,7 @@ from harness.datapath import Claims, Datapath, NodeSettings
 from harness.datapath.brought import bring_all
 from harness.datapath.catalogue import CATALOGUE
 from harness.datapath.policy import IN_USE
+from harness.datapath.services import IDLE
 from harness.plumbing import safe_write
 from harness.plumbing.errors import HarnessError, RecordError, UnknownNameError
 from harness.topology import Topology
@@ -101,6 +102,8 @@ def settings(config: pytest.Config) -> NodeSettings:
     return NodeSettings(
         legacy_services=option(config, "legacy-services"),
         policy=IN_USE if option(config, "policy") else None,
+        services="bpf" if option(config, "services") else "none",
+        used_services=IDLE if option(config, "services") else (),
     )
 
 

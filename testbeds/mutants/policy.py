@@ -194,6 +194,16 @@ _RULES_OF_PODS: tuple[Mutant, ...] = (
 
 _OF_FLOWS: tuple[Mutant, ...] = (
     Mutant(
+        "flags of a jumbogram read as if it were none",
+        patch("transport.c", "	if (offset == usual && data + usual", "	if (data + usual"),
+        (
+            Catch(
+                "two_node/test_mtu::test_hr57_no_part_of_a_large_segment_is_a_reset", "reset",
+                families=(6,),
+            ),
+        ),
+    ),
+    Mutant(
         "way back not remembered",
         both("flow.c", "		flows@.update((struct tuple@ *)partner, &fresh);", "		;"),
         (

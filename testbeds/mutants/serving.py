@@ -18,6 +18,7 @@ _REFUSES = _FLOWS + "test_hr63_a_backend_that_refuses"
 _BIG = _FLOWS + "test_hr63_too_big_for_the_way_to_a_backend"
 _PARTS = _FLOWS + "test_hr64_fragments_there_and_back"
 _PORT = _FLOWS + "test_hr66_one_client_port_through_several_fronts"
+_ALIKE = _FLOWS + "test_hr58_every_node_chooses_alike"
 _LASTS = "one_node/test_services::test_hr59_affinity_lasts_from_the_last_new_flow"
 _BEFORE = (
     "	before = service->affinity ? kept@.lookup(&client) : NULL;\n"
@@ -242,6 +243,24 @@ MUTANTS: tuple[Mutant, ...] = (
         both("service.c", "!same_tuple@(&there->partner, key))\n			continue;",
              "!same_tuple@(&there->partner, key))\n			;"),
         (Catch(_PORT, "ports that the backend sees"),),
+    ),
+    Mutant(
+        "ports do not count for the choice",
+        (
+            Patch("service.c", "mixed(hash, asked->sport | (u32)asked->dport << 16) ^", "hash ^"),
+            Patch("service.c", "mixed(hash, asked->sport | (u32)asked->dport << 16);", "hash;"),
+        ),
+        (Catch(_ALIKE, "every backend"),),
+    ),
+    Mutant(
+        "every node chooses for itself",
+        (
+            Patch("service.c", "	u32 hash = mixed(asked->src, asked->dst);",
+                  "	u32 hash = bpf_get_prandom_u32();"),
+            Patch("service.c", "	u32 hash = asked->protocol;",
+                  "	u32 hash = bpf_get_prandom_u32();"),
+        ),
+        (Catch(_ALIKE, "both nodes"),),
     ),
     Mutant(
         "affinity never ends",

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The MTU's border: what fits passes, what does not is told or fragmented; big streams pass."""
 
+from typing import Any
+
 import pytest
 
 from harness.plugin.building import BuildTestbed
@@ -9,6 +11,7 @@ from harness.topology import Family
 from harness.traffic.headers import TCP
 from testbeds.fields import packet
 from testbeds.packets import framed, probe
+from testbeds.policies import policed
 from testbeds.two_node.legs import REFUSED, REFUSED_FAR, TWO_NODES
 
 MTU = 1400
@@ -157,6 +160,7 @@ def test_hr30_beyond_the_mtu_of_a_pods_end_alone(two_node: Testbed, datapath, fa
 #: What a packet may have, and what shows that it was not cut to 64 KiB.
 GSO_MAX, BIG = 150_000, 70_000
 #: So that a window holds several such packets: least, default and most bytes of a socket's buffer.
+RESET = 1 << 4  # FLOW_RESET of bpf/flow.c
 BUFFERS = "4096 4000000 8000000"
 BIG_TCP = {4: "big-tcp-ipv4", 6: "big-tcp"}
 
@@ -179,3 +183,20 @@ def test_hr33_big_tcp_arrives_as_it_was_sent(
     assert arrived > BIG, "arrives uncut"
     forwarded = evidence.nodes["master"].hooks["forward"]
     assert not (datapath.claims.bypasses_stack and forwarded), "forward hook"
+
+
+@pytest.mark.claims("policy", "big_tcp", counts=True)
+def test_hr57_no_part_of_a_large_segment_is_a_reset(
+    build_testbed: BuildTestbed, datapath, family, require_feature
+):
+    """Before the TCP of IPv6's jumbograms stands one more header: its flags lie further on."""
+    require_feature(BIG_TCP[family])
+    testbed = policed(build_testbed, "two_node", datapath, family, gso_max=GSO_MAX)
+    installed: Any = testbed.datapath_of("master").installed
+    for pod in (testbed.pod1, testbed.pod2):
+        pod.ns.sysctls({"ipv4/tcp_rmem": BUFFERS, "ipv4/tcp_wmem": BUFFERS})
+    sent = testbed.pod1.stream(testbed.pod2, 3_000_000)
+    states = [leaf.state.tcp for leaf in installed.module.table(f"flows{family.value}").values()]
+    assert sent.received_sha256 == sent.sent_sha256, "stream intact"
+    assert len(states) == 2, "flow"
+    assert not any(tcp & RESET for tcp in states), "reset"

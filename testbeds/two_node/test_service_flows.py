@@ -13,7 +13,7 @@ from scapy.packet import Raw
 from harness.plugin.building import BuildTestbed
 from harness.topology import addressing as plan
 from harness.topology.addressing import Addresses
-from harness.traffic import Flow
+from harness.traffic import Flow, Front
 from harness.traffic.fence import Fence, pinned
 from harness.traffic.flow import NUMBER
 from harness.traffic.headers import decode
@@ -21,7 +21,7 @@ from harness.watch.capture import WHOLE
 from testbeds.fields import ETHERNET
 from testbeds.packets import from_pod, ip, number_of
 from testbeds.policies import mute, tapped
-from testbeds.services import BACKEND_PORT, PORT, Served, forms, settings
+from testbeds.services import BACKEND_PORT, PORT, Asking, Served, forms, settings
 from testbeds.two_node.legs import NODE_PORT_REFUSED
 
 pytestmark = pytest.mark.claims("services")
@@ -180,3 +180,25 @@ def test_hr66_one_client_port_through_several_fronts(build_testbed: BuildTestbed
             answers.append(_received(client)[1])
     assert len(set(seen)) == 3, "ports that the backend sees"
     assert answers == asked, "answered by"
+
+
+@pytest.mark.claims(counts=True)
+def test_hr58_every_node_chooses_alike(build_testbed: BuildTestbed, datapath, family):
+    backends = tuple(plan.pod(node, number) for node in (1, 2) for number in (1, 2))
+    served = Served(8, backends, external=OUTSIDE)
+    topology = {"pods_per_node": 2, "world": True}
+    testbed = build_testbed(
+        "two_node", datapath, family, topology, settings(served, choice="maglev")
+    )
+    world = testbed.world
+    ends = (testbed.pod1, testbed.pod2, testbed.pod3, testbed.pod4)
+    found = {}
+    with Asking(world, ends, Front(OUTSIDE[family], PORT, BACKEND_PORT)) as asking:
+        asking.begin(64)
+        for node in (testbed.master, testbed.node1):
+            way = {"dev": "eth0", "gateway": node.address}
+            world.add_route(f"{OUTSIDE[family]}/{family.host_prefix}", **way)
+            found[node.name] = asking.reached()
+            world.delete_route(f"{OUTSIDE[family]}/{family.host_prefix}", **way)
+    assert set(found["master"]) == {end.name for end in ends}, "every backend"
+    assert found["node1"] == found["master"], "both nodes"

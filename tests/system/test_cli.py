@@ -41,6 +41,26 @@ def test_status_is_bpf_and_proven(name, capsys, require_feature):
         assert sum(line.startswith(f"  attached   {device}") for line in lines) == 8
 
 
+def test_services_in_bpf_are_bpf_and_proven(capsys):
+    code, lines = status(capsys, "--services", "bpf", "--verify")
+    assert code == 0
+    assert lines[0] == "Host Routing: BPF"
+    assert "  services        met    service translation (kube-proxy replacement) in BPF" in lines
+    assert "one ipv4 datagram to a service on one_node, master" in lines
+    assert lines[-1] == "proven: BPF, past the node's stack"
+
+
+def test_services_that_nobody_translates_are_not_proven():
+    patch = Patch("service.c", " *found = services4.lookup(&key);", " *found = NULL;")
+    whole = DATAPATHS["bpf"]
+    assert isinstance(whole, HostRouting)
+    mutant = dataclasses.replace(whole, patches=(patch,))
+    asked = NodeSettings(services="bpf")
+    proof = prove(mutant, asked, running_kernel(HELPERS), claimed=True)
+    assert "one_node master ipv4: the datagram to a service was not answered" in proof.doubts
+    assert not [doubt for doubt in proof.doubts if "ipv6" in doubt]
+
+
 def test_status_of_legacy_is_proven_too(capsys):
     code, lines = status(capsys, "--datapath", "legacy", "--verify")
     assert code == 0

@@ -73,6 +73,7 @@ def asked(*services, mode="bpf", **options):
             {}, "two services are asked at ipv4, tcp 30080",
         ),
         ((), {"service_networks": ("172.16.0.0/16", "172.16.4.0/24")}, "172.16.4.0/24 overlap"),
+        ((), {"service_networks": ("10.0.0.0/8",)}, "10.0.0.0/8 overlaps the pods' 10.0.0.0/16: "),
         ((), {"service_networks": ("172.16.0.1/16",)}, "service network '172.16.0.1/16': "),
         ((service(),), {"mode": "none"}, "services='none' translates none of used_services: use"),
     ],
