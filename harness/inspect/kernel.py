@@ -37,6 +37,7 @@ class Kernel:
         counts_peer: Whether a release of that number counts what bpf_redirect_peer delivers.
         lockdown: `none`, `integrity` or `confidentiality`; "": it has none, or does not say.
         helpers_hidden: Why helpers cannot be named; "": they can.
+        lacks: Functions that counting in the stack takes and that are not loaded.
     """
 
     release: str
@@ -44,6 +45,7 @@ class Kernel:
     counts_peer: bool
     lockdown: str
     helpers_hidden: str
+    lacks: tuple[str, ...] = ()
 
 
 def find(symbols: Symbols) -> Kernel:
@@ -55,6 +57,7 @@ def find(symbols: Symbols) -> Kernel:
         _numbers(release) >= _PEER_COUNTS,
         _lockdown(),
         symbols.hidden,
+        tuple(name for name in COUNTING if symbols.has(name) is False),
     )
 
 

@@ -21,6 +21,7 @@ from harness.inspect.devices import Counters, Device, far_end, links
 from harness.inspect.found import Found
 from harness.inspect.notes import Notes
 from harness.plumbing.closable import Closable
+from harness.plumbing.errors import KernelError
 from harness.plumbing.netns import NetNS
 from harness.watch.evidence import snmp
 
@@ -114,6 +115,10 @@ class Window(Closable):
         return True
 
     def _install(self) -> StackCounters:
+        if lacks := self._found.kernel.lacks:
+            raise KernelError(
+                f"the kernel has not loaded {', '.join(lacks)}", "load nf_tables and nft_counter"
+            )
         here = self._found.devices
         names = [each.name for each in (*here.lxcs, *here.uplinks, *here.tunnels)]
         counters = StackCounters(self._ns, names)

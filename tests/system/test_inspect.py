@@ -15,8 +15,8 @@ import pytest
 from harness.attach import detach_all
 from harness.bpf.symbols import read_symbols
 from harness.datapath import DATAPATHS
+from harness.inspect import counting, probe
 from harness.inspect import found as looking
-from harness.inspect import probe
 from harness.inspect.counting import StackCounters
 from harness.inspect.document import SCHEMA, document
 from harness.inspect.lines import found_lines, seen_lines
@@ -247,6 +247,14 @@ def test_without_nft_the_rest_goes_on(bed, symbols, monkeypatch, runs, kind):
     assert not found.rules.read
     assert seen.stack is None
     assert [line.partition(":")[0] for line in notes] == ["rules of nft", "counting in the stack"]
+
+
+def test_what_nft_refuses_it_says(bed, symbols, monkeypatch):
+    monkeypatch.setattr(counting, "in_stack", lambda table: f"table inet {table} {{ flags mine; }}")
+    _, seen, verdict, (note,) = look(bed(), ask, symbols)
+    assert note.startswith("counting in the stack: nft makes no counters in inet (Error: ")
+    assert seen.stack is None
+    assert verdict.host_routing == "BPF"
 
 
 def run(testbed, *options, traffic=nothing, prefix=()):
