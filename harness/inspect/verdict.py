@@ -115,16 +115,33 @@ def _judge_by_proc(found: Found, seen: Seen) -> Verdict:
         row.received.past = max(0, pair.pod.rx - pair.node.tx) if pair.pod else 0
         pods.append(row)
     past, stack = sum(each.received.past for each in pods), max(0, seen.forwarded)
+    taken = 0 if found.kernel.counts_peer else _taken_at_least(found, seen)
     counts = (
-        f" (the stack forwarded {stack:,} packets, {past:,} reached pods past their lxc; what"
-        " else came to pods cannot be told)"
+        f" (the stack forwarded {stack:,} packets, {past:,} reached pods past their lxc, programs"
+        f" took {taken:,} at least; more cannot be told)"
     )
     kind = {(True, False): BPF, (False, True): LEGACY, (True, True): MIXED}.get(
-        (past > 0, stack > 0), NOT_SEEN
+        (past + taken > 0, stack > 0), NOT_SEEN
     )
     if kind == NOT_SEEN:
         return Verdict(kind, f": {_silence(found, seen)}", pods=pods)
-    return Verdict(kind, f", seen{counts}", past + stack, stack, pods)
+    return Verdict(kind, f", seen{counts}", past + taken + stack, stack, pods)
+
+
+def _taken_at_least(found: Found, seen: Seen) -> int:
+    """Packets of pods that programs ran for and that the IP stack did not receive.
+
+    Where a flowtable or a bridge may have had them, none. What the node itself received hides some.
+    """
+    if found.rules.flowtables or found.devices.ports or not found.rules.read:
+        return 0
+    came, ran = 0, {}
+    for name, pair in seen.pairs.items():
+        programs = [each for each in found.at(name, "ingress") if each.hook != "xdp"]
+        if any(each.redirects or each.hidden for each in programs):
+            came += pair.node.rx - seen.asked.get(name, 0)
+            ran[programs[0].id] = seen.runs.get(programs[0].id, 0)
+    return max(0, min(came, sum(ran.values())) - seen.entered)
 
 
 def _leaks(found: Found, stack: Counted, pods: list[PodTraffic]) -> list[Flow]:
