@@ -91,6 +91,7 @@ def find(ns: NetNS, notes: Notes, symbols: Symbols | None = None) -> Found:
     if any(not pod.interface for pod in here.pods):
         notes.add("pods' own ends", "cannot be asked: NET_ADMIN is missing, or a pod just went")
     no_filters: list[Filter] = []
+    no_sysctls: dict[str, str] = {}
     return Found(
         ns.name,
         kernel.find(symbols),
@@ -99,7 +100,7 @@ def find(ns: NetNS, notes: Notes, symbols: Symbols | None = None) -> Found:
         programs.at_root_cgroup(notes),
         notes.attempt("tc's filters", lambda: _filters(ns, here), no_filters),
         rules.find(ns, notes, symbols.has("nft_do_chain")),
-        _sysctls(ns, here),
+        notes.attempt("sysctls", lambda: _sysctls(ns, here), no_sysctls),
         notes.attempt("XFRM", lambda: _xfrm(ns), None) if symbols.has("xfrm_dump_sa") else None,
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -74,6 +74,14 @@ class _Reading:
     links: dict[int, Device]
     ends: dict[int, Device]
     stack: dict[str, int]
+
+
+def stack_counters(ns: NetNS) -> dict[str, int]:
+    """The stack's own; a kernel that was booted with ipv6.disable=1 has one family's alone."""
+    counters = snmp.parse_snmp(ns.read("/proc/net/snmp"))
+    with suppress(FileNotFoundError):
+        counters |= snmp.parse_snmp6(ns.read("/proc/net/snmp6"))
+    return counters
 
 
 class Window(Closable):
@@ -150,7 +158,7 @@ class Window(Closable):
         reading = _Reading({}, {}, {})
         for step in (self._read_links, self._read_ends)[:: 1 if node_first else -1]:
             step(reading)
-        reading.stack = snmp.read(self._ns)
+        reading.stack = stack_counters(self._ns)
         return reading
 
     def _risen_in_stack(self, after: _Reading, names: Iterable[str]) -> int:

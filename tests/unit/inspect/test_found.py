@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Details of what is found, and of how it is read."""
 
+import errno
 import struct
 
 import pytest
 
 from harness.bpf.symbols import Symbols
+from harness.inspect import devices
 from harness.inspect.devices import Counters, _hops
 from harness.inspect.kernel import COUNTING, find
 from harness.inspect.lines import few
 from harness.inspect.notes import Notes
-from harness.inspect.window import Window
+from harness.inspect.window import Window, stack_counters
 from harness.plumbing.errors import KernelError
 from harness.plumbing.rtnetlink import attribute, attributes
 
@@ -58,6 +60,27 @@ def test_a_device_that_counts_anew_is_not_counted():
     assert window._notes.lines == [
         "lxc1: its counters were set back meanwhile, and are not counted"
     ]
+
+
+class OneFamily:
+    """A namespace of a kernel that was booted with ipv6.disable=1."""
+
+    name = "one family"
+
+    def read(self, path):
+        if path.endswith("6"):
+            raise FileNotFoundError(2, "No such file or directory", path)
+        return "Ip: InReceives ForwDatagrams\nIp: 7 5\n"
+
+
+def test_a_node_without_ipv6_has_counters(monkeypatch):
+    assert stack_counters(OneFamily()) == {"IpInReceives": 7, "IpForwDatagrams": 5}
+
+    def refuse(*_arguments, **_options):
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(devices, "ask", refuse)
+    assert devices._with_next_hop(OneFamily()) == set()
 
 
 def test_nothing_is_loaded_to_count():
