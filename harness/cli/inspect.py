@@ -93,8 +93,9 @@ def _count(
     ns: NetNS, found: Found, notes: Notes, arguments: argparse.Namespace, seconds: float
 ) -> tuple[Seen, Verdict]:
     if not arguments.passive:
+        how_long = "until Ctrl-C" if seconds == _MOST else f"for {seconds:g} s"
         say(
-            f"hostroute: counting for {seconds:g} s with a table of nft's that ends with this"
+            f"hostroute: counting {how_long} with a table of nft's that ends with this"
             " command; run counts slow every BPF program a little meanwhile (--passive: neither)"
         )
     with Window(ns, found, notes, passive=arguments.passive) as window:

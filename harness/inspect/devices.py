@@ -183,12 +183,21 @@ def _with_next_hop(ns: NetNS) -> set[int]:
     """Devices that a route with a next hop leads out of."""
     found: set[int] = set()
     for family in (socket.AF_INET, socket.AF_INET6):
-        body = struct.pack("=B11x", family)
-        for _, values in ask(ns, _GETROUTE, body, _ROUTE_FIXED, dump=True):
+        for _, values in _routes(ns, family):
             if _RTA_GATEWAY in values or _RTA_VIA in values:
                 found.add(_number(values.get(_RTA_OIF)))
             found |= _hops(values.get(_RTA_MULTIPATH, b""))
     return found
+
+
+def _routes(ns: NetNS, family: int) -> list[Message]:
+    """A family's routes; none where the kernel was booted without it."""
+    try:
+        return ask(ns, _GETROUTE, struct.pack("=B11x", family), _ROUTE_FIXED, dump=True)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EAFNOSUPPORT):
+            raise
+        return []
 
 
 def _hops(multipath: bytes) -> set[int]:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from harness import __version__
 from harness.inspect.found import Found
-from harness.inspect.verdict import PodTraffic, Verdict
+from harness.inspect.ledger import PodTraffic
+from harness.inspect.verdict import Verdict
 from harness.inspect.window import Seen
 
 #: Of the document; a change that a reader could trip over raises it.
@@ -38,7 +39,7 @@ def document(
         "version": VERSION,
         "harness": __version__,
         "node": found.node,
-        "kernel": asdict(found.kernel),
+        "kernel": asdict(found.kernel) | {"lacks": list(found.kernel.lacks)},
         "pods": [
             {
                 "lxc": pod.lxc.name,

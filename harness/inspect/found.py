@@ -6,7 +6,6 @@ from __future__ import annotations
 import socket
 import struct
 from dataclasses import dataclass
-from typing import Any
 
 from harness.bpf.symbols import Symbols, read_symbols
 from harness.inspect import devices, kernel, programs, rules
@@ -21,6 +20,10 @@ from harness.plumbing.rtnetlink import ask
 _SYSCTLS = ("ipv4/ip_forward", "ipv6/conf/all/forwarding", "ipv4/conf/all/rp_filter")
 # uapi/linux/xfrm.h: XFRM_MSG_GETSA and GETPOLICY, NETLINK_XFRM.
 _GETSA, _GETPOLICY, _XFRM = 0x12, 0x15, 6
+# uapi/linux/rtnetlink.h: RTM_GETQDISC and GETTFILTER, struct tcmsg, TCA_KIND and TCA_OPTIONS.
+_GETQDISC, _GETFILTER, _TC, _KIND, _OPTIONS = 38, 46, struct.Struct("=B3xiIII"), 1, 2
+#: The kind of an action, as it stands somewhere in a filter's options.
+_MIRRED = b"mirred\0"
 _PARENTS = {"ingress": 0xFFFFFFF2, "egress": 0xFFFFFFF3}
 
 
@@ -88,6 +91,7 @@ def find(ns: NetNS, notes: Notes, symbols: Symbols | None = None) -> Found:
     if any(not pod.interface for pod in here.pods):
         notes.add("pods' own ends", "cannot be asked: NET_ADMIN is missing, or a pod just went")
     no_filters: list[Filter] = []
+    no_sysctls: dict[str, str] = {}
     return Found(
         ns.name,
         kernel.find(symbols),
@@ -96,31 +100,28 @@ def find(ns: NetNS, notes: Notes, symbols: Symbols | None = None) -> Found:
         programs.at_root_cgroup(notes),
         notes.attempt("tc's filters", lambda: _filters(ns, here), no_filters),
         rules.find(ns, notes, symbols.has("nft_do_chain")),
-        _sysctls(ns, here),
+        notes.attempt("sysctls", lambda: _sysctls(ns, here), no_sysctls),
         notes.attempt("XFRM", lambda: _xfrm(ns), None) if symbols.has("xfrm_dump_sa") else None,
     )
 
 
 def _filters(ns: NetNS, here: Devices) -> list[Filter]:
     names = {each.ifindex: each.name for each in (*here.lxcs, *here.uplinks, *here.tunnels)}
-    hooked = {
-        each["index"] for each in ns.netlink.get_qdiscs()
-        if each.get_attr("TCA_KIND") in ("clsact", "ingress")
-    }  # fmt: skip
     found: dict[tuple[str, str, str], bool] = {}  # u32 has more entries than filters
+    hooked = {
+        _TC.unpack(fixed)[1]
+        for fixed, values in ask(ns, _GETQDISC, _TC.pack(0, 0, 0, 0, 0), _TC.size, dump=True)
+        if values.get(_KIND, b"").rstrip(b"\0") in (b"clsact", b"ingress")
+    }
     for index, name in names.items():
         for direction, parent in _PARENTS.items() if index in hooked else ():
-            for each in ns.netlink.get_filters(index=index, parent=parent):
-                place = (name, direction, str(each.get_attr("TCA_KIND")))
+            body = _TC.pack(0, index, 0, parent, 0)
+            for _, values in ask(ns, _GETFILTER, body, _TC.size, dump=True):
+                place = (name, direction, values.get(_KIND, b"").rstrip(b"\0").decode())
                 if place[2] != "bpf":
-                    found[place] = found.get(place, False) or _has_mirred(each)
+                    mirred = _MIRRED in values.get(_OPTIONS, b"")
+                    found[place] = found.get(place, False) or mirred
     return [Filter(*place, mirred) for place, mirred in found.items()]
-
-
-def _has_mirred(entry: Any) -> bool:
-    """Whether one of its actions is mirred; where pyroute2 decodes none, the bytes say so."""
-    text = str(entry.get("attrs", ""))
-    return "mirred" in text or b"mirred".hex(":") in text
 
 
 def _sysctls(ns: NetNS, here: Devices) -> dict[str, str]:

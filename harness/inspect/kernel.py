@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import platform
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.bpf.symbols import Symbols
+from harness.datapath.features import release as numbers
 
 #: What host routing rests on → the function that the kernel has it by.
 FEATURES: Mapping[str, str] = {
@@ -37,6 +37,7 @@ class Kernel:
         counts_peer: Whether a release of that number counts what bpf_redirect_peer delivers.
         lockdown: `none`, `integrity` or `confidentiality`; "": it has none, or does not say.
         helpers_hidden: Why helpers cannot be named; "": they can.
+        lacks: Functions that counting in the stack takes and that are not loaded.
     """
 
     release: str
@@ -44,6 +45,7 @@ class Kernel:
     counts_peer: bool
     lockdown: str
     helpers_hidden: str
+    lacks: tuple[str, ...] = ()
 
 
 def find(symbols: Symbols) -> Kernel:
@@ -52,15 +54,11 @@ def find(symbols: Symbols) -> Kernel:
     return Kernel(
         release,
         {name: symbols.has(function) for name, function in FEATURES.items()},
-        _numbers(release) >= _PEER_COUNTS,
+        numbers(release) >= _PEER_COUNTS,
         _lockdown(),
         symbols.hidden,
+        tuple(name for name in COUNTING if symbols.has(name) is False),
     )
-
-
-def _numbers(release: str) -> tuple[int, int]:
-    found = re.match(r"(\d+)\.(\d+)", release)
-    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def _lockdown() -> str:

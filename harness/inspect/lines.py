@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from harness.inspect.found import Found
+from harness.inspect.ledger import PodTraffic
 from harness.inspect.programs import Program
-from harness.inspect.verdict import PodTraffic, Verdict
+from harness.inspect.verdict import Verdict
 from harness.inspect.window import Seen
 from harness.plumbing.printable import aligned
 

@@ -9,7 +9,8 @@ pods' pairs, then the pods' own ends.
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from collections.abc import Iterable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -21,8 +22,13 @@ from harness.inspect.devices import Counters, Device, far_end, links
 from harness.inspect.found import Found
 from harness.inspect.notes import Notes
 from harness.plumbing.closable import Closable
+from harness.plumbing.errors import KernelError
 from harness.plumbing.netns import NetNS
 from harness.watch.evidence import snmp
+
+#: Counters of /proc/net/snmp and snmp6 (RFC 4293).
+_FORWARDED = ("IpForwDatagrams", "Ip6OutForwDatagrams")
+_ENTERED = ("IpInReceives", "Ip6InReceives")
 
 
 @dataclass
@@ -50,6 +56,7 @@ class Seen:
         stack: What entered the stack; None: it was not counted, and `forwarded` is all there is.
         asked: Device → ARP and neighbour discovery that came in by it.
         forwarded: Packets that the stack forwarded by its own count, both families.
+        entered: Packets that it received, likewise, the node's own ones too.
     """
 
     seconds: float = 0.0
@@ -59,13 +66,22 @@ class Seen:
     stack: Counted | None = None
     forwarded: int = 0
     asked: dict[str, int] = field(default_factory=dict)
+    entered: int = 0
 
 
 @dataclass
 class _Reading:
     links: dict[int, Device]
     ends: dict[int, Device]
-    forwarded: int
+    stack: dict[str, int]
+
+
+def stack_counters(ns: NetNS) -> dict[str, int]:
+    """The stack's own; a kernel that was booted with ipv6.disable=1 has one family's alone."""
+    counters = snmp.parse_snmp(ns.read("/proc/net/snmp"))
+    with suppress(FileNotFoundError):
+        counters |= snmp.parse_snmp6(ns.read("/proc/net/snmp6"))
+    return counters
 
 
 class Window(Closable):
@@ -114,6 +130,10 @@ class Window(Closable):
         return True
 
     def _install(self) -> StackCounters:
+        if lacks := self._found.kernel.lacks:
+            raise KernelError(
+                f"the kernel has not loaded {', '.join(lacks)}", "load nf_tables and nft_counter"
+            )
         here = self._found.devices
         names = [each.name for each in (*here.lxcs, *here.uplinks, *here.tunnels)]
         counters = StackCounters(self._ns, names)
@@ -135,14 +155,14 @@ class Window(Closable):
         return {ident: each.run_time().runs for ident, each in self._programs.items()}
 
     def _read_devices(self, *, node_first: bool) -> _Reading:
-        reading = _Reading({}, {}, 0)
+        reading = _Reading({}, {}, {})
         for step in (self._read_links, self._read_ends)[:: 1 if node_first else -1]:
             step(reading)
-        counters = snmp.read(self._ns)
-        reading.forwarded = counters.get("IpForwDatagrams", 0) + counters.get(
-            "Ip6OutForwDatagrams", 0
-        )
+        reading.stack = stack_counters(self._ns)
         return reading
+
+    def _risen_in_stack(self, after: _Reading, names: Iterable[str]) -> int:
+        return sum(after.stack.get(name, 0) - self._before.stack.get(name, 0) for name in names)
 
     def _read_links(self, reading: _Reading) -> None:
         reading.links = {each.ifindex: each for each in links(self._ns)}
@@ -163,7 +183,8 @@ class Window(Closable):
         runs = self._read_runs()
         seen = Seen(time.monotonic() - self._begin, stack=stack, asked=asked)
         seen.runs = {ident: count - self._runs[ident] for ident, count in runs.items()}
-        seen.forwarded = after.forwarded - self._before.forwarded
+        seen.forwarded = self._risen_in_stack(after, _FORWARDED)
+        seen.entered = self._risen_in_stack(after, _ENTERED)
         for pod in self._found.devices.pods:
             self._take_pair(seen, pod.lxc, after)
         here = self._found.devices

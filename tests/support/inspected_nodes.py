@@ -125,7 +125,8 @@ class Node:
         prepare: What is done to it before anybody looks.
         traffic: What its pods do while it is looked at.
         remark: What has to be among the remarks, in part.
-        takes: What a kernel of any age may be built without.
+        takes: What a kernel may lack.
+        by_proc: What can be said of it where nothing is counted in the stack; "": the truth.
     """
 
     truth: str
@@ -135,6 +136,7 @@ class Node:
     traffic: Callable[[Testbed], None] = exchange
     remark: str = ""
     takes: str = ""
+    by_proc: str = ""
 
 
 _HUNDREDTH = (
@@ -149,8 +151,8 @@ NODES: dict[str, Node] = {
     "bpf-redirect": Node("BPF", bundled("bpf-redirect")),
     "bpf-redirect, two nodes": Node("BPF", bundled("bpf-redirect"), "two_node"),
     "bpf-skip-fib, two nodes": Node("BPF", bundled("bpf-skip-fib"), "two_node"),
-    "bpf-tcx": Node("BPF", bundled("bpf-tcx")),
-    "bpf-tcx, two nodes": Node("BPF", bundled("bpf-tcx"), "two_node"),
+    "bpf-tcx": Node("BPF", bundled("bpf-tcx"), takes="TCX (since 6.6)"),
+    "bpf-tcx, two nodes": Node("BPF", bundled("bpf-tcx"), "two_node", takes="TCX (since 6.6)"),
     "bpf-netkit": Node("BPF", bundled("bpf-netkit"), takes="CONFIG_NETKIT (since 6.7)"),
     "bpf-netkit, two nodes": Node(
         "BPF", bundled("bpf-netkit"), "two_node", takes="CONFIG_NETKIT (since 6.7)"
@@ -165,8 +167,11 @@ NODES: dict[str, Node] = {
         lambda _: Legacy(nft=_FLOWTABLE),
         remark="before FORWARD by a flowtable",
         takes="CONFIG_NF_FLOW_TABLE",
+        by_proc="not seen",
     ),
-    "a bridge": Node("Legacy", bundled("legacy"), prepare=bridge, remark="by a bridge"),
+    "a bridge": Node(
+        "Legacy", bundled("legacy"), prepare=bridge, remark="by a bridge", by_proc="not seen"
+    ),
     "programs that let everything pass": Node(
         "Legacy", bundled("legacy"), prepare=program_that(foreign.OK)
     ),

@@ -8,7 +8,7 @@ import pytest
 from harness.inspect.counting import Counted, Flow, at_devices, in_stack
 from harness.inspect.devices import Counters, Device, Devices, Pod
 from harness.inspect.found import Found
-from harness.inspect.kernel import Kernel, _numbers
+from harness.inspect.kernel import Kernel
 from harness.inspect.lines import found_lines, seen_lines
 from harness.inspect.programs import Program
 from harness.inspect.rules import Flowtable, Rules
@@ -208,6 +208,24 @@ def test_by_proc_alone(past, forwarded, kind):
     assert verdict.host_routing == kind
 
 
+@pytest.mark.parametrize(
+    ("entered", "asked", "rules", "kind"),
+    [
+        (0, 0, Rules(), "BPF"),
+        (19, 0, Rules(), "BPF"),
+        (20, 0, Rules(), "not seen"),  # the node received as many itself
+        (0, 20, Rules(), "not seen"),  # it was ARP
+        (0, 0, Rules(flowtables=[Flowtable("inet f", "f", ("lxc1",))]), "not seen"),
+        (0, 0, Rules(read=False), "not seen"),
+    ],
+)
+def test_by_proc_alone_before_6_7(entered, asked, rules, kind):
+    there = replace(BPF, kernel=replace(KERNEL, counts_peer=False), rules=rules)
+    counted = seen(pair(10, 0, 0), pair(10, 0, 0), runs=20)
+    counted = replace(counted, stack=None, entered=entered, asked={"lxc1": asked})
+    assert judge(there, counted).host_routing == kind
+
+
 def test_lines_name_all_that_is_judged():
     stack = through_stack(1, 0)
     stack.flows = [Flow("10.0.0.1", "10.0.0.2", "tcp", 80, "lxc1", "lxc2", 1)] * 30
@@ -227,12 +245,3 @@ def test_a_table_of_counters_is_one_line_and_ends_with_its_owner():
         assert "flags owner" in line
         assert " ct " not in line
     assert line.count("hook ingress") == 3
-
-
-@pytest.mark.parametrize(
-    ("release", "numbers"),
-    [("6.18.44-fc", (6, 18)), ("5.10.0-28-amd64", (5, 10)), ("7.3", (7, 3)), ("6.7-rc1", (6, 7)),
-     ("nonsense", (0, 0))],
-)  # fmt: skip
-def test_releases(release, numbers):
-    assert _numbers(release) == numbers
