@@ -10,7 +10,7 @@ import pytest
 #: In the order in which their hooks are to run, where pytest has no opinion.
 _MODULES = ("options", "termination", "prerequisites", "parameters", "claims", "brief",
             "wrong_legs", "failures", "outcomes", "matrix", "claims_trial", "record",
-            "bench", "inconclusive")  # fmt: skip
+            "bench", "inconclusive", "annotations")  # fmt: skip
 
 
 def register(config: pytest.Config) -> None:
