@@ -169,10 +169,11 @@ class StackCounters(Closable):
         self._files = os.memfd_create("nft", os.MFD_CLOEXEC)
         self.absent = dict.fromkeys(_HOOKS, "there is no device to count at")
         try:
-            with ns:
+            with ns:  # a session of its own: a terminal's Ctrl-C must not end it before us
                 self._nft = spawn_tool(
-                    ["nft", "-i"], stdin=subprocess.PIPE, stdout=self._files, stderr=self._files
-                )
+                    ["nft", "-i"], stdin=subprocess.PIPE, stdout=self._files, stderr=self._files,
+                    start_new_session=True,
+                )  # fmt: skip
         except BaseException:
             os.close(self._files)
             raise

@@ -514,18 +514,22 @@ def test_wrong_probes_are_one_line(bed, arguments, said):
 
 
 def test_watch_until_interrupted_and_then_the_verdict(bed):
-    """A line a second, where there is no terminal; Ctrl-C is no error."""
+    """A line a second, where there is no terminal; Ctrl-C, which all children get, is no error."""
     testbed = bed()
-    child = start([*CLI, "inspect", "--netns", path_of(testbed), "--watch", "--require", "bpf"])
+    child = start(
+        [*CLI, "inspect", "--netns", path_of(testbed), "--watch", "--require", "bpf"],
+        start_new_session=True,
+    )
     child.stderr.readline()
     ask(testbed)
     first = child.stdout.readline()
     while "BPF" not in first:
         ask(testbed)
         first = child.stdout.readline()
-    child.send_signal(signal.SIGINT)
+    os.killpg(child.pid, signal.SIGINT)
     ended = end(child)
     assert ended.code == 0, ended.text
+    assert "not looked at" not in ended.out
     assert "  seen in " in ended.out
     assert any(line.startswith("Host Routing: BPF") for line in ended.out.splitlines())
 
