@@ -68,7 +68,6 @@ def _compile(source: Source) -> Any:
     api = bcc()
     flags = [
         "-I", str(BPF_DIR), "-Wno-unused-function",
-        "-g0",  # BTF is not loaded with the programs, and takes a quarter of the time
         # Else a misspelt helper is a call of nothing, and the verifier says "jump out of range".
         "-Werror=implicit-function-declaration", *(f"-D{name}" for name in source.defines),
     ]  # fmt: skip
