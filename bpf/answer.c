@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* How from_container and from_netdev end: what their stages return is no action of tc yet. */
+/* The end of from_container and from_netdev: what their stages returned becomes an action of tc. */
 
 /* What found no way on is answered; any other action stands. */
 static __always_inline int answered(struct __sk_buff *skb, struct packet *pkt, u32 program,

@@ -66,7 +66,7 @@ def _seconds(arguments: argparse.Namespace) -> float:
         return 0.0 if arguments.passive else _SECONDS
     if not (math.isfinite(asked) and 0 < asked <= _MOST):
         raise UnknownNameError(
-            f"--for {asked:g} is no time to count", f"pass seconds, up to {_MOST:g}"
+            f"--for {asked:g} is out of range", f"pass more than 0 and at most {_MOST:g} seconds"
         )
     return asked
 
@@ -116,7 +116,7 @@ def _probe(ns: NetNS, found: Found, notes: Notes, pods: list[str]) -> tuple[Seen
         )
         if not one.lxc:
             raise UnknownNameError(
-                f"--probe {pods[0]!r} is no pod of this node", "name the node's pod first"
+                f"--probe {pods[0]!r} is not a pod of this node", "name the node's pod first"
             )
         say(
             f"hostroute: sending {probing.COUNT} pings and {probing.COUNT} datagrams from"

@@ -97,7 +97,7 @@ def _prune(arguments: argparse.Namespace) -> int:
 
 
 def _agreed(number: int) -> bool:
-    """Ask whoever sits at a terminal; a script meant what it said."""
+    """Ask first, on a terminal; a script is not asked."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return True
     show(f"this removes {number} cached kernels, images and lists of packages; go on? [y/N]")

@@ -2,8 +2,8 @@
 """Counts of what enters a node's stack, by a table of nft that dies with this process.
 
 The table has `flags owner` (5.12): the kernel removes it when the netlink socket that made it is
-closed, which is that of an `nft -i` on a pipe of ours. No `ct` expression, which would switch
-connection tracking on, and no modules: whoever asks has looked whether all that it takes is there.
+closed, which is that of an `nft -i` on a pipe of ours. It uses no `ct` expression, which would
+switch connection tracking on. It loads no module: the caller has checked that nf_tables is there.
 
 nft 1.0.6 packs the types of a key into 32 bits, 6 bits each: a key has five parts at the most.
 """
@@ -27,7 +27,7 @@ from harness.plumbing.signals import interrupt_if_due
 _DEADLINE = 30.0  # seconds, for nft to begin and for each answer: it reads all rules first
 _FIRST = -500  # before every chain that others have there, a flowtable's too
 _ENTRIES = 65535
-#: Flows that are told apart, for each kind.
+#: How many flows of each kind are counted.
 FLOWS = 4096
 _DEVICES_A_CHAIN = 200  # NFT_NETDEVICE_MAX is 256
 
@@ -86,7 +86,7 @@ class Counted:
         of_node: Device → packets of the node's own that went out by it.
         left: Device → packets of the stack that went out by it.
         flows: What FORWARD saw.
-        full: Whether there were more flows than are told apart.
+        full: Whether there were more flows than are counted.
         sent: The same as `passed` of what is sent by a device, but for what a program at an ingress
             redirected: that hook is skipped then (nf_skip_egress(), linux/netfilter_netdev.h).
             None: the kernel has no such hook.
@@ -167,7 +167,7 @@ class StackCounters(Closable):
         """
         self._ns, self._name = ns, f"hostroute_inspect_{os.getpid()}"
         self._files = os.memfd_create("nft", os.MFD_CLOEXEC)
-        self.absent = dict.fromkeys(_HOOKS, "there is no device to count at")
+        self.absent = dict.fromkeys(_HOOKS, "no device to count at")
         try:
             with ns:  # a session of its own: a terminal's Ctrl-C must not end it before us
                 self._nft = spawn_tool(

@@ -29,7 +29,7 @@ _PARENTS = {"ingress": 0xFFFFFFF2, "egress": 0xFFFFFFF3}
 
 @dataclass(frozen=True)
 class Filter:
-    """A filter of tc that is no program.
+    """A tc filter without a BPF program.
 
     Attributes:
         interface: The device.

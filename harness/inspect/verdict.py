@@ -177,5 +177,5 @@ def _remarks(found: Found, seen: Seen, rows: list[PodTraffic]) -> list[str]:
     if seen.stack is not None and seen.stack.passed is None:
         said.append("what programs take away cannot be told from what they let pass")
     if seen.stack is not None and seen.stack.full:
-        said.append("there were more flows in FORWARD than are told apart")
+        said.append("FORWARD saw more flows than are counted")
     return said
