@@ -64,10 +64,10 @@ def _refused(name: str, why: str | None, log: str = "") -> BuildError:
     )  # fmt: skip
 
 
-def _compile(source: Source) -> Any:
+def _compile(source: Source, lines: bool) -> Any:
     api = bcc()
     flags = [
-        "-I", str(BPF_DIR), "-Wno-unused-function",
+        "-I", str(BPF_DIR), "-Wno-unused-function", *([] if lines else ["-g0"]),
         # Else a misspelt helper is a call of nothing, and the verifier says "jump out of range".
         "-Werror=implicit-function-declaration", *(f"-D{name}" for name in source.defines),
     ]  # fmt: skip
@@ -94,10 +94,16 @@ class Compiled:
 
     Attributes:
         source: What it was compiled from.
+        lines: Whether its programs name lines of the source.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, lines: bool = False) -> None:
         """Compile.
+
+        Args:
+            source: What to compile.
+            lines: With the debug information by which the verifier names lines; the instructions
+                are the same, and the compiler needs a third more time.
 
         Raises:
             BuildError: The compiler refused; the message has file and line, the exception the
@@ -105,7 +111,8 @@ class Compiled:
         """
         syscall.lift_memlock()
         self.source = source
-        self.bpf = _compile(source)
+        self.lines = lines
+        self.bpf = _compile(source, lines)
         self._holders = 1
         try:
             # BCC declares neither of the two.

@@ -13,6 +13,7 @@ from harness.bpf import syscall
 from harness.bpf.bcc_import import bcc
 from harness.bpf.compiled import Compiled, captured_output, close_maps
 from harness.plumbing.errors import BuildError
+from harness.plumbing.signals import held
 
 _LOG_SIZE = (1 << 24) - 1  # the most that kernels before 6.4 take
 
@@ -102,9 +103,24 @@ class Module:
             refusal = ctypes.get_errno()
             if fd >= 0:
                 return fd
+        if not self._compiled.lines:
+            self._load_with_lines(name, kind)
         log = buffer.value.decode(errors="replace")
         what = _explain_refusal(log) or os.strerror(refusal)
         raise BuildError(f"the verifier refused {name}: {what}", log=log)
+
+    def _load_with_lines(self, name: str, kind: int) -> None:
+        """Have a program refused that was refused without debug information: the log names lines.
+
+        Raises:
+            BuildError: The same refusal, with its line.
+        """
+        with held():
+            compiled = Compiled(self.source, lines=True)
+        try:
+            Module(compiled, {name: kind}).close()
+        finally:
+            compiled.release()
 
     def fd(self, program: str) -> int:
         """The descriptor of a loaded program."""

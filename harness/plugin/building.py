@@ -30,8 +30,11 @@ TESTBEDS_KEY = pytest.StashKey[list[Testbed]]()
 def kernel_log() -> Iterator[KernelLog]:
     """The kernel's log from now on."""
     log = KernelLog()
-    yield log
-    log.close()
+    try:
+        with log.followed():
+            yield log
+    finally:
+        log.close()
 
 
 def run_directory() -> Iterator[Path]:

@@ -11,6 +11,9 @@ from __future__ import annotations
 import os
 import re
 import stat
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from harness.plumbing.errors import PrivilegeError
 
@@ -28,6 +31,7 @@ _SPLAT = re.compile(
     r"unregister_netdevice: waiting for|rcu: INFO: .*stall|watchdog: BUG: |"
     r"(?:skbuff: )?skb_(?:over|under)_panic|\S+: hw csum failure)"
 )
+_PERIOD = 1.0  # seconds
 _LINES = 20  # of a splat that are kept, with its first
 
 
@@ -49,6 +53,7 @@ class KernelLog:
         self._splats: list[list[str]] = []
         self._overwritten = False
         self._unreadable = ""
+        self._reading = threading.Lock()
         self._fd = -1
         try:
             self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -75,6 +80,27 @@ class KernelLog:
 
     def collect(self) -> None:
         """Read what is new, before the kernel overwrites it."""
+        with self._reading:
+            self._read()
+
+    @contextmanager
+    def followed(self) -> Iterator[None]:
+        """Have it collected every second: what else runs here fills a ring of 256 KiB in twenty."""
+        ended = threading.Event()
+
+        def collecting() -> None:
+            while not ended.wait(_PERIOD):
+                self.collect()
+
+        thread = threading.Thread(target=collecting, name="read the kernel's log", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    def _read(self) -> None:
         while self._fd >= 0 and not self._unreadable:
             try:
                 record = os.read(self._fd, 8192)

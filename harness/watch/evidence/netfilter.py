@@ -68,7 +68,7 @@ def parse_counters(text: str) -> dict[str, int]:
         found = {item["name"]: int(item["packets"]) for item in items}
     except (ValueError, KeyError, TypeError):
         found = {}
-    if found.keys() < set(HOOKS):
+    if not found.keys() >= set(HOOKS):
         said = repr(text[:80]) if text else "nothing"
         raise MissingToolError(
             f"`nft -j` printed {said} where counters were asked for",

@@ -209,7 +209,8 @@ def kept(root):
 
 
 def test_pcaps_are_kept(tmp_path, mode):
-    (path,) = kept(tmp_path)
+    (directory,) = kept(tmp_path)
+    (path,) = directory.iterdir()
     assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"frames", mode)
 
 

@@ -2,13 +2,16 @@
 """What other programs and the kernel print."""
 
 import json
+import os
+import threading
+import time
 
 import pytest
 
 from harness.datapath import Counters
-from harness.plumbing.errors import CaptureError, PrivilegeError
+from harness.plumbing.errors import CaptureError, MissingToolError, PrivilegeError
 from harness.watch.capture import tcpdump
-from harness.watch.evidence import KernelLog, netfilter
+from harness.watch.evidence import KernelLog, kernel_log, netfilter
 from harness.watch.evidence.kernel_log import find_splats
 from harness.watch.evidence.links import parse_dev
 from harness.watch.evidence.snmp import parse_snmp, parse_snmp6
@@ -54,10 +57,18 @@ def test_nft_counters():
                              "packets": 2, "bytes": 168}},
                 {"counter": {"family": "inet", "name": "prerouting", "table": "t", "handle": 2,
                              "packets": 0, "bytes": 0}},
+                {"counter": {"family": "inet", "name": "postrouting", "table": "t", "handle": 4,
+                             "packets": 1, "bytes": 84}},
             ]
         }
     )  # fmt: skip
-    assert netfilter.parse_counters(text) == {"forward": 2, "prerouting": 0}
+    assert netfilter.parse_counters(text) == {"forward": 2, "prerouting": 0, "postrouting": 1}
+
+
+def test_an_answer_without_one_of_the_counters_is_an_error():
+    text = json.dumps({"nftables": [{"counter": {"name": name, "packets": 1}} for name in "pqr"]})
+    with pytest.raises(MissingToolError, match="where counters were asked for"):
+        netfilter.parse_counters(text)
 
 
 @pytest.mark.parametrize(
@@ -173,6 +184,22 @@ def test_a_splat_comes_with_the_lines_that_followed_it(tmp_path):
             file.write(f"4,{number},1,-;{line}\n")
         log.collect()
     assert log.splats() == ["\n".join(lines[1:])]
+    log.close()
+
+
+def test_a_log_that_is_followed_is_read_before_it_is_overwritten(tmp_path, monkeypatch):
+    monkeypatch.setattr(kernel_log, "_PERIOD", 0.001)
+    path = tmp_path / "kmsg"
+    path.write_text("4,1,1,-;BUG: now\n", encoding="ascii")
+    log = KernelLog(str(path), device=None)
+    os.lseek(log._fd, 0, os.SEEK_SET)
+    deadline = time.monotonic() + 10
+    with log.followed():
+        while os.lseek(log._fd, 0, os.SEEK_CUR) == 0:
+            assert time.monotonic() < deadline
+    path.write_text("", encoding="ascii")
+    assert log.splats() == ["BUG: now"]
+    assert "read the kernel's log" not in {thread.name for thread in threading.enumerate()}
     log.close()
 
 
