@@ -87,7 +87,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "brief": {
         "action": "store_true",
-        "help": "each assertion once on each datapath, with its families and sizes in turn",
+        "help": "each assertion once on each datapath, with its families and sizes in turn; each"
+        " negative control's mutant once for each assertion",
     },
     "arms": {
         "default": "legacy,bpf", "metavar": "NAME,NAME[,…]",
@@ -112,6 +113,7 @@ _MARKERS = (
     "control: a negative control: a mutated datapath must fail the assertion meant for it",
     "bench: measures",
     "slow: takes minutes",
+    "brief(group): with --hr-brief, one test of the group is run",
     "hr(id): the entry of the catalogue that the test asserts, such as HR-07",
     "topology(...): parameters of the testbed that the test asks for",
     "datapaths(*names): the datapaths the test applies to; all of them without it",

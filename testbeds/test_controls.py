@@ -36,6 +36,7 @@ def _cases(mutants):
             mutant, catch, Family(family),
             id="-".join((mutant.name.replace(" ", "_"), catch.test.split("::")[1],
                          *map(str, catch.arguments.values()), Family(family).name)),
+            marks=pytest.mark.brief(f"{mutant.name}: {catch.test}"),
         )
         for mutant in mutants
         for catch, family in itertools.product(mutant.catches, (4, 6))

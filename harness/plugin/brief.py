@@ -3,7 +3,8 @@
 
 For kernels under emulation, where a test takes seconds. An assertion's other parameters (family,
 size, offloads) are dealt out over its datapaths, so that most are still met somewhere; what is left
-out is deselected and counted as such, never passed.
+out is deselected and counted as such, never passed. A marker `brief` puts other tests into such
+groups: negative controls, of which each mutant and assertion is kept once.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Keep one of each assertion's tests for each datapath."""
     if not option(config, "brief"):
         return
-    varied = [item for item in items if is_ours(item) and item.get_closest_marker("conformance")]
+    varied = [item for item in items if _is_varied(item)]
     kept = set(choose([(_assertion(item), _datapath(item), runs(item)) for item in varied]))
     dropped = [item for index, item in enumerate(varied) if index not in kept]
     if dropped:
@@ -52,8 +53,14 @@ def choose(tests: Sequence[tuple[str, str, bool]]) -> list[int]:
     )
 
 
+def _is_varied(item: pytest.Item) -> bool:
+    ours = is_ours(item) and item.get_closest_marker("conformance") is not None
+    return ours or item.get_closest_marker("brief") is not None
+
+
 def _assertion(item: pytest.Item) -> str:
-    return item.nodeid.partition("[")[0]
+    group = item.get_closest_marker("brief")
+    return str(group.args[0]) if group else item.nodeid.partition("[")[0]
 
 
 def _datapath(item: pytest.Item) -> str:
