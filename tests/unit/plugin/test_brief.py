@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """`--brief`: what is kept of the tests."""
 
+from collections import Counter
+
 from harness.plugin.brief import choose
+from testbeds.mutants import MUTANTS
+from tests.support.run_cli import end, pytest_of, start
 
 DATAPATHS = ("legacy", "bpf", "bpf-redirect")
 
@@ -42,3 +46,14 @@ def test_what_is_not_claimed_stands_back():
     tests = [("ttl", "mine", family != 4) for family in (4, 6)]
     assert [choose([*grid, *tests]) for grid in ([], [("legs", "mine", True)])] == [[1], [0, 2]]
     assert len(choose([("ttl", "mine", False)] * 2)) == 1
+
+
+def test_each_mutant_is_kept_once_for_each_assertion():
+    options = ("-q", "--collect-only", "--hr-brief", "testbeds/test_controls.py", "-k")
+    found = end(start(pytest_of(*options, "test_mutant_is_caught")))
+    kept = [line for line in found.out.splitlines() if "::test_mutant_is_caught[" in line]
+    families = Counter("ipv4" if "-ipv4" in line else "ipv6" for line in kept)
+    assert len(kept) == len({(mutant.name, catch.test)
+                             for mutant in MUTANTS for catch in mutant.catches})  # fmt: skip
+    assert len({line.partition("-test_hr")[0] for line in kept}) == len(MUTANTS)
+    assert min(families.values()) > len(kept) / 4, families
