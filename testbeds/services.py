@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from socket import SOCK_DGRAM, SOCK_STREAM, SocketKind, socket
 from typing import Literal, NamedTuple
 
-from harness.datapath import NodeSettings
+from harness.datapath import NodeSettings, Policy
 from harness.datapath.services import Backend, Service
 from harness.plumbing.closable import Closable
 from harness.plumbing.errors import TrafficError
@@ -80,12 +80,15 @@ def told(*served: Served) -> tuple[Service, ...]:
 
 
 def settings(
-    *served: Served, choice: Literal["random", "maglev"] = "random"
-) -> NodeSettings:  # fmt: skip
+    *served: Served,
+    choice: Literal["random", "maglev"] = "random",
+    policy: Policy | None = None,
+) -> NodeSettings:
     """What every node is asked for, so that it translates services."""
     return NodeSettings(
-        services="bpf", legacy_services=_IDLE, used_services=told(*served), choice=choice
-    )
+        services="bpf", legacy_services=_IDLE, used_services=told(*served), choice=choice,
+        policy=policy,
+    )  # fmt: skip
 
 
 def forms(backend: Actor, **sources: str) -> dict[str, AnyForm]:
@@ -170,14 +173,19 @@ class Asking(Closable):
         """Close every socket."""
         self._closing.close()
 
-    def _from(self, kind: SocketKind) -> socket:
+    def _from(self, kind: SocketKind, address: str = "") -> socket:
         end = self._closing.enter_context(self._client.ns.socket(self._client.family.af, kind))
-        end.bind((self._client.address, next_identity()))
+        end.bind((address or self._client.address, next_identity()))
         return end
 
-    def begin(self, flows: int) -> None:
-        """Begin that many more UDP flows, each from a port of its own."""
-        self._flows += [self._from(SOCK_DGRAM) for _ in range(flows)]
+    def begin(self, flows: int, addresses: Sequence[str] = ("",)) -> None:
+        """Begin that many more UDP flows, each from a port of its own.
+
+        Args:
+            flows: How many from each address.
+            addresses: Of the client; by default its main one.
+        """
+        self._flows += [self._from(SOCK_DGRAM, each) for each in addresses for _ in range(flows)]
 
     def reached(self) -> list[str]:
         """Send a datagram in each flow; of each, whom it reached: none, one, or several names."""

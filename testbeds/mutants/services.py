@@ -10,6 +10,9 @@ _ONE, _TWO = "one_node/test_services::", "two_node/test_services::"
 NEAR, HAIRPIN = _ONE + "test_hr42_cluster_ip_same_node", _ONE + "test_hr60_hairpin"
 HOST, SPREAD = _ONE + "test_hr62_process_of_the_node", _ONE + "test_hr58_flows_spread_and_stay"
 KEPT = _ONE + "test_hr59_a_client_keeps_its_backend"
+CLIENTS = _ONE + "test_hr59_every_client_keeps_its_own_backend"
+EXTERNAL = _TWO + "test_hr42_external_address_asked_by_a_pod"
+WORLD_NOBODY = _TWO + "test_hr61_no_backend_for_the_world"
 FAR, OUTSIDE = _TWO + "test_hr42_cluster_ip_two_nodes", _TWO + "test_hr42_asked_from_outside"
 NODE_PORT, WORLD = _TWO + "test_hr42_node_port_two_nodes", _TWO + "test_hr40_pod_and_world"
 NOBODY, UNMATCHED = _TWO + "test_hr61_no_backend", _TWO + "test_hr61_what_no_rule_matches"
@@ -54,11 +57,12 @@ MUTANTS: tuple[Mutant, ...] = (
         (Change(r"^-A KUBE-EXT-\S+ -j KUBE-MARK-MASQ\n"),),
         Catch(OUTSIDE, "legs", _AT_NODE), Catch(OUTSIDE, "legs", _EXTERNAL),
         Catch(NODE_PORT, "legs"), Catch(NODE_PORT_HOST, "legs"),
+        Catch(EXTERNAL, "legs", {"backend": "near"}), Catch(EXTERNAL, "legs", {"backend": "far"}),
     ),
     _stack(
         "no backend: dropped in silence",
         (Change(r"-j REJECT$", "-j DROP"),),
-        Catch(NOBODY, "legs"),
+        Catch(NOBODY, "legs"), Catch(WORLD_NOBODY, "legs"),
     ),
     _stack(
         "no backend: another error",
@@ -82,7 +86,12 @@ MUTANTS: tuple[Mutant, ...] = (
     _stack(
         "affinity is ignored",
         (Change(r"^-A KUBE-SVC-\S+ -m recent .*\n"),),
-        Catch(KEPT, "backend of a client"),
+        Catch(KEPT, "backend of a client"), Catch(CLIENTS, "backend of each client"),
+    ),
+    _stack(
+        "clients share what they keep",
+        (Change(r"( -m recent .*)( -j )", r"\1 --rdest\2"),),
+        Catch(CLIENTS, "backends of all"),
     ),
     _stack(
         "a local service masquerades who asks",
@@ -113,7 +122,7 @@ MUTANTS: tuple[Mutant, ...] = (
         " meta l4proto udp ct direction reply @th,96,8 set 0xff; }; }",
         *(Catch(test, "answered") for test in
           (NEAR, HAIRPIN, HOST, FAR, NODE_PORT, WORLD, NODE_PORT_HOST, LOCAL)),
-        Catch(OUTSIDE, "answered", _AT_NODE),
+        Catch(OUTSIDE, "answered", _AT_NODE), Catch(EXTERNAL, "answered", {"backend": "far"}),
     ),
     _more(
         "echo replies are lost in the node",

@@ -8,9 +8,12 @@ from testbeds.mutants import services as s
 from testbeds.mutants.mutant import Catch, Mutant, both, patch
 
 _AT_NODE, _EXTERNAL = {"front": "node-port"}, {"front": "external"}
+_NEAR, _FAR = {"backend": "near"}, {"backend": "far"}
+_PORT_1, _ECHO = {"asked": "unknown-port"}, {"asked": "echo"}
 _TWO, _FLOWS = "two_node/test_services::", "two_node/test_service_flows::"
 _OWN = _TWO + "test_hr62_node_port_of_an_own_process"
 _INSIDE = _TWO + "test_hr42_node_port_of_the_own_node"
+_UNKNOWN = _TWO + "test_hr61_what_no_front_matches_is_refused"
 _SUMS = _TWO + "test_hr42_sums_without_offloads"
 _LATE = _FLOWS + "test_hr63_an_expired_packet_is_quoted_as_it_was_sent"
 _ROUTER = _FLOWS + "test_hr63_a_routers_error_speaks_of_the_front"
@@ -97,6 +100,7 @@ MUTANTS: tuple[Mutant, ...] = (
         both("service.c", "			back->dst = node->node@;", "			;"),
         (
             Catch(s.NODE_PORT, "legs"), Catch(s.NODE_PORT_HOST, "legs"), Catch(_INSIDE, "legs"),
+            Catch(s.EXTERNAL, "legs", _FAR),
         ),
     ),
     Mutant(
@@ -115,7 +119,37 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "each of a client's ports keeps a backend of its own",
         both("service.c", _CLIENT, _CLIENT.replace("service->id", "service->id ^ asked->sport")),
-        (Catch(s.KEPT, "backend of a client"),),
+        (Catch(s.KEPT, "backend of a client"), Catch(s.CLIENTS, "backend of each client")),
+    ),
+    Mutant(
+        "clients share what they keep",
+        (
+            Patch("service.c", "client4 client = { asked->src,", "client4 client = { 0,"),
+            Patch("service.c", "client6 client = { asked->src,", "client6 client = { {},"),
+        ),
+        (Catch(s.CLIENTS, "backends of all"),),
+    ),
+    Mutant(
+        "external addresses are asked from outside alone",
+        both("service.c", "front@(asked, scope);",
+             "scope || kind_of@(&asked->dst) == NETWORK_SERVICES ? front@(asked, scope) : NULL;"),
+        (Catch(s.EXTERNAL, "legs", _NEAR), Catch(s.EXTERNAL, "legs", _FAR)),
+    ),
+    Mutant(
+        "external addresses are asked in the gateway's name",
+        (
+            Patch("service.c", "		if (chosen.address == asked->src)",
+                  "		if (kind_of4(&asked->dst) != NETWORK_SERVICES)"),
+            Patch("service.c", "		if (same_address6(&chosen.address, &asked->src))",
+                  "		if (kind_of6(&asked->dst) != NETWORK_SERVICES)"),
+        ),
+        (Catch(s.EXTERNAL, "legs", _NEAR),),
+    ),
+    Mutant(
+        "what no front matches follows the routes",
+        both("service.c", "kind_of@(&asked->dst) == NETWORK_SERVICES ? NO_BACKEND",
+             "kind_of@(&asked->dst) == NETWORK_SERVICES ? NO_SERVICE"),
+        (Catch(_UNKNOWN, "legs", _PORT_1), Catch(_UNKNOWN, "legs", _ECHO)),
     ),
     Mutant(
         "a pod that is its own backend sees itself",
@@ -128,7 +162,7 @@ MUTANTS: tuple[Mutant, ...] = (
             "answer.c", "	if (action == NO_BACKEND) {",
             "	if (action == NO_BACKEND) {\n		return drop(program, DROP_NO_BACKEND);",
         ),
-        (Catch(s.NOBODY, "legs"),),
+        (Catch(s.NOBODY, "legs"), Catch(s.WORLD_NOBODY, "legs"), Catch(_UNKNOWN, "legs", _ECHO)),
     ),
     Mutant(
         "no backend: sent on",
@@ -145,7 +179,7 @@ MUTANTS: tuple[Mutant, ...] = (
             Patch("icmp_error.c", "ICMPV6_DEST_UNREACH, ICMPV6_PORT_UNREACH",
                   "ICMPV6_DEST_UNREACH, 3"),
         ),
-        (Catch(s.NOBODY, "port unreachable"),),
+        (Catch(s.NOBODY, "port unreachable"), Catch(_UNKNOWN, "port unreachable", _ECHO)),
     ),
     Mutant(
         "replies of a process to a pod stay its own",

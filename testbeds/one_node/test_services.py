@@ -113,6 +113,28 @@ def test_hr59_a_client_keeps_its_backend(build_testbed: BuildTestbed, datapath, 
     assert set(after) == {NAMES[left]}, "backend is gone"
 
 
+#: Addresses of one pod: each is a client.
+CLIENTS = {
+    4: [f"10.0.1.{number}" for number in range(100, 120)],
+    6: [f"fd00:10:0:1::{number:x}" for number in range(0x100, 0x114)],
+}
+
+
+@services
+def test_hr59_every_client_keeps_its_own_backend(build_testbed: BuildTestbed, datapath, family):
+    testbed = build_testbed("one_node", datapath, family, {"pods_per_node": 3}, settings(KEPT))
+    clients = CLIENTS[family]
+    testbed.assign("pod1", clients)
+    testbed.datapath_of("master").installed.sync()
+    with Asking(testbed.pod1, (testbed.pod2, testbed.pod3), KEPT.cluster_ip(family)) as asking:
+        asking.begin(1, clients)
+        asking.reached()
+        asking.begin(1, clients)
+        reached = asking.reached()
+    assert reached[len(clients) :] == reached[: len(clients)], "backend of each client"
+    assert set(reached) == {"pod2", "pod3"}, "backends of all"
+
+
 #: Seconds; netfilter's `recent` knows whole ones.
 BRIEFLY = {True: 0.3, False: 1.0}
 

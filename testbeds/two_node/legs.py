@@ -181,6 +181,12 @@ NODE_PORT_SILENT = _with_switch("""
     master:enp0s8    < request
 """)
 
+#: The same of a service that has no backend at all.
+NODE_PORT_NOBODY = _with_switch("""
+    world:eth0       > request    < error
+    master:enp0s8    < request    > error
+""")
+
 #: The world asks a NodePort of master for a process of master.
 NODE_PORT_OWN = _with_switch("""
     world:eth0       > request    < reply

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Services whose backends are on another node, and what asks from outside: NodePort, external."""
 
+from dataclasses import replace
+
 import pytest
 
 from harness.plugin.building import BuildTestbed
@@ -9,6 +11,7 @@ from harness.topology import addressing as plan
 from harness.topology.addressing import Addresses
 from harness.traffic import ANY_PORT, Form, Front
 from harness.traffic.headers import ICMP
+from testbeds.one_node.legs import CLUSTER_IP as CLUSTER_IP_NEAR
 from testbeds.services import BACKEND_PORT, COUNT, PORT, WHOLE, Served, ask, forms, settings
 from testbeds.two_node.legs import (
     CLUSTER_IP,
@@ -17,6 +20,7 @@ from testbeds.two_node.legs import (
     NODE_PORT_FAR,
     NODE_PORT_HOST,
     NODE_PORT_INSIDE,
+    NODE_PORT_NOBODY,
     NODE_PORT_OWN,
     NODE_PORT_SILENT,
     WORLD,
@@ -105,6 +109,27 @@ def test_hr42_node_port_of_the_own_node(build_testbed: BuildTestbed, datapath, f
 
 
 @services
+@pytest.mark.parametrize("backend", ["near", "far"])
+def test_hr42_external_address_asked_by_a_pod(
+    build_testbed: BuildTestbed, datapath, family, backend
+):
+    served = {"near": NEAR, "far": replace(FAR, external=OUTSIDE)}[backend]
+    testbed, claims = build(build_testbed, datapath, family, served), datapath.claims
+    master, front = testbed.master, Front(OUTSIDE[family], PORT, BACKEND_PORT)
+    if backend == "near":
+        end, looks = testbed.pod2, {"g": master.gateway[family]}
+        form = "b" if claims.shows_client else "g"
+        expected = CLUSTER_IP_NEAR[claims.delivers].replace(".b", f".{form}")
+    else:
+        end, looks = testbed.pod3, {"nb": master.address}
+        expected = NODE_PORT_INSIDE[claims.off_wire]
+    with testbed.capture() as seen:
+        answered = ask(testbed.pod1, end, front, forms(end, **looks))
+    assert seen.legs() == expected
+    assert answered == WHOLE, "answered"
+
+
+@services
 def test_hr42_sums_without_offloads(build_testbed: BuildTestbed, datapath, family):
     """Nobody completes or believes a sum any more: what the node writes must be right."""
     testbed = build_testbed(
@@ -131,6 +156,15 @@ def test_hr40_pod_and_world(two_node: Testbed, datapath, family):
     assert answered == WHOLE, "answered"
 
 
+PORT_UNREACHABLE = {4: (3, 3), 6: (1, 4)}
+
+
+def _said(seen):
+    """Type and code of the errors that pod1 got."""
+    errors = [frame.headers.transport for frame in seen.at("pod1:eth0", "error", "in")]
+    return {(error.type, error.code) for error in errors if isinstance(error, ICMP)}
+
+
 @services
 def test_hr61_no_backend(build_testbed: BuildTestbed, datapath, family):
     testbed = build(build_testbed, datapath, family, NOBODY)
@@ -139,9 +173,35 @@ def test_hr61_no_backend(build_testbed: BuildTestbed, datapath, family):
         pod1.datagrams(testbed.pod2, COUNT, front=front)
         pod1.knock(front)
     assert seen.legs() == EXPIRED[datapath.claims.delivers]
-    errors = [frame.headers.transport for frame in seen.at("pod1:eth0", "error", "in")]
-    said = {(error.type, error.code) for error in errors if isinstance(error, ICMP)}
-    assert said == {(3, 3) if family == 4 else (1, 4)}, "port unreachable"
+    assert _said(seen) == {PORT_UNREACHABLE[family]}, "port unreachable"
+
+
+@services
+def test_hr61_no_backend_for_the_world(build_testbed: BuildTestbed, datapath, family):
+    testbed = build(build_testbed, datapath, family, NOBODY)
+    world, front = testbed.world, NOBODY.node_port(testbed.master)
+    with testbed.capture() as seen:
+        world.datagrams(testbed.pod2, COUNT, front=front)
+        world.knock(front)
+    assert seen.legs() == NODE_PORT_NOBODY
+
+
+@pytest.mark.claims("services", bypasses_stack=True)
+@pytest.mark.parametrize("asked", ["unknown-port", "echo"])
+def test_hr61_what_no_front_matches_is_refused(
+    build_testbed: BuildTestbed, datapath, family, asked
+):
+    testbed = build(build_testbed, datapath, family, NOBODY)
+    pod1, front = testbed.pod1, NOBODY.cluster_ip(family)
+    with testbed.capture() as seen:
+        if asked == "echo":
+            pod1.ping(front.address, COUNT)
+        else:
+            unknown = front._replace(port=PORT + 1)
+            pod1.datagrams(testbed.pod2, COUNT, front=unknown)
+            pod1.knock(unknown)
+    assert seen.legs() == EXPIRED[datapath.claims.delivers]
+    assert _said(seen) == {PORT_UNREACHABLE[family]}, "port unreachable"
 
 
 @pytest.mark.claims("services", bypasses_stack=False)
