@@ -221,6 +221,9 @@ static __always_inline int police_closely4(struct __sk_buff *skb, struct packet 
 	u8 bits, hook = program == PROGRAM_FROM_NETDEV;
 	u32 zero = 0;
 	int reason;
+#ifdef SERVICES
+	bool nobody = false;
+#endif
 
 	config = flow_settings.lookup(&zero);
 	at = police_scratch4.lookup(&zero);
@@ -280,8 +283,7 @@ static __always_inline int police_closely4(struct __sk_buff *skb, struct packet 
 				   serve4(&at->original, program, now, &at->partner);
 		if (reason > 0)
 			return drop(program, reason - REFUSED(0));
-		if (reason == NO_BACKEND)
-			return NO_BACKEND;
+		nobody = reason == NO_BACKEND;
 		if (reason == NO_SERVICE && !to_pod)
 			return TC_ACT_OK;
 		if (!reason)
@@ -301,6 +303,8 @@ static __always_inline int police_closely4(struct __sk_buff *skb, struct packet 
 			return TC_ACT_OK;
 	}
 #ifdef SERVICES
+	if (nobody)
+		return NO_BACKEND;	/* said to whom policy lets ask */
 	if (t->error && known && !inbound && at->state.translated)
 		become_error4(pkt, &at->key, &at->partner);
 	KNOW_LITTLE(at, pkt);
@@ -369,6 +373,9 @@ static __always_inline int police_closely6(struct __sk_buff *skb, struct packet 
 	u8 bits, hook = program == PROGRAM_FROM_NETDEV;
 	u32 zero = 0;
 	int reason;
+#ifdef SERVICES
+	bool nobody = false;
+#endif
 
 	config = flow_settings.lookup(&zero);
 	at = police_scratch6.lookup(&zero);
@@ -428,8 +435,7 @@ static __always_inline int police_closely6(struct __sk_buff *skb, struct packet 
 				   serve6(&at->original, program, now, &at->partner);
 		if (reason > 0)
 			return drop(program, reason - REFUSED(0));
-		if (reason == NO_BACKEND)
-			return NO_BACKEND;
+		nobody = reason == NO_BACKEND;
 		if (reason == NO_SERVICE && !to_pod)
 			return TC_ACT_OK;
 		if (!reason)
@@ -449,6 +455,8 @@ static __always_inline int police_closely6(struct __sk_buff *skb, struct packet 
 			return TC_ACT_OK;
 	}
 #ifdef SERVICES
+	if (nobody)
+		return NO_BACKEND;	/* said to whom policy lets ask */
 	if (t->error && known && !inbound && at->state.translated)
 		become_error6(pkt, &at->key, &at->partner);
 	KNOW_LITTLE(at, pkt);

@@ -152,7 +152,7 @@ class Claims:
     )
     services: frozenset[Family] = _families(
         "translates services: ClusterIP, NodePort, external addresses, affinity; asked at a node,"
-        " a backend elsewhere answers through it", "06 42 58 59 60 61 62 63 64 65 66 86",
+        " a backend elsewhere answers through it", "06 09 35 42 58 59 60 61 62 63 64 65 66 86",
     )  # fmt: skip
     shows_client: bool = _decides(
         "who asks at a node's NodePort is seen by a backend there under the own address, not under"
@@ -230,7 +230,7 @@ class Claims:
 
     policy: bool = _does(
         "holds pods to the rules of `NodeSettings.policy`, and its nodes to changed ones at once",
-        "34 35 49 50 51 52 53 54 55 56 57 86",
+        "09 34 35 42 49 50 51 52 53 54 55 56 57 86",
     )
 
     def __post_init__(self) -> None:

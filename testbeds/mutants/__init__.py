@@ -40,6 +40,7 @@ from testbeds.mutants import (
     serving,
     sources,
     stack,
+    together,
 )
 from testbeds.mutants.assertions import suites
 from testbeds.mutants.mutant import Catch, Mutant
@@ -66,6 +67,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *netkit.MUTANTS,
     *services.MUTANTS,
     *serving.MUTANTS,
+    *together.MUTANTS,
     *policy.MUTANTS,
     *packets.MUTANTS,
     *protocols.MUTANTS,

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from harness.datapath import Policy
 from harness.plugin.building import BuildTestbed
 from harness.testbed import Testbed
 from harness.topology import addressing as plan
@@ -12,9 +13,11 @@ from harness.topology.addressing import Addresses
 from harness.traffic import ANY_PORT, Form, Front
 from harness.traffic.headers import ICMP
 from testbeds.one_node.legs import CLUSTER_IP as CLUSTER_IP_NEAR
+from testbeds.policies import selects
 from testbeds.services import BACKEND_PORT, COUNT, PORT, WHOLE, Served, ask, forms, settings
 from testbeds.two_node.legs import (
     CLUSTER_IP,
+    DROPPED,
     EXPIRED,
     NODE_PORT,
     NODE_PORT_FAR,
@@ -174,6 +177,24 @@ def test_hr61_no_backend(build_testbed: BuildTestbed, datapath, family):
         pod1.knock(front)
     assert seen.legs() == EXPIRED[datapath.claims.delivers]
     assert _said(seen) == {PORT_UNREACHABLE[family]}, "port unreachable"
+
+
+@pytest.mark.claims("policy", "services")
+def test_hr35_egress_is_denied_before_no_backend_is_told(
+    build_testbed: BuildTestbed, datapath, family
+):
+    policy = Policy((selects("pod1", "egress"),))
+    asked = settings(NOBODY, policy=policy)
+    testbed = build_testbed("two_node", datapath, family, PODS, asked)
+    pod, front = testbed.pod1, NOBODY.cluster_ip(family)
+    before = testbed.datapath_of("master").installed.counters()
+    with testbed.capture() as seen:
+        pod.datagrams(testbed.pod2, COUNT, front=front)
+        pod.knock(front)
+    counted = testbed.datapath_of("master").installed.counters() - before
+    assert seen.legs() == DROPPED[datapath.claims.delivers]
+    if datapath.claims.counts:
+        assert counted.drops == {"policy-egress": COUNT + 1}, "drops"
 
 
 @services
