@@ -17,16 +17,25 @@ static __always_inline int write_ports(struct __sk_buff *skb, const struct packe
 				       s64 addresses)
 {
 	bool tcp = pkt->l4_protocol == IPPROTO_TCP;
-	u32 at = pkt->l4_offset, sum = at + (tcp ? TCP_SUM : UDP_SUM), before, after;
+	u32 at = pkt->l4_offset, sum = at + (tcp ? TCP_SUM : UDP_SUM), after;
 	u64 mangled = tcp ? 0 : BPF_F_MARK_MANGLED_0;	/* UDP's sum of 0 stays 0: none */
+	struct {
+		u32 ports;
+		u16 length, sum;	/* UDP's */
+	} before;
+	u64 unsummed;
 
 	if (!at)
 		return 0;
+	if (bpf_skb_load_bytes(skb, at, &before, sizeof(before)))
+		return -1;
 	after = pkt->sport | (u32)pkt->dport << 16;
-	return bpf_skb_load_bytes(skb, at, &before, sizeof(before)) ||
-	       bpf_l4_csum_replace(skb, sum, 0, addresses, mangled | BPF_F_PSEUDO_HDR) ||
-	       bpf_l4_csum_replace(skb, sum, before, after, mangled | sizeof(after)) ||
-	       bpf_skb_store_bytes(skb, at, &after, sizeof(after), 0);
+	/* Where no sum takes up the ports, a NIC's own has to. */
+	unsummed = tcp || before.sum ? 0 : BPF_F_RECOMPUTE_CSUM;
+	asm volatile("" : "+r"(unsummed));	/* else all that follows is built twice */
+	return bpf_l4_csum_replace(skb, sum, 0, addresses, mangled | BPF_F_PSEUDO_HDR) ||
+	       bpf_l4_csum_replace(skb, sum, before.ports, after, mangled | sizeof(after)) ||
+	       bpf_skb_store_bytes(skb, at, &after, sizeof(after), unsummed);
 }
 
 static __always_inline int write_ends4(struct __sk_buff *skb, const struct packet *pkt)

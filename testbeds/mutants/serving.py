@@ -19,6 +19,8 @@ _LATE = _FLOWS + "test_hr63_an_expired_packet_is_quoted_as_it_was_sent"
 _ROUTER = _FLOWS + "test_hr63_a_routers_error_speaks_of_the_front"
 _REFUSES = _FLOWS + "test_hr63_a_backend_that_refuses"
 _BIG = _FLOWS + "test_hr63_too_big_for_the_way_to_a_backend"
+_KINDS = "two_node/test_service_errors::test_hr63_every_error_to_"
+_EVERY = [_KINDS + who for who in ("who_asks", "a_backend", "a_backend_that_sees_the_node")]
 _PARTS = _FLOWS + "test_hr64_fragments_there_and_back"
 _PORT = _FLOWS + "test_hr66_one_client_port_through_several_fronts"
 _ALIKE = _FLOWS + "test_hr58_every_node_chooses_alike"
@@ -228,7 +230,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "translated ports left out of the sums",
-        patch("translate.c", "(skb, sum, before, after,", "(skb, sum, before, before,"),
+        patch("translate.c", "(skb, sum, before.ports, after,", "(skb, sum, after, after,"),
         (Catch(_SUMS, "answered"),),
     ),
     Mutant(
@@ -244,6 +246,30 @@ MUTANTS: tuple[Mutant, ...] = (
         (Catch(_BIG, "netfilter's hooks"),),
     ),
     Mutant(
+        "too big for the way to a backend: no MTU is told",
+        patch("answer.c", "about = TELL_MTU(pkt->mtu);", "about = TELL_MTU(0);"),
+        (Catch(_BIG, "MTU"),),
+    ),
+    Mutant(
+        "time exceeded is taken for no error",
+        (
+            Patch("transport.c", " || type == ICMP_TIME_EXCEEDED ||", " ||"),
+            Patch("transport.c", "		t->error = type < ICMPV6_ECHO_REQUEST;",
+                  "		t->error = type < ICMPV6_ECHO_REQUEST && type != ICMPV6_TIME_EXCEED;"),
+        ),
+        tuple(Catch(test, "told") for test in _EVERY),
+    ),
+    Mutant(
+        "errors that quote ports alone are dropped",
+        patch(
+            "translate.c",
+            "	if (!bpf_skb_load_bytes(skb, sum, &old, sizeof(old)) && (tcp || old)) {",
+            "	if (bpf_skb_load_bytes(skb, sum, &old, sizeof(old)))\n		return -1;\n"
+            "	if (tcp || old) {",
+        ),
+        tuple(Catch(test, "told") for test in _EVERY),
+    ),
+    Mutant(
         "errors about services stay as they came",
         both("police.c", "		become_error@(pkt, &at->key, &at->partner);", "		;"),
         (Catch(_ROUTER, "quoted"), Catch(_REFUSES, "legs")),
@@ -252,7 +278,10 @@ MUTANTS: tuple[Mutant, ...] = (
         "ports that an error quotes left out of its sum",
         patch("translate.c", "	return bpf_l4_csum_replace(skb, icmp_sum, before, ports,",
               "	return bpf_l4_csum_replace(skb, icmp_sum, before, before,"),
-        (Catch(_ROUTER, "sums"), Catch(_REFUSES, "sums")),
+        (
+            Catch(_ROUTER, "sums"), Catch(_REFUSES, "sums"),
+            *(Catch(test, "sums") for test in _EVERY),
+        ),
     ),
     Mutant(
         "the sum that an error quotes stays the backend's",

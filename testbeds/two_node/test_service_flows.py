@@ -126,6 +126,8 @@ def test_hr63_too_big_for_the_way_to_a_backend(build_testbed: BuildTestbed, data
     entered = sum(evidence.nodes["master"].hooks.values())
     assert (entered == 0) == datapath.claims.bypasses_stack, "netfilter's hooks"
     assert _quoted(answers) == [(pod.address, 4000, front.address, PORT)], "quoted"
+    errors: list[Any] = [decode(frame).transport for frame in answers]
+    assert [error.rest for error in errors] == [MTU], "MTU"
 
 
 def test_hr64_fragments_there_and_back(build_testbed: BuildTestbed, datapath, family):
