@@ -165,7 +165,7 @@ class Claims:
     )
     counts: bool = _decides(
         "its programs count verdicts, drops and lookups, which `Installed.counters` reads",
-        "01 02 16 17 18 19 20 21 22 27 28 29 30 34 45 53 54 55 57 58 82 86",
+        "01 02 16 17 18 19 20 21 22 27 28 29 30 34 35 42 45 53 54 55 57 58 82 86",
     )
     decrements_ttl: bool = _does(
         "takes one from TTL or hop limit, as every router does", "13 17 31 42"
