@@ -113,6 +113,17 @@ static __always_inline void parse_l4(struct packet *pkt, struct __sk_buff *skb,
 	}
 }
 
+/* What of addresses both families' text names alike, but for the digit. */
+typedef u32 address4;
+typedef union address6 address6;
+#define PASS4(address)	(address)
+#define PASS6(address)	(&(address))
+
+static __always_inline bool same_address4(const address4 *a, const address4 *b)
+{
+	return *a == *b;
+}
+
 static __always_inline bool same_address6(const union address6 *a, const union address6 *b)
 {
 	return a->words[0] == b->words[0] && a->words[1] == b->words[1] &&

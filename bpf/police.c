@@ -6,6 +6,7 @@
  */
 #ifdef FLOWS
 
+/* EACH FAMILY */
 struct scratch4 {
 	struct tuple4 key, partner, original;
 	struct flow_state state;
@@ -16,15 +17,9 @@ struct scratch4 {
 #endif
 };
 
-struct scratch6 {
-	struct tuple6 key, partner, original;
-	struct flow_state state;
-	struct transport transport;
-#ifdef SERVICES
-	struct quote quote;
-	struct packet packet;
-#endif
-};
+BPF_PERCPU_ARRAY(police_scratch4, struct scratch4, 1);
+
+/* END OF EACH FAMILY */
 
 #ifdef SERVICES
 /*
@@ -40,9 +35,6 @@ struct scratch6 {
 	(pkt)->family = family;				\
 })
 #endif
-
-BPF_PERCPU_ARRAY(police_scratch4, struct scratch4, 1);
-BPF_PERCPU_ARRAY(police_scratch6, struct scratch6, 1);
 
 /*
  * The key, on the pod's side, of the flow that an ICMP error quotes. Any router may send an
@@ -121,56 +113,25 @@ static __always_inline bool quoted6(struct __sk_buff *skb, const struct packet *
 	return same_address6(&sent.src, &pkt->dst6);
 }
 
-#ifdef SERVICES
-#ifndef POLICY
-/* Without policy nobody is refused; the gateway has no flows. */
-static __always_inline int refused4(const struct tuple4 *flow, bool begins)
+/* What nearly every packet is: ports right behind a header of fixed size, no SYN, FIN or RST. */
+static __always_inline bool plain(struct __sk_buff *skb, const struct packet *pkt, u32 l3_length)
 {
-	struct endpoint *target = endpoints4.lookup((u32 *)&flow->dst);
+	u8 *data = LOAD_POINTER(data, skb), *end = LOAD_POINTER(data_end, skb);
 
-	return target && target->flags & ENDPOINT_GATEWAY ? NO_SUBJECT : 0;
+	if (!pkt->has_ports || data + L3_OFFSET + sizeof(struct iphdr) > end)
+		return false;
+	if (pkt->family == ADDRESS_FAMILY_INET && (data[L3_OFFSET] & 0xf) != 5)
+		return false;
+	if (pkt->protocol != IPPROTO_TCP)
+		return true;
+	if (pkt->l4_offset != L3_OFFSET + l3_length ||
+	    data + L3_OFFSET + l3_length + TCP_FLAGS + 1 > end)
+		return false;
+	return !(data[L3_OFFSET + l3_length + TCP_FLAGS] & (TCP_SYN | TCP_FIN | TCP_RST));
 }
 
-static __always_inline int refused6(const struct tuple6 *flow, bool begins)
-{
-	struct endpoint *target = endpoints6.lookup((union address6 *)&flow->dst);
-
-	return target && target->flags & ENDPOINT_GATEWAY ? NO_SUBJECT : 0;
-}
-#endif
-
-/* A flow is over: none of its pair is left to meet the one that takes its place. */
-static __always_inline void forget4(const struct flow4 *flow, struct scratch4 *at)
-{
-	at->partner = flow->partner;
-	flows4.delete(&at->key);
-	flows4.delete(&at->partner);
-}
-
-static __always_inline void forget6(const struct flow6 *flow, struct scratch6 *at)
-{
-	at->partner = flow->partner;
-	flows6.delete(&at->key);
-	flows6.delete(&at->partner);
-}
-#endif
-
-/* What policy judges: who began the flow, and whom that reaches, a backend instead of its front. */
-static __always_inline void begun4(struct scratch4 *at, bool reply)
-{
-	if (reply)
-		reverse4(&at->original, &at->key, at->partner.hook);
-	else
-		reverse4(&at->original, &at->partner, at->key.hook);
-}
-
-static __always_inline void begun6(struct scratch6 *at, bool reply)
-{
-	if (reply)
-		reverse6(&at->original, &at->key, at->partner.hook);
-	else
-		reverse6(&at->original, &at->partner, at->key.hook);
-}
+#define HEADER4		sizeof(struct iphdr)
+#define HEADER6		sizeof(struct ipv6hdr)
 
 /* Whether a tuple's source is a pod of this node; of the node's own packets nobody asks. */
 static __always_inline u8 hook4(u32 address)
@@ -191,21 +152,34 @@ static __always_inline u8 hook6(const union address6 *address)
 	return found && !found->flags ? FLOW_LOCAL : FLOW_WIRE;
 }
 
-/* What nearly every packet is: ports right behind a header of fixed size, no SYN, FIN or RST. */
-static __always_inline bool plain(struct __sk_buff *skb, const struct packet *pkt, u32 l3_length)
+/* EACH FAMILY */
+#ifdef SERVICES
+#ifndef POLICY
+/* Without policy nobody is refused; the gateway has no flows. */
+static __always_inline int refused4(const struct tuple4 *flow, bool begins)
 {
-	u8 *data = LOAD_POINTER(data, skb), *end = LOAD_POINTER(data_end, skb);
+	struct endpoint *target = endpoints4.lookup((address4 *)&flow->dst);
 
-	if (!pkt->has_ports || data + L3_OFFSET + sizeof(struct iphdr) > end)
-		return false;
-	if (pkt->family == ADDRESS_FAMILY_INET && (data[L3_OFFSET] & 0xf) != 5)
-		return false;
-	if (pkt->protocol != IPPROTO_TCP)
-		return true;
-	if (pkt->l4_offset != L3_OFFSET + l3_length ||
-	    data + L3_OFFSET + l3_length + TCP_FLAGS + 1 > end)
-		return false;
-	return !(data[L3_OFFSET + l3_length + TCP_FLAGS] & (TCP_SYN | TCP_FIN | TCP_RST));
+	return target && target->flags & ENDPOINT_GATEWAY ? NO_SUBJECT : 0;
+}
+#endif
+
+/* A flow is over: none of its pair is left to meet the one that takes its place. */
+static __always_inline void forget4(const struct flow4 *flow, struct scratch4 *at)
+{
+	at->partner = flow->partner;
+	flows4.delete(&at->key);
+	flows4.delete(&at->partner);
+}
+#endif
+
+/* What policy judges: who began the flow, and whom that reaches, a backend instead of its front. */
+static __always_inline void begun4(struct scratch4 *at, bool reply)
+{
+	if (reply)
+		reverse4(&at->original, &at->key, at->partner.hook);
+	else
+		reverse4(&at->original, &at->partner, at->key.hook);
 }
 
 /* Whatever is not plain: the whole way, the first lookup once more. */
@@ -231,7 +205,7 @@ static __always_inline int police_closely4(struct __sk_buff *skb, struct packet 
 		return drop(program, DROP_REWRITE);
 	t = &at->transport;
 	__builtin_memset(t, 0, sizeof(*t));
-	if (link_scope4(pkt->dst4) || (program == PROGRAM_FROM_CONTAINER && for_the_stack(skb)))
+	if (link_scope4(PASS4(pkt->dst4)) || (program == PROGRAM_FROM_CONTAINER && for_the_stack(skb)))
 		return TC_ACT_OK;	/* never leaves its link */
 	reason = read_transport4(skb, pkt, t);
 	if (!reason && t->later)
@@ -270,9 +244,9 @@ static __always_inline int police_closely4(struct __sk_buff *skb, struct packet 
 			forget4(flow, at);
 #endif
 		if (inbound && !own)
-			at->original.hook = hook4(pkt->src4);
+			at->original.hook = hook4(PASS4(pkt->src4));
 		hook = inbound ? at->original.hook :
-		       program == PROGRAM_FROM_NETDEV ? FLOW_LOCAL : hook4(pkt->dst4);
+		       program == PROGRAM_FROM_NETDEV ? FLOW_LOCAL : hook4(PASS4(pkt->dst4));
 		reverse4(&at->partner, &at->key, hook);
 		at->state.tcp = tcp_bits(t->tcp_flags, false);
 		at->state.reply = inbound;
@@ -342,7 +316,7 @@ static __always_inline int police4(struct __sk_buff *skb, struct packet *pkt, u3
 	struct tuple4 key = {};
 	struct flow4 *flow;
 
-	if (plain(skb, pkt, sizeof(struct iphdr))) {
+	if (plain(skb, pkt, HEADER4)) {
 		key.src = inbound ? pkt->dst4 : pkt->src4;
 		key.dst = inbound ? pkt->src4 : pkt->dst4;
 		key.sport = inbound ? pkt->dport : pkt->sport;
@@ -361,152 +335,6 @@ static __always_inline int police4(struct __sk_buff *skb, struct packet *pkt, u3
 	return police_closely4(skb, pkt, program, own, to_pod);
 }
 
-static __always_inline int police_closely6(struct __sk_buff *skb, struct packet *pkt,
-					   u32 program, bool own, bool to_pod)
-{
-	bool inbound = program == PROGRAM_TO_CONTAINER, known = false, reply = inbound;
-	struct transport *t;
-	struct flow_config *config;
-	struct flow6 *flow = NULL;
-	struct scratch6 *at;
-	u64 now = jiffies64();
-	u8 bits, hook = program == PROGRAM_FROM_NETDEV;
-	u32 zero = 0;
-	int reason;
-#ifdef SERVICES
-	bool nobody = false;
-#endif
-
-	config = flow_settings.lookup(&zero);
-	at = police_scratch6.lookup(&zero);
-	if (!config || !at)
-		return drop(program, DROP_REWRITE);
-	t = &at->transport;
-	__builtin_memset(t, 0, sizeof(*t));
-	if (link_scope6(&pkt->dst6) || (program == PROGRAM_FROM_CONTAINER && for_the_stack(skb)))
-		return TC_ACT_OK;	/* never leaves its link */
-	reason = read_transport6(skb, pkt, t);
-	if (!reason && t->later)
-		reason = fragment_ports6(pkt, t, now);
-#ifdef SERVICES
-	if (reason && !to_pod)
-		return TC_ACT_OK;	/* the stack's, as it asks for no service */
-#endif
-	if (reason)
-		return drop(program, reason - REFUSED(0));
-
-	at->original.src = pkt->src6;
-	at->original.dst = pkt->dst6;
-	at->original.sport = t->sport;
-	at->original.dport = t->dport;
-	at->original.protocol = t->protocol;
-	at->original.hook = hook;
-	if (inbound)
-		reverse6(&at->key, &at->original, FLOW_LOCAL);
-	else
-		at->key = at->original;
-	if (!t->error || quoted6(skb, pkt, t, program, at)) {
-		flow = flows6.lookup(&at->key);
-		known = flow && alive(&flow->state, now, t->tcp_flags);
-	}
-	if (known) {
-		reply = flow->state.reply;
-		bits = tcp_bits(t->tcp_flags, reply != inbound);
-		at->partner = flow->partner;
-		at->state = flow->state;
-		at->state.tcp |= bits;
-		begun6(at, reply);
-	} else {
-#ifdef SERVICES
-		if (flow)
-			forget6(flow, at);
-#endif
-		if (inbound && !own)
-			at->original.hook = hook6(&pkt->src6);
-		hook = inbound ? at->original.hook :
-		       program == PROGRAM_FROM_NETDEV ? FLOW_LOCAL : hook6(&pkt->dst6);
-		reverse6(&at->partner, &at->key, hook);
-		at->state.tcp = tcp_bits(t->tcp_flags, false);
-		at->state.reply = inbound;
-		at->state.generation = 0;
-#ifdef SERVICES
-		at->state.translated = 0;
-		reason = inbound ? NO_SERVICE :
-				   serve6(&at->original, program, now, &at->partner);
-		if (reason > 0)
-			return drop(program, reason - REFUSED(0));
-		nobody = reason == NO_BACKEND;
-		if (reason == NO_SERVICE && !to_pod)
-			return TC_ACT_OK;
-		if (!reason)
-			begun6(at, false);
-#endif
-	}
-	if (!own && (!known || at->state.generation != config->generation)) {
-		reason = refused6(&at->original, known || t->begins);
-		if (reason > 0) {
-			if (known) {
-				flows6.delete(&at->key);
-				flows6.delete(&at->partner);
-			}
-			return drop(program, reason - REFUSED(0));
-		}
-		if (reason < 0)
-			return TC_ACT_OK;
-	}
-#ifdef SERVICES
-	if (nobody)
-		return NO_BACKEND;	/* said to whom policy lets ask */
-	if (t->error && known && !inbound && at->state.translated)
-		become_error6(pkt, &at->key, &at->partner);
-	KNOW_LITTLE(at, pkt);
-#endif
-	if (t->error || (!known && !t->begins))
-		return TC_ACT_OK;	/* what is about a flow does not keep it alive */
-#ifdef SERVICES
-	if (!known && !inbound && (t->protocol == IPPROTO_TCP || t->protocol == IPPROTO_UDP)) {
-		if (!claim6(&at->key, &at->partner, config, now))
-			return drop(program, DROP_NAT_EXHAUSTED);
-		at->state.translated = translates6(&at->key, &at->partner);
-	}
-#endif
-	renewed(&at->state, config, t->protocol, now);
-	renew_pair6(&at->key, &at->partner, &at->state);
-	if (t->fragment && !t->later)
-		remember_fragment6(pkt, t, now + config->fragment);
-#ifdef SERVICES
-	pkt->l4_offset = t->later ? 0 : t->offset;
-	if (!inbound && at->state.translated)
-		become6(pkt, &at->partner);
-	KNOW_LITTLE(at, pkt);
-#endif
-	return TC_ACT_OK;
-}
-
-static __always_inline int police6(struct __sk_buff *skb, struct packet *pkt, u32 program,
-				   bool own, bool to_pod)
-{
-	bool inbound = program == PROGRAM_TO_CONTAINER;
-	struct tuple6 key = {};
-	struct flow6 *flow;
-
-	if (plain(skb, pkt, sizeof(struct ipv6hdr))) {
-		key.src = inbound ? pkt->dst6 : pkt->src6;
-		key.dst = inbound ? pkt->src6 : pkt->dst6;
-		key.sport = inbound ? pkt->dport : pkt->sport;
-		key.dport = inbound ? pkt->sport : pkt->dport;
-		key.protocol = pkt->protocol;
-		key.hook = program == PROGRAM_FROM_NETDEV ? FLOW_WIRE : FLOW_LOCAL;
-		flow = flows6.lookup(&key);
-		if (flow && settled(&flow->state)) {
-#ifdef SERVICES
-			if (!inbound && flow->state.translated)
-				become6(pkt, &flow->partner);
-#endif
-			return TC_ACT_OK;
-		}
-	}
-	return police_closely6(skb, pkt, program, own, to_pod);
-}
+/* END OF EACH FAMILY */
 
 #endif

@@ -85,21 +85,22 @@ static __always_inline int ruled_out(u32 ifindex, u8 direction, u32 identity, u8
 	return *rule == RULE_ALLOW ? 0 : REFUSED(DROP_POLICY_DENY_RULE);
 }
 
+/* EACH FAMILY */
 /* Whether a flow may begin, or go on: 0, NO_SUBJECT or why not. */
 static __always_inline int refused4(const struct tuple4 *flow, bool begins)
 {
-	struct endpoint *target = endpoints4.lookup((u32 *)&flow->dst), *sender;
+	struct endpoint *target = endpoints4.lookup((address4 *)&flow->dst), *sender;
 	int reason;
 
 	if (target && target->flags & ENDPOINT_GATEWAY)
 		return NO_SUBJECT;
 	if (flow->hook == FLOW_LOCAL) {
-		sender = endpoints4.lookup((u32 *)&flow->src);
+		sender = endpoints4.lookup((address4 *)&flow->src);
 		if (!sender || sender->flags)
 			return 0;	/* a node reaches its own pods */
 		if (selected(sender->ifindex, DIRECTION_EGRESS)) {
 			reason = begins ? ruled_out(sender->ifindex, DIRECTION_EGRESS,
-						    identity4(flow->dst), flow->protocol,
+						    identity4(PASS4(flow->dst)), flow->protocol,
 						    flow->dport) :
 					  REFUSED(DROP_ICMP_UNRELATED);
 			if (reason)
@@ -108,36 +109,11 @@ static __always_inline int refused4(const struct tuple4 *flow, bool begins)
 	}
 	if (!target || target->flags || !selected(target->ifindex, DIRECTION_INGRESS))
 		return 0;
-	return begins ? ruled_out(target->ifindex, DIRECTION_INGRESS, identity4(flow->src),
+	return begins ? ruled_out(target->ifindex, DIRECTION_INGRESS, identity4(PASS4(flow->src)),
 				  flow->protocol, flow->dport) :
 			REFUSED(DROP_ICMP_UNRELATED);
 }
 
-static __always_inline int refused6(const struct tuple6 *flow, bool begins)
-{
-	struct endpoint *target = endpoints6.lookup((union address6 *)&flow->dst), *sender;
-	int reason;
-
-	if (target && target->flags & ENDPOINT_GATEWAY)
-		return NO_SUBJECT;
-	if (flow->hook == FLOW_LOCAL) {
-		sender = endpoints6.lookup((union address6 *)&flow->src);
-		if (!sender || sender->flags)
-			return 0;	/* a node reaches its own pods */
-		if (selected(sender->ifindex, DIRECTION_EGRESS)) {
-			reason = begins ? ruled_out(sender->ifindex, DIRECTION_EGRESS,
-						    identity6(&flow->dst), flow->protocol,
-						    flow->dport) :
-					  REFUSED(DROP_ICMP_UNRELATED);
-			if (reason)
-				return reason;
-		}
-	}
-	if (!target || target->flags || !selected(target->ifindex, DIRECTION_INGRESS))
-		return 0;
-	return begins ? ruled_out(target->ifindex, DIRECTION_INGRESS, identity6(&flow->src),
-				  flow->protocol, flow->dport) :
-			REFUSED(DROP_ICMP_UNRELATED);
-}
+/* END OF EACH FAMILY */
 
 #endif

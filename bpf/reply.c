@@ -5,6 +5,7 @@
  */
 #ifdef SERVICES
 
+/* EACH FAMILY */
 /* 0; or the packet could not be written to. */
 static __always_inline int turn_back4(struct __sk_buff *skb, struct packet *pkt)
 {
@@ -52,51 +53,6 @@ static __always_inline int turn_back4(struct __sk_buff *skb, struct packet *pkt)
 	return translate(skb, pkt);
 }
 
-/* 0; or the packet could not be written to. */
-static __always_inline int turn_back6(struct __sk_buff *skb, struct packet *pkt)
-{
-	struct flow_config *flows;
-	struct transport *t;
-	struct scratch6 *at;
-	struct flow6 *flow;
-	u64 now = jiffies64();
-	u32 zero = 0;
-
-	at = police_scratch6.lookup(&zero);
-	flows = flow_settings.lookup(&zero);
-	if (!at || !flows)
-		return 0;
-	t = &at->transport;
-	__builtin_memset(t, 0, sizeof(*t));
-	if (read_transport6(skb, pkt, t) || (t->later && fragment_ports6(pkt, t, now)))
-		return 0;
-	at->key.src = pkt->src6;
-	at->key.dst = pkt->dst6;
-	at->key.sport = t->sport;
-	at->key.dport = t->dport;
-	at->key.protocol = t->protocol;
-	if (t->error && !quoted6(skb, pkt, t, PROGRAM_FROM_NETDEV, at))
-		return 0;
-	at->key.hook = FLOW_NODE;
-	flow = flows6.lookup(&at->key);
-	if (!flow || !alive(&flow->state, now, t->tcp_flags) || !flow->state.translated)
-		return 0;
-	at->partner = flow->partner;
-	pkt->l4_offset = t->later ? 0 : t->offset;
-	if (t->fragment && !t->later)
-		remember_fragment6(pkt, t, now + flows->fragment);
-	if (t->error) {
-		become_error6(pkt, &at->key, &at->partner);
-		return translate(skb, pkt);
-	}
-	if (!settled(&flow->state) || t->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) {
-		at->state = flow->state;
-		at->state.tcp |= tcp_bits(t->tcp_flags, at->state.reply);
-		renewed(&at->state, flows, t->protocol, now);
-		renew_pair6(&at->key, &at->partner, &at->state);
-	}
-	become6(pkt, &at->partner);
-	return translate(skb, pkt);
-}
+/* END OF EACH FAMILY */
 
 #endif

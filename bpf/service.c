@@ -142,15 +142,10 @@ static __always_inline u32 choice6(const struct tuple6 *asked)
 }
 #endif
 
+/* EACH FAMILY */
 static __always_inline bool same_tuple4(const struct tuple4 *a, const struct tuple4 *b)
 {
-	return a->src == b->src && a->dst == b->dst && a->sport == b->sport &&
-	       a->dport == b->dport && a->protocol == b->protocol && a->hook == b->hook;
-}
-
-static __always_inline bool same_tuple6(const struct tuple6 *a, const struct tuple6 *b)
-{
-	return same_address6(&a->src, &b->src) && same_address6(&a->dst, &b->dst) &&
+	return same_address4(&a->src, &b->src) && same_address4(&a->dst, &b->dst) &&
 	       a->sport == b->sport && a->dport == b->dport && a->protocol == b->protocol &&
 	       a->hook == b->hook;
 }
@@ -165,17 +160,17 @@ static __always_inline struct service *front4(const struct tuple4 *asked, u8 sco
 
 	if (found || port < NODE_PORTS_FIRST || port > NODE_PORTS_LAST)
 		return found;
-	target = endpoints4.lookup((u32 *)&asked->dst);
+	target = endpoints4.lookup((address4 *)&asked->dst);
 	if (!target || !(target->flags & ENDPOINT_HOST))
 		return NULL;
-	key.address = 0;
+	__builtin_memset(&key.address, 0, sizeof(key.address));
 	return services4.lookup(&key);
 }
 
 /* What kind of address the agent says it is; 0: none of those that it knows. */
-static __always_inline u32 kind_of4(const u32 *address)
+static __always_inline u32 kind_of4(const address4 *address)
 {
-	struct prefix4 host = { 32, *address };
+	struct prefix4 host = { 8 * sizeof(*address), *address };
 	u32 *kind = service_networks4.lookup(&host);
 
 	return kind ? *kind : 0;
@@ -241,7 +236,7 @@ static __always_inline int serve4(const struct tuple4 *asked, u32 program, u64 n
 		back->hook = FLOW_NODE;
 	} else {
 		back->hook = FLOW_LOCAL;
-		if (chosen.address == asked->src)
+		if (same_address4(&chosen.address, &asked->src))
 			back->dst = node->gateway4;	/* no pod answers its own address */
 	}
 	return 0;
@@ -250,7 +245,7 @@ static __always_inline int serve4(const struct tuple4 *asked, u32 program, u64 n
 /* Whether a flow's packets change on their way. */
 static __always_inline bool translates4(const struct tuple4 *key, const struct tuple4 *back)
 {
-	return key->src != back->dst || key->dst != back->src ||
+	return !same_address4(&key->src, &back->dst) || !same_address4(&key->dst, &back->src) ||
 	       key->sport != back->dport || key->dport != back->sport;
 }
 
@@ -263,7 +258,7 @@ static __always_inline bool claim4(const struct tuple4 *key, struct tuple4 *back
 {
 	struct flow4 *there, fresh = {};
 	u32 port = bpf_ntohs(back->dport), start = bpf_get_prandom_u32(), i;
-	bool keeps = key->src == back->dst || back->hook != FLOW_WIRE ||
+	bool keeps = same_address4(&key->src, &back->dst) || back->hook != FLOW_WIRE ||
 		     port - flows->nat_first < flows->nat_ports;
 
 	if (!flows->nat_ports)
@@ -314,175 +309,12 @@ static __always_inline void become4(struct packet *pkt, const struct tuple4 *par
 static __always_inline void become_error4(struct packet *pkt, const struct tuple4 *key,
 					  const struct tuple4 *partner)
 {
-	if (pkt->src4 == key->src)
+	if (same_address4(&pkt->src4, &key->src))
 		pkt->src4 = partner->dst;
 	pkt->dst4 = partner->src;
 	pkt->translated = TRANSLATED_ERROR;
 }
 
-/* The front that a packet asks, if it is one. Of a NodePort any address of the node is. */
-static __always_inline struct service *front6(const struct tuple6 *asked, u8 scope)
-{
-	struct front6 key = { asked->dst, asked->dport, asked->protocol, scope };
-	struct service *found = services6.lookup(&key);
-	u16 port = bpf_ntohs(asked->dport);
-	struct endpoint *target;
-
-	if (found || port < NODE_PORTS_FIRST || port > NODE_PORTS_LAST)
-		return found;
-	target = endpoints6.lookup((union address6 *)&asked->dst);
-	if (!target || !(target->flags & ENDPOINT_HOST))
-		return NULL;
-	__builtin_memset(&key.address, 0, sizeof(key.address));
-	return services6.lookup(&key);
-}
-
-/* What kind of address the agent says it is; 0: none of those that it knows. */
-static __always_inline u32 kind_of6(const union address6 *address)
-{
-	struct prefix6 host = { 128, *address };
-	u32 *kind = service_networks6.lookup(&host);
-
-	return kind ? *kind : 0;
-}
-
-/* The backend for a new flow: the client's of before, if it is to keep it, or any. */
-static __always_inline bool choose6(const struct service *service, const struct tuple6 *asked,
-				     u64 now, struct backend6 *chosen)
-{
-	struct client6 client = { asked->src, service->id };
-	struct backend6 *found;
-	struct kept6 kept = {}, *before;
-	u32 slot;
-
-	if (!service->count)
-		return false;
-	before = service->affinity ? kept6.lookup(&client) : NULL;
-	if (before && now - before->since < service->affinity) {
-		*chosen = before->backend;
-	} else {
-		slot = service->first + choice6(asked) % service->count;
-		found = backends6.lookup(&slot);
-		if (!found)
-			return false;
-		*chosen = *found;
-	}
-	if (service->affinity) {
-		kept.backend = *chosen;
-		kept.since = now;
-		kept6.update(&client, &kept);
-	}
-	return true;
-}
-
-/*
- * Give a new flow that asks a service its way back, as the backend will answer, but for the port
- * of who asks: see claim6(). 0; NO_SERVICE; NO_BACKEND; or REFUSED().
- */
-static __always_inline int serve6(const struct tuple6 *asked, u32 program, u64 now,
-				  struct tuple6 *back)
-{
-	bool off_wire = program == PROGRAM_FROM_NETDEV;
-	u8 scope = off_wire && kind_of6(&asked->src) != NETWORK_PODS;
-	struct service *service = front6(asked, scope);
-	struct backend6 chosen = {};
-	struct node_config *node;
-	struct endpoint *target;
-	u32 zero = 0;
-
-	if (!service)
-		return kind_of6(&asked->dst) == NETWORK_SERVICES ? NO_BACKEND : NO_SERVICE;
-	node = config.lookup(&zero);
-	if (!node || !choose6(service, asked, now, &chosen))
-		return service->flags & SERVICE_SILENT ? REFUSED(DROP_NO_BACKEND) : NO_BACKEND;
-	back->src = chosen.address;
-	back->sport = chosen.port;
-	target = endpoints6.lookup(&chosen.address);
-	if (!target) {
-		back->hook = FLOW_WIRE;
-		if (off_wire || service->flags & SERVICE_MASQUERADE)
-			back->dst = node->node6;	/* its reply must come back this way */
-	} else if (target->flags) {
-		back->hook = FLOW_NODE;
-	} else {
-		back->hook = FLOW_LOCAL;
-		if (same_address6(&chosen.address, &asked->src))
-			back->dst = node->gateway6;	/* no pod answers its own address */
-	}
-	return 0;
-}
-
-/* Whether a flow's packets change on their way. */
-static __always_inline bool translates6(const struct tuple6 *key, const struct tuple6 *back)
-{
-	return !same_address6(&key->src, &back->dst) || !same_address6(&key->dst, &back->src) ||
-	       key->sport != back->dport || key->dport != back->sport;
-}
-
-/*
- * Make a new flow's way back its own: who asks keeps its port if it keeps its address, or if the
- * port is none of the node's sockets'; else it gets another that no flow to that backend has.
- */
-static __always_inline bool claim6(const struct tuple6 *key, struct tuple6 *back,
-				   const struct flow_config *flows, u64 now)
-{
-	struct flow6 *there, fresh = {};
-	u32 port = bpf_ntohs(back->dport), start = bpf_get_prandom_u32(), i;
-	bool keeps = same_address6(&key->src, &back->dst) || back->hook != FLOW_WIRE ||
-		     port - flows->nat_first < flows->nat_ports;
-
-	if (!flows->nat_ports)
-		return false;
-	fresh.partner = *key;
-	fresh.state.reply = 1;
-	fresh.state.expires = now + flows->renewal;
-	fresh.state.quiet = now;
-#pragma clang loop unroll(disable)
-	for (i = 0; i < PORT_TRIES; i++) {
-		if (i || !keeps)
-			back->dport = bpf_htons(flows->nat_first + (start + i) % flows->nat_ports);
-		fresh.state.translated = translates6(key, back);
-		there = flows6.lookup(back);
-		if (there && now < there->state.expires && !same_tuple6(&there->partner, key))
-			continue;
-		if (there)
-			flows6.delete(back);
-		if (!flows6.insert(back, &fresh))
-			break;
-	}
-	if (i == PORT_TRIES)
-		return false;
-	fresh.partner = *back;
-	fresh.state.reply = 0;
-	if (!flows6.insert((struct tuple6 *)key, &fresh))
-		return true;
-	/* The same flow began on another CPU meanwhile. */
-	flows6.delete(back);
-	there = flows6.lookup((struct tuple6 *)key);
-	if (there)
-		*back = there->partner;
-	return there;
-}
-
-/* From now on the packet is what it will become; it is written last (translate.c). */
-static __always_inline void become6(struct packet *pkt, const struct tuple6 *partner)
-{
-	pkt->src6 = partner->dst;
-	pkt->dst6 = partner->src;
-	pkt->sport = partner->dport;
-	pkt->dport = partner->sport;
-	pkt->l4_protocol = partner->protocol;
-	pkt->translated = TRANSLATED_ENDS;
-}
-
-/* An ICMP error goes to the sender of what it quotes; its own source, if it is the other end. */
-static __always_inline void become_error6(struct packet *pkt, const struct tuple6 *key,
-					  const struct tuple6 *partner)
-{
-	if (same_address6(&pkt->src6, &key->src))
-		pkt->src6 = partner->dst;
-	pkt->dst6 = partner->src;
-	pkt->translated = TRANSLATED_ERROR;
-}
+/* END OF EACH FAMILY */
 
 #endif

@@ -89,10 +89,7 @@ _RULES_OF_PODS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "ingress policy looked up with the sender",
-        (
-            Patch("policy.c", "(u32 *)&flow->dst)", "(u32 *)&flow->src)"),
-            Patch("policy.c", "(union address6 *)&flow->dst)", "(union address6 *)&flow->src)"),
-        ),
+        both("policy.c", "(address@ *)&flow->dst)", "(address@ *)&flow->src)"),
         (Catch(_INGRESS, "legs", _DENY), Catch(_ONE_WAY, "lost")),
     ),
     Mutant(
@@ -137,10 +134,7 @@ _RULES_OF_PODS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "egress judged by the sender's own address",
-        (
-            Patch("policy.c", "identity4(flow->dst), flow", "identity4(flow->src), flow"),
-            Patch("policy.c", "identity6(&flow->dst), flow", "identity6(&flow->src), flow"),
-        ),
+        both("policy.c", "identity@(PASS@(flow->dst)), flow", "identity@(PASS@(flow->src)), flow"),
         (Catch(_RULES_OUT, "arrived"),),
     ),
     Mutant(
@@ -344,8 +338,7 @@ _OF_FLOWS: tuple[Mutant, ...] = (
                 "	at->original.dst = pkt->dst@;\n	at->original.sport = 0;\n"
                 "	at->original.dport = 0;\n",
             ),
-            Patch("police.c", "	if (plain(skb, pkt, sizeof(struct iphdr)))", "	if (0)"),
-            Patch("police.c", "	if (plain(skb, pkt, sizeof(struct ipv6hdr)))", "	if (0)"),
+            *both("police.c", "	if (plain(skb, pkt, HEADER@))", "	if (0)"),
         ),
         (Catch(_ENDS, "the connection beside it", _CLOSED),),
     ),

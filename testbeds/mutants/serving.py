@@ -43,6 +43,7 @@ _PORTS = (
     "	pkt->dst@ = partner->src;\n	pkt->sport = partner->dport;\n"
     "	pkt->dport = partner->sport;\n"
 )
+_HAIRPIN = "		if (same_address@(&chosen.address, &asked->src))"
 _CLIENT = "	struct client@ client = { asked->src, service->id };"
 
 
@@ -139,12 +140,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "external addresses are asked in the gateway's name",
-        (
-            Patch("service.c", "		if (chosen.address == asked->src)",
-                  "		if (kind_of4(&asked->dst) != NETWORK_SERVICES)"),
-            Patch("service.c", "		if (same_address6(&chosen.address, &asked->src))",
-                  "		if (kind_of6(&asked->dst) != NETWORK_SERVICES)"),
-        ),
+        both("service.c", _HAIRPIN, "		if (kind_of@(&asked->dst) != NETWORK_SERVICES)"),
         (Catch(s.EXTERNAL, "legs", _NEAR),),
     ),
     Mutant(
@@ -190,11 +186,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a local service asks in the gateway's name",
-        (
-            Patch("service.c", "		if (chosen.address == asked->src)", "		if (off_wire)"),
-            Patch("service.c", "		if (same_address6(&chosen.address, &asked->src))",
-                  "		if (off_wire)"),
-        ),
+        both("service.c", _HAIRPIN, "		if (off_wire)"),
         (Catch(s.LOCAL, "legs"), Catch(s.OUTSIDE, "legs", _AT_NODE)),
     ),
     Mutant(
@@ -290,10 +282,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a backend refuses in its own name",
-        (
-            Patch("service.c", "	if (pkt->src4 == key->src)", "	if (0)"),
-            Patch("service.c", "	if (same_address6(&pkt->src6, &key->src))", "	if (0)"),
-        ),
+        both("service.c", "	if (same_address@(&pkt->src@, &key->src))", "	if (0)"),
         (Catch(_REFUSES, "who refuses"),),
     ),
     Mutant(

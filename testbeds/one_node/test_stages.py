@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from harness.bpf import pool
-from harness.bpf.contract import BPF_DIR
-from harness.bpf.source import Patch
+from harness.bpf.source import Patch, read_part
 from harness.datapath import NodeSettings, Policy, bpf_flows, bpf_policy, bpf_services
 from harness.datapath.bpf import LOADED
 from harness.plugin.building import BuildTestbed
@@ -46,7 +45,7 @@ def test_hr86_nothing_asked_for_nothing_compiled_in(
     staged: Any = build_testbed("one_node", datapath, family, settings=settings)
     with_stage = staged.datapath_of("master").installed
     base = plain.module.source
-    texts = {part: (BPF_DIR / part).read_text(encoding="utf-8") for part in base.parts}
+    texts = {part: read_part(part) for part in base.parts}
     cut = tuple(
         Patch(part, text, _bare(text)) for part, text in texts.items() if text != _bare(text)
     )

@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from harness.bpf.contract import BPF_DIR
 from harness.bpf.module import Module
-from harness.bpf.source import Patch
+from harness.bpf.source import Patch, read_part
 from harness.datapath.bpf import PARTS
 from testbeds.mutants.mechanical.site import Site
 from testbeds.mutants.mechanical.sites import conditions, masked, statements
@@ -53,7 +52,7 @@ class Place:
 
 def read(part: str) -> str:
     """The source of a part."""
-    return (BPF_DIR / part).read_text(encoding="utf-8")
+    return read_part(part)
 
 
 @cache

@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from harness.bpf import bcc_import, headers
+from harness.bpf import bcc_import, headers, source
 from harness.bpf.contract import BPF_DIR, enums, parse_enums
 from harness.bpf.module import _explain_refusal
-from harness.bpf.source import Patch, Source, source_files
+from harness.bpf.source import Patch, Source, read_part, source_files
 from harness.datapath import DATAPATHS
 from harness.datapath.bpf import PARTS
 from harness.plumbing.errors import BuildError, MissingToolError
@@ -48,7 +48,24 @@ def test_each_part_follows_a_line_marker():
     markers = re.findall(r'^# 1 "bpf/(.*)"$', text, re.M)
     assert markers == list(PARTS)
     for part, body in zip(PARTS, re.split(r'^# 1 ".*"\n', text, flags=re.M)[1:], strict=True):
-        assert body == (BPF_DIR / part).read_text(encoding="utf-8") + "\n"
+        assert body == read_part(part) + "\n"
+
+
+def test_what_is_written_for_each_family_is_built_for_both(monkeypatch, tmp_path):
+    each = "u64 flows4, x64 = rfc4u + 4;\n"
+    lines = ["first", "/* EACH FAMILY */", each.strip(), "/* END OF EACH FAMILY */", "last4", ""]
+    (tmp_path / "a.c").write_text("\n".join(lines))
+    monkeypatch.setattr(source, "BPF_DIR", tmp_path)
+    begin, end = "first\n/* EACH FAMILY */\n", "/* END OF EACH FAMILY */\nlast4\n"
+    ipv6 = each.replace("flows4", "flows6")
+    assert read_part("a.c") == f'{begin}{each}# 3 "bpf/a.c"\n{ipv6}# 4 "bpf/a.c"\n{end}'
+
+
+def test_parts_close_what_they_open_for_each_family():
+    for path in source_files():
+        text = path.read_text(encoding="utf-8")
+        marks = re.findall(r"^/\* (EACH|END OF EACH) FAMILY \*/$", text, re.M)
+        assert marks == ["EACH", "END OF EACH"] * (len(marks) // 2), path.name
 
 
 def test_a_patch_changes_its_part_alone():
