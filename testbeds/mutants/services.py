@@ -12,6 +12,7 @@ HOST, SPREAD = _ONE + "test_hr62_process_of_the_node", _ONE + "test_hr58_flows_s
 KEPT = _ONE + "test_hr59_a_client_keeps_its_backend"
 CLIENTS = _ONE + "test_hr59_every_client_keeps_its_own_backend"
 EXTERNAL = _TWO + "test_hr42_external_address_asked_by_a_pod"
+OTHER_NODE = _TWO + "test_hr42_node_port_of_another_node"
 WORLD_NOBODY = _TWO + "test_hr61_no_backend_for_the_world"
 FAR, OUTSIDE = _TWO + "test_hr42_cluster_ip_two_nodes", _TWO + "test_hr42_asked_from_outside"
 NODE_PORT, WORLD = _TWO + "test_hr42_node_port_two_nodes", _TWO + "test_hr40_pod_and_world"
@@ -58,6 +59,7 @@ MUTANTS: tuple[Mutant, ...] = (
         Catch(OUTSIDE, "legs", _AT_NODE), Catch(OUTSIDE, "legs", _EXTERNAL),
         Catch(NODE_PORT, "legs"), Catch(NODE_PORT_HOST, "legs"),
         Catch(EXTERNAL, "legs", {"backend": "near"}), Catch(EXTERNAL, "legs", {"backend": "far"}),
+        Catch(OTHER_NODE, "legs"),
     ),
     _stack(
         "no backend: dropped in silence",
@@ -123,6 +125,7 @@ MUTANTS: tuple[Mutant, ...] = (
         *(Catch(test, "answered") for test in
           (NEAR, HAIRPIN, HOST, FAR, NODE_PORT, WORLD, NODE_PORT_HOST, LOCAL)),
         Catch(OUTSIDE, "answered", _AT_NODE), Catch(EXTERNAL, "answered", {"backend": "far"}),
+        Catch(OTHER_NODE, "answered"),
     ),
     _more(
         "echo replies are lost in the node",

@@ -187,7 +187,10 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "a local service asks in the gateway's name",
         both("service.c", _HAIRPIN, "		if (off_wire)"),
-        (Catch(s.LOCAL, "legs"), Catch(s.OUTSIDE, "legs", _AT_NODE)),
+        (
+            Catch(s.LOCAL, "legs"), Catch(s.OUTSIDE, "legs", _AT_NODE),
+            Catch(s.OTHER_NODE, "legs"),
+        ),
     ),
     Mutant(
         "a local service asks backends elsewhere",

@@ -172,6 +172,20 @@ NODE_PORT_INSIDE = _served(
     pod3:eth0        < request.nb    > reply.nb
 """)  # fmt: skip
 
+#: Form → pod1 asks a NodePort of node1 for pod3 on it. `b`: pod3 sees pod1; `g`: it sees its
+#: gateway, and node1 sees master (`n`), whose pods are masqueraded.
+NODE_PORT_OTHER = {
+    form: _served(
+        "node1:lxc3", form, {key: lxc.format(back="reply") for key, lxc in _CLIENTS_LXC.items()},
+        f"""
+        pod1:eth0        > request           < reply
+        master:enp0s8    > request{wire}     < reply{wire}
+        node1:enp0s8     < request{wire}     > reply{wire}
+        pod3:eth0        < request.{form}    > reply.{form}
+    """)
+    for form, wire in (("b", ""), ("g", ".n"))
+}  # fmt: skip
+
 #: The world asks a NodePort of master for pod3 on node1, which refuses: nobody listens.
 NODE_PORT_REFUSED = {key: table.replace("reply", "error") for key, table in NODE_PORT_FAR.items()}
 

@@ -24,6 +24,7 @@ from testbeds.two_node.legs import (
     NODE_PORT_HOST,
     NODE_PORT_INSIDE,
     NODE_PORT_NOBODY,
+    NODE_PORT_OTHER,
     NODE_PORT_OWN,
     NODE_PORT_SILENT,
     WORLD,
@@ -108,6 +109,18 @@ def test_hr42_node_port_of_the_own_node(build_testbed: BuildTestbed, datapath, f
     with testbed.capture() as seen:
         answered = ask(pod1, pod3, FAR.node_port(master), forms(pod3, nb=master.address))
     assert seen.legs() == NODE_PORT_INSIDE[datapath.claims.off_wire]
+    assert answered == WHOLE, "answered"
+
+
+@services
+def test_hr42_node_port_of_another_node(build_testbed: BuildTestbed, datapath, family):
+    testbed, claims = build(build_testbed, datapath, family, FAR), datapath.claims
+    pod3, node1 = testbed.pod3, testbed.node1
+    looks = forms(pod3, g=node1.gateway[family])
+    looks["n"] = Form(testbed.master.address, ANY_PORT)
+    with testbed.capture() as seen:
+        answered = ask(testbed.pod1, pod3, FAR.node_port(node1), looks)
+    assert seen.legs() == NODE_PORT_OTHER["b" if claims.shows_client else "g"][claims.off_wire]
     assert answered == WHOLE, "answered"
 
 
