@@ -12,6 +12,8 @@ HOST, SPREAD = _ONE + "test_hr62_process_of_the_node", _ONE + "test_hr58_flows_s
 KEPT = _ONE + "test_hr59_a_client_keeps_its_backend"
 CLIENTS = _ONE + "test_hr59_every_client_keeps_its_own_backend"
 EXTERNAL = _TWO + "test_hr42_external_address_asked_by_a_pod"
+OWN_NODE = _TWO + "test_hr42_node_port_of_the_own_node"
+OWN_PROCESS = _TWO + "test_hr62_node_port_of_an_own_process"
 OTHER_NODE = _TWO + "test_hr42_node_port_of_another_node"
 WORLD_NOBODY = _TWO + "test_hr61_no_backend_for_the_world"
 FAR, OUTSIDE = _TWO + "test_hr42_cluster_ip_two_nodes", _TWO + "test_hr42_asked_from_outside"
@@ -125,7 +127,7 @@ MUTANTS: tuple[Mutant, ...] = (
         *(Catch(test, "answered") for test in
           (NEAR, HAIRPIN, HOST, FAR, NODE_PORT, WORLD, NODE_PORT_HOST, LOCAL)),
         Catch(OUTSIDE, "answered", _AT_NODE), Catch(EXTERNAL, "answered", {"backend": "far"}),
-        Catch(OTHER_NODE, "answered"),
+        *(Catch(test, "answered") for test in (OTHER_NODE, OWN_NODE, OWN_PROCESS)),
     ),
     _more(
         "echo replies are lost in the node",

@@ -95,7 +95,7 @@ MUTANTS: tuple[Mutant, ...] = (
         both("service.c", _PORTS, _PORTS.replace("	pkt->dport = partner->sport;\n", "")),
         (
             Catch(s.NEAR, "legs"), Catch(s.HOST, "legs"), Catch(s.SPREAD, "arrived"),
-            Catch(s.KEPT, "arrived"),
+            Catch(s.KEPT, "arrived"), Catch(_LASTS, "arrived"),
         ),
     ),
     Mutant(

@@ -59,6 +59,14 @@ def made(kind):
     return [(s.line, s.old, s.new) for s in sites("x.c", SOURCE) if s.kind == kind]
 
 
+def test_what_is_built_twice_has_the_lines_of_its_file():
+    once = "\tif (flows4 && b)\n\t\treturn 7;\n"
+    twice = f'{once}# 3 "x.c"\n{once.replace("4", "6")}# 5 "x.c"\n'
+    found = sites("x.c", f"int f()\n{{\n{twice}\tc = d & e;\n}}\n")
+    operators = [(site.line, site.old) for site in found if site.kind == "operator"]
+    assert operators == [(3, "&&"), (3, "&&"), (5, "&")]
+
+
 def test_operators_with_two_sides_are_swapped():
     assert made("operator") == [
         (14, "||", "&&"), (14, ">=", ">"), (16, "==", "!="), (17, "+=", "-="), (25, "&", "|"),

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from testbeds.mutants.mechanical.site import Found, Site, in_order
 
 _MASKED = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'", re.S)
 _DIRECTIVE = re.compile(r"^[ \t]*#[^\n]*(?:\\\n[^\n]*)*", re.M)
+_LINE = re.compile(r'^# (\d+) "', re.M)
 _DEFINED = re.compile(r"^#define[ \t]+\w+[ \t]+\(?(-?(?:0x[0-9a-fA-F]+|\d+))\b", re.M)
 _SWAPPED = {
     "==": "!=", "!=": "==", "<=": "<", ">=": ">", "<": "<=", ">": ">=", "&&": "||", "||": "&&",
@@ -64,7 +66,15 @@ def sites(file: str, text: str) -> list[Site]:
         *_deletions(code),
     ]
     whole = ((kind, at, text[at : at + len(old)], new) for kind, at, old, new in found)
-    return in_order(file, text, whole)
+    return [replace(site, line=_line_of(text, site.start)) for site in in_order(file, text, whole)]
+
+
+def _line_of(text: str, at: int) -> int:
+    """The line of the file, which says in directives what it has been built twice from."""
+    before = list(_LINE.finditer(text, 0, at))
+    if not before:
+        return text.count("\n", 0, at) + 1
+    return int(before[-1][1]) + text.count("\n", before[-1].end(), at) - 1
 
 
 def _operators(code: str) -> Iterator[Found]:
