@@ -93,7 +93,7 @@ MUTANTS: tuple[Mutant, ...] = (
         Catch(KEPT, "backend of a client"), Catch(CLIENTS, "backend of each client"),
     ),
     _stack(
-        "clients share what they keep",
+        "`recent` knows the front instead of the client",
         (Change(r"( -m recent .*)( -j )", r"\1 --rdest\2"),),
         Catch(CLIENTS, "backends of all"),
     ),
